@@ -1,0 +1,1 @@
+"""What talks to the outside: PostgreSQL, MLflow, the disk, Prometheus."""

@@ -1,0 +1,1 @@
+"""Values and rules, pure: no file, network, clock or log below this folder."""

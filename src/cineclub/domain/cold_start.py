@@ -1,0 +1,37 @@
+"""Who is new to a model, and what they are answered with."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.ratings import UserRatings
+from cineclub.domain.recommender import FittedModel, History
+
+Strategy = Literal["model", "popular"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores for every film of the model's vocabulary, shape (n_movies,), and how they were made."""
+
+    strategy: Strategy
+    scores: NDArray[np.float32]
+    history: History
+
+
+def is_new_user(fitted: FittedModel, history: History) -> bool:
+    """Say whether the model can use none of the user's ratings."""
+    return not fitted.recommender.uses(history).any()
+
+
+def answer(fitted: FittedModel, user_ratings: UserRatings) -> Answer:
+    """Return what a person with these ratings is answered: the model's scores, or popularity if they are new.
+
+    Serving and evaluation both call this, so that what is judged is what is served.
+    """
+    history = History.of(user_ratings, fitted.movie_ids)
+    if is_new_user(fitted, history):
+        return Answer("popular", fitted.popularity, history)
+    return Answer("model", fitted.recommender.scores(history), history)

@@ -1,0 +1,1 @@
+"""One module per drawing; its functions are the boxes, in the order of the drawing."""

@@ -1,0 +1,1 @@
+"""Compiled kernels (numba), imported only where a fit begins."""

@@ -1,0 +1,244 @@
+"""What the flows need from outside, each as small as the flows allow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from cineclub.domain.ratings import Movie, RatingScale, Snapshot, UserRatings
+from cineclub.domain.recipe import Recipe
+from cineclub.domain.recommender import FittedModel, Progress
+
+TrainingStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """Where a training stands: the step's name, its candidate, the finished fraction of the step, a message."""
+
+    step: str
+    candidate: str | None
+    fraction: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training as the table knows it; ``report`` is there once it has succeeded, ``error`` if it failed."""
+
+    training_id: str
+    status: TrainingStatus
+    reason: str | None
+    options: Mapping[str, Any]
+    requested_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    progress: StepProgress | None = None
+    attempt: int = 0
+    cancel_requested: bool = False
+    error: str | None = None
+    report: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """A version in the registry: its number, recipe, when it was made, and the hash its artifact must have."""
+
+    version: int
+    recipe: Recipe
+    created_at: datetime
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """What is registered beside the arrays: metrics by name, tags by name, and documents by file name."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One row of the history of what served: which version from when, why, and the hash it must have."""
+
+    version: int
+    promoted_at: datetime
+    verdict: str
+    reason: str
+    promoted_by: str
+    recipe: Recipe
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """The model that answers now, with the films' texts by internal id, as loaded from the local copy."""
+
+    version: int
+    fitted: FittedModel
+    movies: Mapping[int, Movie]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRecord:
+    """One answer, as it is logged for monitoring."""
+
+    recommendation_id: str
+    user_id: str
+    answered_at: datetime
+    strategy: str
+    model_name: str | None
+    model_version: int | None
+    movie_ids: Sequence[int]
+    scores: Sequence[float]
+    latency_seconds: float
+    degraded: bool
+
+
+class RatingStore(Protocol):
+    """All ratings and films, read for a training."""
+
+    def load_snapshot(self, progress: Progress) -> Snapshot:
+        """Return all ratings and films of one moment.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+            NotEnoughData: nothing was imported yet.
+        """
+        ...
+
+
+class ModelRegistry(Protocol):
+    """Versions of the model, which of them is in production, and the runs that led to them."""
+
+    def production(self) -> RegisteredVersion | None:
+        """Return the version under the alias ``production``; None before the first promotion."""
+        ...
+
+    def load(self, version: int) -> FittedModel:
+        """Return a version's model, checked against its manifest.
+
+        Raises:
+            NotFound: no such version.
+            BrokenArtifact: its files are damaged.
+        """
+        ...
+
+    def record_candidate(self, training_id: str, recipe: Recipe, metrics: Mapping[str, float]) -> None:
+        """Record one judged candidate as a child run of the training's run."""
+        ...
+
+    def register(
+        self, training_id: str, fitted: FittedModel, movies: Sequence[Movie], record: VersionRecord
+    ) -> RegisteredVersion:
+        """Write the artifact and register it as a new version; a repeated call of one training registers once."""
+        ...
+
+    def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
+        """Check the artifact in a fresh process, then move the alias and record the move.
+
+        Raises:
+            BrokenArtifact: the artifact did not load or answered otherwise than the fitted model.
+            LeaseLost: the training belongs to another worker by now.
+        """
+        ...
+
+
+class TrainingJobs(Protocol):
+    """The durable queue of trainings, as those who ask for them see it."""
+
+    def start(self, options: Mapping[str, Any], reason: str | None) -> Training:
+        """Queue a training.
+
+        Raises:
+            TrainingUnderWay: one is queued or running.
+        """
+        ...
+
+    def get(self, training_id: str) -> Training:
+        """Return one training.
+
+        Raises:
+            NotFound: no such training.
+        """
+        ...
+
+    def recent(self, limit: int) -> list[Training]:
+        """Return the newest trainings, newest first."""
+        ...
+
+    def cancel(self, training_id: str) -> Training:
+        """Cancel a queued training at once, ask a running one to stop; a finished one stays as it is.
+
+        Raises:
+            NotFound: no such training.
+        """
+        ...
+
+
+class TrainingLease(Protocol):
+    """A worker's hold on one training while it runs it."""
+
+    training: Training
+
+    def report(self, progress: StepProgress) -> None:
+        """Write the progress and the heartbeat.
+
+        Raises:
+            TrainingCancelled: a person asked to stop.
+            LeaseLost: another worker has taken over.
+        """
+        ...
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """Record success."""
+        ...
+
+    def fail(self, error: str) -> None:
+        """Record failure with its cause."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PopularMovie:
+    """A film of the popular list when no model is in production."""
+
+    movie: Movie
+    score: float
+
+
+class HistoryReader(Protocol):
+    """What one user has rated by now; async, on the request path."""
+
+    async def ratings_of(self, user_id: str) -> UserRatings:
+        """Return everything the user with this external id has rated; nothing for an unknown user.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def popular(self, limit: int) -> list[PopularMovie]:
+        """Return the most popular films by damped popularity, for as long as no model is in production."""
+        ...
+
+
+class PredictionLog(Protocol):
+    """Where answers are logged; never waits, drops and counts when it is full."""
+
+    def append(self, record: PredictionRecord) -> None:
+        """Put one answer into the queue."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What the rating source holds now: counts, the scale, and whether ratings may be written here."""
+
+    n_users: int
+    n_movies: int
+    n_ratings: int
+    scale: RatingScale | None
+    is_writable: bool

@@ -1,0 +1,68 @@
+"""The only reader of the environment: every setting, with its meaning and default."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cineclub.domain.training_plan import TrainingPlan
+
+
+class Settings(BaseSettings):
+    """Read from ``CINECLUB_*`` (and ``MLFLOW_TRACKING_URI``); ``cineclub settings`` lists them."""
+
+    model_config = SettingsConfigDict(env_prefix="CINECLUB_", extra="ignore", frozen=True)
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".local" / "share" / "cineclub",
+        description="folder of all state: the embedded PostgreSQL, artifacts, local copies of models",
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL to use, postgresql://user:password@host/name; unset: the embedded one"
+    )
+    source: Literal["internal", "external"] = Field(
+        default="internal", description="internal: cineclub's own tables; external: views you define (read only)"
+    )
+    external_schema: str = Field(
+        default="cineclub_source",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="schema of the views when CINECLUB_SOURCE=external",
+    )
+    mlflow_tracking_uri: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI"),
+        description="MLflow server to use; unset: MLflow's store inside the same PostgreSQL",
+    )
+    host: str = Field(default="127.0.0.1", description="address that `cineclub serve` listens on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port that `cineclub serve` listens on")
+    model_poll_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="how often the API looks for a newly promoted version"
+    )
+    heartbeat_timeout_seconds: float = Field(
+        default=30.0, ge=1, description="a running training without a heartbeat for this long counts as dead"
+    )
+    max_attempts: int = Field(default=3, ge=1, description="how often a training whose worker died is run again")
+    prediction_log_size: int = Field(
+        default=10_000, ge=1, description="answers waiting to be logged; more are dropped and counted"
+    )
+    min_ratings_per_user: int = Field(default=5, ge=1, description="users with fewer ratings are not learned from")
+    min_ratings_per_movie: int = Field(default=5, ge=1, description="films with fewer ratings are not learned from")
+    test_fraction: float = Field(default=0.1, gt=0, lt=0.5, description="newest share of the ratings, for the gate")
+    validation_fraction: float = Field(default=0.1, gt=0, lt=0.5, description="the share before it, for tuning")
+    seed: int = Field(default=0, ge=0, description="what every random choice of a training derives from")
+    max_model_age_days: float = Field(
+        default=30.0, gt=0, description="an older production model may be replaced by one that is not worse"
+    )
+
+    def training_plan(self, models: tuple[str, ...] = ()) -> TrainingPlan:
+        """Return the plan of a training of these candidates (empty: all)."""
+        return TrainingPlan(
+            models=models,
+            min_ratings_per_user=self.min_ratings_per_user,
+            min_ratings_per_movie=self.min_ratings_per_movie,
+            test_fraction=self.test_fraction,
+            validation_fraction=self.validation_fraction,
+            seed=self.seed,
+            max_model_age_days=self.max_model_age_days,
+        )
