@@ -1,0 +1,123 @@
+"""The written conventions that no linter knows, each with its check."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "cineclub"
+MODULES = sorted(SOURCE.rglob("*.py"))
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 40
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "misc"}
+BOXES_OF_TRAINING = [
+    "load_ratings",
+    "filter_users_and_movies",
+    "evaluate_models",
+    "grid_search_svd",
+    "compare_with_production",
+    "register_model",
+    "promote_if_better",
+]
+
+
+def tracked_files() -> list[Path]:
+    """Every text file that git tracks, in the working tree."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    paths = [ROOT / name for name in names.split("\0") if name]
+    return [path for path in paths if path.is_file() and path.suffix not in {".png", ".lock"}]
+
+
+def functions_of(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of a module, methods and nested ones too."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def docstring_lines(node: ast.AST) -> int:
+    """How many lines the docstring of a node takes."""
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return 0
+    body = node.body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        return (body[0].end_lineno or 0) - body[0].lineno + 1
+    return 0
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_and_functions_stay_short(module: Path) -> None:
+    """A file has at most 400 lines and a function at most 40, docstrings aside."""
+    tree = ast.parse(module.read_text())
+    documented = sum(docstring_lines(node) for node in ast.walk(tree))
+    assert len(module.read_text().splitlines()) - documented <= MAX_FILE_LINES
+    too_long = {
+        function.name: length
+        for function in functions_of(module)
+        if (length := (function.end_lineno or 0) - function.lineno + 1 - docstring_lines(function)) > MAX_FUNCTION_LINES
+    }
+    assert not too_long
+
+
+def test_no_file_has_a_vague_name() -> None:
+    """Nothing is called utils: a name says what is inside."""
+    assert not [path for path in MODULES if path.stem in VAGUE_NAMES or path.parent.name in VAGUE_NAMES]
+
+
+def test_only_settings_reads_the_environment() -> None:
+    """A variable of ours is read in settings alone; elsewhere the environment is only handed to children."""
+    reading = re.compile(r"os\.getenv|os\.environ\.get\(|os\.environ\[[^\]]+\](?! =)")
+    readers = {str(path.relative_to(SOURCE)) for path in MODULES if reading.search(path.read_text())}
+    assert readers <= {"settings.py"}
+
+
+def test_the_training_flow_defines_the_boxes_of_its_drawing_in_order() -> None:
+    """A reader who knows the drawing finds each box by its name."""
+    names = [function.name for function in functions_of(SOURCE / "flows" / "training.py")]
+    positions = [names.index(box) for box in BOXES_OF_TRAINING]
+    assert positions == sorted(positions)
+
+
+def test_the_layers_name_every_module() -> None:
+    """No module stands outside the layers that the import linter checks."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
+    layered = set(re.findall(r"cineclub\.(\w+)", " ".join(layers)))
+    present = {path.stem for path in SOURCE.glob("*.py")} | {path.name for path in SOURCE.iterdir() if path.is_dir()}
+    assert present - {"__init__", "__pycache__"} <= layered
+    assert not any("ignore_imports" in contract for contract in contracts)
+
+
+def test_no_tracked_file_names_this_machine_or_a_package_index() -> None:
+    """What is committed works anywhere: no absolute home, no index host, no address of a mirror."""
+    forbidden = re.compile(r"(?<![\w./])/(?:work|farm|root)/|--(?:extra-)?index-url|--find-links|pypi\.org/simple")
+    this_file = Path(__file__)
+    offenders = [path for path in tracked_files() if path != this_file and forbidden.search(path.read_text())]
+    assert not offenders
+
+
+def test_the_lock_file_pins_every_package_by_hash() -> None:
+    """Each requirement of the lock file has one version and at least one hash."""
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    assert len(entries) > 50
+    assert all("==" in entry and "--hash=sha256:" in entry for entry in entries)
+
+
+def test_every_test_says_what_it_shows() -> None:
+    """Each test has a one-sentence docstring, and none is skipped."""
+    silent, skipped = [], []
+    for module in sorted((ROOT / "tests").rglob("test_*.py")):
+        silent += [
+            f"{module.name}:{function.name}"
+            for function in functions_of(module)
+            if function.name.startswith("test_") and not ast.get_docstring(function)
+        ]
+        if module != Path(__file__) and re.search(r"mark\.(skip|xfail)|pytest\.skip", module.read_text()):
+            skipped.append(module.name)
+    assert not silent
+    assert not skipped
