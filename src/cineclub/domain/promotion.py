@@ -1,0 +1,197 @@
+"""Whether a challenger replaces the model in production: one pure decision that explains itself."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.evaluation import Judgement
+from cineclub.domain.recipe import Recipe
+from cineclub.domain.significance import Interval, paired_bootstrap
+from cineclub.domain.training_plan import TrainingPlan
+
+Verdict = Literal["PROMOTE", "REFRESH", "HOLD", "REJECT"]
+MIN_LIST_OVERLAP = 0.1
+"""A refit of the same recipe shares at least this part of its lists with production's, or something is broken."""
+
+SHORT_HISTORIES = "1-4"
+MIN_SHORT_HISTORY_USERS = 20
+"""Below this many people with short histories their mean says nothing, and its guardrail does not apply."""
+
+HIGHEST_USUAL_STARS = 5.0
+"""The plan states the margin of the rating error for a scale that ends here; others stretch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incumbent:
+    """The model in production as the gate sees it.
+
+    Attributes:
+        judgement: its recipe, fitted on the challenger's rows and judged on the challenger's window.
+        age_days: how long ago it was registered.
+        list_overlap: the mean share of films that the challenger's lists have in common with those of production as
+            deployed; None where production could not be loaded.
+    """
+
+    judgement: Judgement
+    age_days: float
+    list_overlap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionDecision:
+    """What happens to which model, why in one sentence, and the numbers behind it."""
+
+    verdict: Verdict
+    reason: str
+    recipe: Recipe
+    interval: Interval
+    numbers: Mapping[str, float]
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the model goes into production."""
+        return self.verdict in {"PROMOTE", "REFRESH"}
+
+
+def decide_promotion(
+    challenger: Judgement, popular: Judgement, incumbent: Incumbent | None, plan: TrainingPlan, rng: np.random.Generator
+) -> PromotionDecision:
+    """Return the verdict on a challenger, judged beside Popular and production on the same people.
+
+    Without a production model the challenger must beat Popular; where it does not, Popular is promoted, so that
+    something serves.
+    """
+    if incumbent is None:
+        return _first_promotion(challenger, popular, plan, rng)
+    production = incumbent.judgement
+    interval = compare(challenger, production, plan, rng)
+    verdict, reason = _verdict(challenger, popular, incumbent, interval, plan)
+    numbers = _numbers(challenger, production, interval) | {"production_age_days": incumbent.age_days}
+    return PromotionDecision(verdict, reason, challenger.recipe, interval, numbers)
+
+
+def compare(one: Judgement, other: Judgement, plan: TrainingPlan, rng: np.random.Generator) -> Interval:
+    """Return the interval of the difference in nDCG, ``one`` minus ``other``, over the people both were judged on."""
+    differences = one.ndcg - other.ndcg
+    return paired_bootstrap(differences[~np.isnan(differences)], rng, plan.n_resamples)
+
+
+def broken_guardrails(challenger: Judgement, production: Judgement, plan: TrainingPlan) -> tuple[str, ...]:
+    """Return a clause for each guardrail that the challenger breaks: rating error, coverage, short histories."""
+    return tuple(_broken_guardrails(challenger, production, plan))
+
+
+def _broken_guardrails(challenger: Judgement, production: Judgement, plan: TrainingPlan) -> Iterator[str]:
+    """Yield a clause for each broken guardrail; a number that one of the two lacks breaks nothing."""
+    max_rise = plan.max_rmse_rise * challenger.scale.highest / HIGHEST_USUAL_STARS
+    if challenger.rmse - production.rmse > max_rise:
+        yield f"RMSE rose from {production.rmse:.3f} to {challenger.rmse:.3f} (at most +{max_rise:.3f})"
+    if challenger.coverage < (1 - plan.max_coverage_fall) * production.coverage:
+        allowed = f"at most -{plan.max_coverage_fall:.0%}"
+        yield f"coverage fell from {production.coverage:.1%} to {challenger.coverage:.1%} ({allowed})"
+    fall = _short_history_ndcg(production) - _short_history_ndcg(challenger)
+    n_short = challenger.users_by_segment()[SHORT_HISTORIES]
+    if n_short >= MIN_SHORT_HISTORY_USERS and fall > plan.max_short_history_fall:
+        allowed = f"at most -{plan.max_short_history_fall:.3f}"
+        yield f"nDCG of users with {SHORT_HISTORIES} ratings fell by {fall:.3f} ({allowed})"
+
+
+def _first_promotion(
+    challenger: Judgement, popular: Judgement, plan: TrainingPlan, rng: np.random.Generator
+) -> PromotionDecision:
+    """Return the decision where nothing serves yet: the challenger if it beats Popular, else Popular."""
+    interval = compare(challenger, popular, plan, rng)
+    numbers = _numbers(challenger, popular, interval)
+    versus = f"{challenger.recipe.model} against popular: {_in_words(interval, plan)}"
+    if challenger.recipe == popular.recipe:
+        winner, reason = popular, "popular is the best candidate and nothing is in production yet"
+    elif interval.n_users < plan.min_judged_users:
+        few = f"not enough evidence ({interval.n_users} judged users, {plan.min_judged_users} needed)"
+        winner, reason = popular, f"{few}, so popular is promoted until there is some, because nothing serves yet"
+    elif interval.low <= 0:
+        winner, reason = popular, f"nothing beat popular for certain, so popular is promoted; {versus}"
+    elif broken := broken_guardrails(challenger, popular, plan):
+        winner, reason = popular, f"{challenger.recipe.model} broke a guardrail ({broken[0]}), so popular is promoted"
+    else:
+        winner, reason = challenger, f"nothing is in production yet and {versus}"
+    return PromotionDecision("PROMOTE", reason, winner.recipe, interval, numbers)
+
+
+def _verdict(
+    challenger: Judgement, popular: Judgement, incumbent: Incumbent, interval: Interval, plan: TrainingPlan
+) -> tuple[Verdict, str]:
+    """Return the verdict against a production model, and its reason."""
+    production = incumbent.judgement
+    if interval.n_users < plan.min_judged_users:
+        return "HOLD", f"not enough evidence: {interval.n_users} judged users, {plan.min_judged_users} needed"
+    if broken := broken_guardrails(challenger, production, plan):
+        return "REJECT", f"{challenger.recipe.model} broke a guardrail: {'; '.join(broken)}"
+    if challenger.recipe == production.recipe:
+        return _refresh(challenger, popular, incumbent)
+    return _contest(challenger, incumbent, interval, plan)
+
+
+def _contest(
+    challenger: Judgement, incumbent: Incumbent, interval: Interval, plan: TrainingPlan
+) -> tuple[Verdict, str]:
+    """Return the verdict on another recipe than production's, by the interval of the difference."""
+    versus = f"{challenger.recipe.model} against {incumbent.judgement.recipe.model}: {_in_words(interval, plan)}"
+    if interval.high < 0:
+        return "REJECT", versus
+    if interval.low > 0:
+        return "PROMOTE", versus
+    if incumbent.age_days > plan.max_model_age_days and interval.low >= -plan.non_inferiority_margin:
+        return "PROMOTE", f"production is {incumbent.age_days:.0f} days old and the challenger is not worse; {versus}"
+    return "HOLD", f"inconclusive, {versus}"
+
+
+def _refresh(challenger: Judgement, popular: Judgement, incumbent: Incumbent) -> tuple[Verdict, str]:
+    """Return the verdict on production's own recipe, fitted on newer data."""
+    recipe = challenger.recipe
+    gain = float(np.nanmean(challenger.ndcg - popular.ndcg))
+    if incumbent.list_overlap is not None and incumbent.list_overlap < MIN_LIST_OVERLAP:
+        lists = (
+            f"its lists share {incumbent.list_overlap:.0%} with production's, at least {MIN_LIST_OVERLAP:.0%} needed"
+        )
+        return "REJECT", f"the refit of {recipe.model} is not sane: {lists}"
+    if recipe != popular.recipe and gain <= 0:
+        return "HOLD", f"{recipe.model} no longer beats popular: nDCG {gain:+.4f}"
+    return "REFRESH", f"the recipe of production on newer ratings; nDCG {gain:+.4f} against popular"
+
+
+def _numbers(challenger: Judgement, opponent: Judgement, interval: Interval) -> dict[str, float]:
+    """Return what the decision looked at, by name."""
+    return {
+        "challenger_ndcg": _mean(challenger.ndcg),
+        "opponent_ndcg": _mean(opponent.ndcg),
+        "difference": interval.mean,
+        "difference_low": interval.low,
+        "difference_high": interval.high,
+        "n_judged_users": interval.n_users,
+        "challenger_rmse": challenger.rmse,
+        "opponent_rmse": opponent.rmse,
+        "challenger_coverage": challenger.coverage,
+        "opponent_coverage": opponent.coverage,
+        "challenger_short_history_ndcg": _short_history_ndcg(challenger),
+        "opponent_short_history_ndcg": _short_history_ndcg(opponent),
+    }
+
+
+def _in_words(interval: Interval, plan: TrainingPlan) -> str:
+    """Return the interval as a clause."""
+    span = f"95 % interval {interval.low:+.4f} to {interval.high:+.4f}"
+    return f"nDCG@{plan.top_k} {interval.mean:+.4f} over {interval.n_users} users, {span}"
+
+
+def _short_history_ndcg(judgement: Judgement) -> float:
+    """Return the mean nDCG of people with short histories, NaN where there are none."""
+    return judgement.ndcg_by_segment()[SHORT_HISTORIES]
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Return the mean of what is not NaN, NaN of nothing."""
+    judged = values[~np.isnan(values)]
+    return float(judged.mean()) if len(judged) else float("nan")
