@@ -73,6 +73,13 @@ def decide_promotion(
     return PromotionDecision(verdict, reason, challenger.recipe, interval, numbers)
 
 
+def hold(challenger: Judgement, popular: Judgement, reason: str, plan: TrainingPlan) -> PromotionDecision:
+    """Return the decision to change nothing because production could not be judged, for the reason given."""
+    no_interval = paired_bootstrap(np.empty(0), np.random.default_rng(plan.seed))
+    numbers = _numbers(challenger, popular, no_interval)
+    return PromotionDecision("HOLD", reason, challenger.recipe, no_interval, numbers)
+
+
 def compare(one: Judgement, other: Judgement, plan: TrainingPlan, rng: np.random.Generator) -> Interval:
     """Return the interval of the difference in nDCG, ``one`` minus ``other``, over the people both were judged on."""
     differences = one.ndcg - other.ndcg

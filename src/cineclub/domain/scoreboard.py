@@ -12,9 +12,10 @@ from cineclub.domain.errors import InvalidInput, NotEnoughData
 from cineclub.domain.evaluation import Judgement, judge, list_of
 from cineclub.domain.filtering import FilterReport, keep_core
 from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings import RatingLog
 from cineclub.domain.recipe import Hyperparameter, Recipe
 from cineclub.domain.recommender import FittedModel, Progress
-from cineclub.domain.splitting import JudgedWindow, Split
+from cineclub.domain.splitting import JudgedWindow
 
 MAX_TIMED_ANSWERS = 32
 
@@ -70,10 +71,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Scoreboard:
-    """The candidates of one window in the order in which they were tried, and those left out."""
+    """The candidates of one window in the order in which they were tried, those left out, and the searched grid.
+
+    Of the grid only the best point is a candidate.
+    """
 
     candidates: tuple[Candidate, ...]
     left_out: tuple[LeftOut, ...] = ()
+    grid: tuple[Candidate, ...] = ()
 
     def best(self) -> Candidate:
         """Return the candidate with the highest nDCG, of equals the one tried first.
@@ -91,9 +96,10 @@ class Scoreboard:
         """Return the candidate of a recipe; None where it was not tried or left out."""
         return next((candidate for candidate in self.candidates if candidate.recipe == recipe), None)
 
-    def joined_by(self, other: "Scoreboard") -> "Scoreboard":
-        """Return one scoreboard of both, this one's candidates first."""
-        return Scoreboard(self.candidates + other.candidates, self.left_out + other.left_out)
+    def with_grid(self, searched: "Scoreboard") -> "Scoreboard":
+        """Return this scoreboard with the best point of a search as one more candidate."""
+        best = (searched.best(),) if searched.candidates else ()
+        return Scoreboard(self.candidates + best, self.left_out + searched.left_out, searched.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +167,18 @@ class Trial:
         return (self.meters.seconds() - started) / max(n_answers, 1)
 
 
-def filtered(split: Split, min_ratings_per_user: int, min_ratings_per_movie: int) -> tuple[RatingMatrix, FilterReport]:
-    """Return the matrix of a split's fitting ratings without thin users and films, and what left.
+def filtered(
+    log: RatingLog, min_ratings_per_user: int, min_ratings_per_movie: int
+) -> tuple[RatingMatrix, FilterReport]:
+    """Return the matrix of ratings to learn from without thin users and films, and what left.
 
     Raises:
         NotEnoughData: nothing is left.
     """
-    kept, report = keep_core(split.fit, min_ratings_per_user, min_ratings_per_movie)
+    kept, report = keep_core(log, min_ratings_per_user, min_ratings_per_movie)
     if not len(kept):
         message = (
-            f"of {len(split.fit)} ratings to learn from none is left when every user needs {min_ratings_per_user} "
+            f"of {len(log)} ratings to learn from none is left when every user needs {min_ratings_per_user} "
             f"ratings and every film {min_ratings_per_movie}: import more ratings, or lower min_ratings_per_user and "
             "min_ratings_per_movie"
         )
@@ -196,9 +204,9 @@ def _part_of(progress: Callable[[Recipe, float], None], recipe: Recipe, nth: int
     return lambda fraction: progress(recipe, (nth + fraction) / n_parts)
 
 
-def rows_of(scoreboard: Scoreboard) -> Iterator[dict[str, object]]:
-    """Yield a table row per candidate: recipe, metrics, segments and measurements, in JSON's terms."""
-    for candidate in scoreboard.candidates:
+def rows_of(candidates: Sequence[Candidate]) -> Iterator[dict[str, object]]:
+    """Yield a table row per candidate: recipe, metrics, segments and measurements."""
+    for candidate in candidates:
         judgement = candidate.judgement
         yield {
             "model": candidate.recipe.model,

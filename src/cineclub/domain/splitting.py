@@ -85,9 +85,12 @@ def time_cuts(log: RatingLog, validation_fraction: float, test_fraction: float) 
     Raises:
         NotEnoughData: the ratings lie in too few instants for three periods.
     """
+    if not len(log):
+        message = "there are no ratings to learn from: import some with `cineclub import PATH`"
+        raise NotEnoughData(message)
     test_start = _start_of_newest(log, test_fraction)
     validation_start = _start_of_newest(log, test_fraction + validation_fraction)
-    if not len(log) or not log.rated_at.min() < validation_start < test_start:
+    if not log.rated_at.min() < validation_start < test_start:
         message = (
             f"{len(log)} ratings lie in too few instants to be cut into a fitting period, a validation window and a "
             "test window: import ratings with the times at which they were given"

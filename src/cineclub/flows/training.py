@@ -1,0 +1,300 @@
+"""The training flow: its steps stand in the order of the drawing and bear the names of its boxes."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+
+from cineclub.domain.errors import BrokenArtifact, NotEnoughData, NotFound
+from cineclub.domain.evaluation import Judgement, judge, list_overlap
+from cineclub.domain.filtering import FilterReport
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold
+from cineclub.domain.ratings import RatingLog, Snapshot
+from cineclub.domain.recipe import Recipe
+from cineclub.domain.recommender import FittedModel, Progress
+from cineclub.domain.scoreboard import Candidate, Scoreboard, Trial, filtered, grid_points, rng_of
+from cineclub.domain.splitting import Split, TimeCuts, split_at, time_cuts
+from cineclub.domain.training_plan import TrainingPlan
+from cineclub.domain.training_report import TrainingReport, WindowReport
+from cineclub.flows import METERS
+from cineclub.models import catalogue
+from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, StepProgress, VersionRecord
+
+POPULAR = "popular"
+SEARCHED = "svd"
+BASELINES = (POPULAR, "bias", "random")
+GATE_STREAM = 1
+"""Keeps the gate's resamples apart from the fits, which derive from the seed and a model's name."""
+
+Arguments = ParamSpec("Arguments")
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the filter left, once for each period that models are fitted on, with who is judged after it."""
+
+    cuts: TimeCuts
+    validation: Trial
+    test: Trial
+    everything: RatingMatrix
+    filters: Mapping[str, FilterReport]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The challenger beside production and the baselines on the test window, and what follows from it."""
+
+    scoreboard: Scoreboard
+    challenger: FittedModel
+    production: RegisteredVersion | None
+    decision: PromotionDecision
+
+
+def step(
+    method: Callable[Concatenate["TrainingFlow", Arguments], Outcome],
+) -> Callable[Concatenate["TrainingFlow", Arguments], Outcome]:
+    """Report a step under its own name when it starts and ends, and keep how long it took."""
+    name = method.__name__
+
+    @functools.wraps(method)
+    def reported(self: "TrainingFlow", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Outcome:
+        self.report(StepProgress(name, None, 0.0, "started"))
+        started = METERS.seconds()
+        outcome = method(self, *args, **kwargs)
+        self.step_seconds[name] = METERS.seconds() - started
+        self.report(StepProgress(name, None, 1.0, "done"))
+        return outcome
+
+    return reported
+
+
+@dataclass(frozen=True)
+class TrainingFlow:
+    """One training, from all ratings to a registered and perhaps promoted model.
+
+    Attributes:
+        store: where the ratings are.
+        registry: where models go.
+        report: told of every step's progress; may raise to stop the training (cancelled, lease lost).
+        plan: every limit, window and margin.
+        training_id: under which id candidates and the version are recorded.
+        now: the wall clock.
+        code_version: the version of cineclub, kept with the model.
+        step_seconds: how long each finished step took.
+    """
+
+    store: RatingStore
+    registry: ModelRegistry
+    report: Callable[[StepProgress], None]
+    plan: TrainingPlan
+    training_id: str
+    now: Callable[[], datetime]
+    code_version: str
+    step_seconds: dict[str, float] = field(default_factory=dict, init=False)
+
+    def train(self) -> TrainingReport:
+        """Run every step once, in the order of the drawing.
+
+        Raises:
+            NotEnoughData: too few ratings to learn from; production stays as it was.
+            TrainingCancelled: a person stopped it.
+            LeaseLost: another worker has taken it over.
+        """
+        started_at = self.now()
+        snapshot = self.load_ratings()
+        kept = self.filter_users_and_movies(snapshot.log)
+        scoreboard = self.evaluate_models(kept)
+        scoreboard = self.grid_search_svd(kept, scoreboard)
+        challenger = scoreboard.best()
+        contest = self.compare_with_production(challenger, kept)
+        report = self._report(started_at, snapshot, kept, scoreboard, contest)
+        version = self.register_model(contest, kept, snapshot, report)
+        self.promote_if_better(version, contest.decision)
+        return report.registered_as(version.version, self.step_seconds)
+
+    @step
+    def load_ratings(self) -> Snapshot:
+        """Return all ratings and films of one moment."""
+        return self.store.load_snapshot(self._progress("load_ratings"))
+
+    @step
+    def filter_users_and_movies(self, log: RatingLog) -> Kept:
+        """Return the ratings of active users and known films before each cut, and whom to judge after it.
+
+        The filter sees only what the models may learn from: what it removes is still known of the judged users.
+        """
+        cuts = time_cuts(log, self.plan.validation_fraction, self.plan.test_fraction)
+        tuning = split_at(log, cuts.validation_start, cuts.test_start)
+        final = split_at(log, cuts.test_start)
+        before_validation, validation_filter = self._filtered(tuning.fit)
+        before_test, test_filter = self._filtered(final.fit)
+        everything, last_filter = self._filtered(log)
+        return Kept(
+            cuts=cuts,
+            validation=self._trial(before_validation, tuning),
+            test=self._trial(before_test, final),
+            everything=everything,
+            filters={"before_validation": validation_filter, "before_test": test_filter, "everything": last_filter},
+        )
+
+    @step
+    def evaluate_models(self, kept: Kept) -> Scoreboard:
+        """Return every candidate with its default recipe, fitted before and judged on the validation window."""
+        recipes = [catalogue.default_recipe(name) for name in self._names()]
+        return kept.validation.run_all(recipes, self._candidate_progress("evaluate_models"))
+
+    @step
+    def grid_search_svd(self, kept: Kept, scoreboard: Scoreboard) -> Scoreboard:
+        """Return the scoreboard joined by the best point of SVD's grid, each point recorded in the registry."""
+        if SEARCHED not in self._names():
+            return scoreboard
+        points = grid_points(catalogue.default_recipe(SEARCHED), self.plan.grid)
+        searched = kept.validation.run_all(points, self._candidate_progress("grid_search_svd"))
+        for point in searched.candidates:
+            self.registry.record_candidate(self.training_id, point.recipe, _recorded_metrics(point))
+        return scoreboard.with_grid(searched)
+
+    @step
+    def compare_with_production(self, challenger: Candidate, kept: Kept) -> Contest:
+        """Return the challenger refitted before the test window and judged on it, beside baselines and production.
+
+        Production's recipe is refitted on the same ratings, so that recipes are compared and not the age of data.
+        """
+        tell = self._candidate_progress("compare_with_production")
+        production = self.registry.production()
+        rivals = [catalogue.default_recipe(name) for name in BASELINES] + ([production.recipe] if production else [])
+        rivals = [recipe for recipe in dict.fromkeys(rivals) if recipe != challenger.recipe]
+        judged, fitted = kept.test.run(challenger.recipe, lambda fraction: tell(challenger.recipe, fraction / 2))
+        board = kept.test.run_all(rivals, lambda recipe, fraction: tell(recipe, (1 + fraction) / 2))
+        board = Scoreboard((judged, *board.candidates), board.left_out)
+        decision = self._decide(judged.judgement, board, production, kept)
+        return Contest(board, fitted, production, decision)
+
+    @step
+    def register_model(
+        self, contest: Contest, kept: Kept, snapshot: Snapshot, report: TrainingReport
+    ) -> RegisteredVersion:
+        """Return the new version: a winner learns from all ratings first, anything else stays as it was judged."""
+        decision = contest.decision
+        fitted = contest.challenger
+        if decision.is_promoted:
+            rng = rng_of(self.plan.seed, decision.recipe)
+            fitted = catalogue.fit(decision.recipe, kept.everything, rng, self._progress("register_model"))
+        known = set(fitted.movie_ids.tolist())
+        movies = [movie for movie in snapshot.movies if movie.movie_id in known]
+        record = self._record(contest, snapshot, report)
+        return self.registry.register(self.training_id, fitted, movies, record)
+
+    @step
+    def promote_if_better(self, version: RegisteredVersion, decision: PromotionDecision) -> None:
+        """Move production to the version on a PROMOTE or REFRESH verdict, and on no other."""
+        if decision.is_promoted:
+            self.registry.promote(self.training_id, version, decision.verdict, decision.reason)
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the candidates' names."""
+        return self.plan.models or tuple(catalogue.CATALOGUE)
+
+    def _filtered(self, log: RatingLog) -> tuple[RatingMatrix, FilterReport]:
+        """Return the matrix of ratings to learn from by the plan's limits, and what left."""
+        return filtered(log, self.plan.min_ratings_per_user, self.plan.min_ratings_per_movie)
+
+    def _trial(self, ratings: RatingMatrix, split: Split) -> Trial:
+        """Return the common ground of the candidates of one window."""
+        return Trial(ratings, split.window, self.plan.top_k, self.plan.seed, catalogue.fit, METERS)
+
+    def _decide(
+        self, challenger: Judgement, board: Scoreboard, production: RegisteredVersion | None, kept: Kept
+    ) -> PromotionDecision:
+        """Return the gate's decision on the challenger, judged on the test window."""
+        popular = _judgement_of(board, catalogue.default_recipe(POPULAR))
+        rng = np.random.default_rng([self.plan.seed, GATE_STREAM])
+        if production is None:
+            return decide_promotion(challenger, popular, None, self.plan, rng)
+        rival = board.of(production.recipe)
+        if rival is None:
+            why = next(left.reason for left in board.left_out if left.recipe == production.recipe)
+            reason = f"production's recipe {production.recipe} could not be fitted for the comparison: {why}"
+            return hold(challenger, popular, reason, self.plan)
+        age_days = (self.now() - production.created_at) / timedelta(days=1)
+        overlap = self._list_overlap(challenger, production, kept) if production.recipe == challenger.recipe else None
+        return decide_promotion(challenger, popular, Incumbent(rival.judgement, age_days, overlap), self.plan, rng)
+
+    def _list_overlap(self, challenger: Judgement, production: RegisteredVersion, kept: Kept) -> float | None:
+        """Return what a refit's lists share with those of production as deployed; None if that does not load."""
+        try:
+            deployed = self.registry.load(production.version)
+        except (BrokenArtifact, NotFound):
+            return None
+        return list_overlap(challenger, judge(deployed, kept.test.window, self.plan.top_k))
+
+    def _report(
+        self, started_at: datetime, snapshot: Snapshot, kept: Kept, scoreboard: Scoreboard, contest: Contest
+    ) -> TrainingReport:
+        """Return the report as far as it is known before the registration."""
+        return TrainingReport(
+            training_id=self.training_id,
+            code_version=self.code_version,
+            started_at=started_at.astimezone(UTC),
+            plan=self.plan,
+            snapshot=snapshot.identity,
+            cuts=kept.cuts,
+            filters=kept.filters,
+            validation=WindowReport.of(kept.cuts.validation_start, kept.validation.window, scoreboard),
+            test=WindowReport.of(kept.cuts.test_start, kept.test.window, contest.scoreboard),
+            challenger=contest.challenger.recipe,
+            decision=contest.decision,
+            production_version=contest.production.version if contest.production else None,
+            step_seconds=dict(self.step_seconds),
+        )
+
+    def _record(self, contest: Contest, snapshot: Snapshot, report: TrainingReport) -> VersionRecord:
+        """Return what is kept beside the arrays of the version."""
+        decision = contest.decision
+        judged = contest.scoreboard.of(decision.recipe)
+        newest = snapshot.identity.newest_rated_at
+        return VersionRecord(
+            metrics=_recorded_metrics(judged) if judged else {},
+            tags={
+                "verdict": decision.verdict,
+                "reason": decision.reason,
+                "training_id": self.training_id,
+                "code_version": self.code_version,
+                "snapshot_sha256": snapshot.identity.content_sha256,
+                "snapshot_n_ratings": str(snapshot.identity.n_ratings),
+                "snapshot_newest_rated_at": newest.isoformat() if newest else "",
+            },
+            documents={"evaluation.json": report.to_text(), "model_card.md": report.model_card()},
+        )
+
+    def _progress(self, name: str) -> Progress:
+        """Return the progress of a step without candidates."""
+        return lambda fraction: self.report(StepProgress(name, None, fraction, ""))
+
+    def _candidate_progress(self, name: str) -> Callable[[Recipe, float], None]:
+        """Return the progress of a step that tries several recipes."""
+        return lambda recipe, fraction: self.report(StepProgress(name, recipe.model, fraction, str(recipe)))
+
+
+def _judgement_of(board: Scoreboard, recipe: Recipe) -> Judgement:
+    """Return how a recipe did that nothing refuses, on any data."""
+    candidate = board.of(recipe)
+    if candidate is None:
+        message = f"{recipe} could not be fitted: import more ratings"
+        raise NotEnoughData(message)
+    return candidate.judgement
+
+
+def _recorded_metrics(candidate: Candidate) -> dict[str, float]:
+    """Return the finite metrics of a candidate with its measurements, by name."""
+    measured = candidate.judgement.metrics() | {
+        "fit_seconds": candidate.fit_seconds,
+        "answer_seconds": candidate.answer_seconds,
+        "n_judged_users": candidate.judgement.n_judged,
+    }
+    return {name: float(value) for name, value in measured.items() if np.isfinite(value)}
