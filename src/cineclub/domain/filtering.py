@@ -24,7 +24,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class FilterPass:
-    """What one pass removed: users with too few ratings, then films with too few ratings by those who stayed."""
+    """What left in one pass over users and films, with those whose last rating left with the other side."""
 
     n_users_removed: int
     n_movies_removed: int
@@ -56,8 +56,8 @@ def keep_core(log: RatingLog, min_ratings_per_user: int, min_ratings_per_movie: 
             break
         passes.append(
             FilterPass(
-                n_users_removed=_n_different(users[rows]) - _n_different(users[by_active_users]),
-                n_movies_removed=_n_different(movies[by_active_users]) - _n_different(movies[left]),
+                n_users_removed=_n_different(users[rows]) - _n_different(users[left]),
+                n_movies_removed=_n_different(movies[rows]) - _n_different(movies[left]),
                 n_ratings_removed=len(rows) - len(left),
             )
         )
