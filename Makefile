@@ -1,0 +1,58 @@
+# Every target builds what it needs first: `make demo` and `make test` work on a machine with only Python and pip.
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+PYTHON ?= $(shell for candidate in $(CANDIDATES); do \
+	if $$candidate -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then command -v $$candidate; break; fi; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-faults check bench-data bench-flow clean
+
+help: ## this list
+	@echo "make setup        .venv with everything from requirements.lock, and cineclub itself"
+	@echo "make demo         import 100,004 real ratings, train, promote, serve on 127.0.0.1:8000"
+	@echo "make test         the whole test suite (6 minutes at most)"
+	@echo "make test-faults  the slow tests that kill processes"
+	@echo "make check        format, lint, types, layers, installed packages; no tests"
+	@echo "make bench-data   loading and importing beside psql's own copy, 10 M generated rows"
+	@echo "make bench-flow   the training flow on ml-latest-small, and the demo from start to ready"
+	@echo "make clean        remove .venv and caches; the state in CINECLUB_HOME stays"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "cineclub needs Python 3.11 or newer with the venv module (on Debian: python3-venv);" \
+		"name one with make PYTHON=/path/to/python3"; exit 1; }
+	@echo "installing into $(VENV) with $(PYTHON) (once, a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/cineclub demo
+
+test: setup
+	$(BIN)/pytest -n 2 -m "not faults"
+
+test-faults: setup
+	$(BIN)/pytest -m faults
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pip --disable-pip-version-check check
+
+bench-data: setup
+	$(BIN)/python benchmarks/data.py
+
+bench-flow: setup
+	$(BIN)/python benchmarks/flow.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
