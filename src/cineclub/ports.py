@@ -70,6 +70,15 @@ class Promotion:
     promoted_by: str
     recipe: Recipe
     manifest_sha256: str
+    artifact_folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """What the database says should serve now (None before the first promotion), and how film ids are written."""
+
+    promotion: Promotion | None
+    movie_ids_are_integers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +231,93 @@ class HistoryReader(Protocol):
 
     async def popular(self, limit: int) -> list[PopularMovie]:
         """Return the most popular films by damped popularity, for as long as no model is in production."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewRating:
+    """A rating as a caller sends it, with the caller's own ids; without ``rated_at`` it was given just now."""
+
+    user_id: str
+    movie_id: str
+    rating: float
+    rated_at: datetime | None = None
+
+
+class RatingWriter(Protocol):
+    """Where single ratings are written while serving; async."""
+
+    async def write(self, ratings: Sequence[NewRating]) -> None:
+        """Write all the ratings or none; a second rating of the same film replaces the first.
+
+        Raises:
+            InvalidInput: a rating is off the catalogue's scale.
+            NotFound: a film is not in the catalogue.
+            ReadOnlySource: ratings come from the owner's views.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def delete(self, user_id: str, movie_id: str) -> None:
+        """Take one rating back.
+
+        Raises:
+            NotFound: there is no such rating.
+            ReadOnlySource: ratings come from the owner's views.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class ProductionReader(Protocol):
+    """What was promoted last, as PostgreSQL knows it; async."""
+
+    async def read(self) -> Production:
+        """Return what should serve now.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class LiveModels(Protocol):
+    """The model in memory, as it is at this moment."""
+
+    def current(self) -> LiveModel | None:
+        """Return the model that answers now; None before the first one was loaded."""
+        ...
+
+
+class RequestMetrics(Protocol):
+    """Counts of HTTP requests, and the page that Prometheus reads."""
+
+    def observe_request(self, method: str, route: str, status: int, latency_seconds: float) -> None:
+        """Count one request under its route template."""
+        ...
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return every metric in Prometheus' text format, with its media type."""
+        ...
+
+
+class PredictionMetrics(Protocol):
+    """Counts of answers."""
+
+    def count_answer(self, strategy: str, model_version: int | None, *, degraded: bool) -> None:
+        """Count one answer."""
+        ...
+
+
+class ModelMetrics(Protocol):
+    """What is known of the model in memory."""
+
+    def model_served(self, promotion: Promotion) -> None:
+        """Note that this version answers from now on."""
+        ...
+
+    def model_refused(self) -> None:
+        """Count a promoted version that could not be loaded."""
         ...
 
 

@@ -1,0 +1,48 @@
+"""What the API serves with: the wired parts, made by the bootstrap and handed to ``cineclub.api.app.create_app``."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from cineclub.flows.live_model import LiveModelHolder
+from cineclub.flows.prediction import PredictionFlow
+from cineclub.ports import HistoryReader, RatingWriter, RequestMetrics, TrainingJobs
+
+
+class Service(Protocol):
+    """Something that runs beside the requests: a pool, the poll for new models, the log's writer."""
+
+    async def start(self) -> None:
+        """Begin; returns soon, also when PostgreSQL is away."""
+        ...
+
+    async def stop(self) -> None:
+        """End and let go of everything; returns within seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """Everything the routes call.
+
+    Attributes:
+        jobs: the queue of trainings; its methods block and are called in threads.
+        predictor: the prediction flow.
+        ratings: where single ratings are written.
+        histories: asked for the popular list by the readiness probe while no model is loaded.
+        live: the model in memory and what was promoted.
+        metrics: counts of requests, and the page that Prometheus reads.
+        is_database_reachable: asked by the readiness probe.
+        services: started in this order with the app, stopped in the reverse order.
+        model_names: the models that a training may be asked for.
+    """
+
+    jobs: TrainingJobs
+    predictor: PredictionFlow
+    ratings: RatingWriter
+    histories: HistoryReader
+    live: LiveModelHolder
+    metrics: RequestMetrics
+    is_database_reachable: Callable[[], Awaitable[bool]]
+    services: tuple[Service, ...]
+    model_names: tuple[str, ...]
