@@ -61,7 +61,10 @@ class VersionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """One row of the history of what served: which version from when, why, and the hash it must have."""
+    """One row of the history of what served: which version from when, why, and the hash it must have.
+
+    ``artifact_folder`` is the name of its local copy in the folder ``models`` of CINECLUB_HOME.
+    """
 
     version: int
     promoted_at: datetime
@@ -71,6 +74,22 @@ class Promotion:
     recipe: Recipe
     manifest_sha256: str
     artifact_folder: str = ""
+    previous_version: int | None = None
+    training_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPromotion:
+    """A promotion about to be recorded; without a training it is a person's, or was seen from outside."""
+
+    version: int
+    verdict: str
+    reason: str
+    promoted_by: str
+    training_id: str | None
+    recipe: Recipe
+    manifest_sha256: str
+    artifact_folder: str
 
 
 @dataclass(frozen=True, slots=True)
