@@ -1,0 +1,33 @@
+"""What should serve now, read over the pool of the request path."""
+
+from cineclub.adapters.postgres.promotions import current_async
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.adapters.postgres.sessions import named_queries
+from cineclub.ports import Production
+
+SQL = named_queries("histories.sql")
+INTEGER_TYPES = {"smallint", "integer", "bigint"}
+
+
+class PostgresProduction:
+    """Implements the port ``ProductionReader``."""
+
+    def __init__(self, pool: ServingPool, external_schema: str | None = None) -> None:
+        """Use the pool; ``external_schema`` is where the owner's views are, None for our own tables."""
+        self._pool = pool
+        self._schema = external_schema
+
+    async def read(self) -> Production:
+        """Return the newest promotion, and whether film ids are integers.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        async with self._pool.connection() as connection:
+            promotion = await current_async(connection)
+            if self._schema is None:
+                row = await (await connection.execute(SQL["movie_ids_are_integers"])).fetchone()
+                return Production(promotion, bool(row and row["movie_ids_are_integers"]))
+            column = {"view": f'"{self._schema}".movies', "column": "movie_id"}
+            row = await (await connection.execute(SQL["column_type"], column)).fetchone()
+            return Production(promotion, bool(row and row["type"] in INTEGER_TYPES))

@@ -1,0 +1,123 @@
+"""Single ratings written while serving: all of a request or none."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.adapters.postgres.sessions import Row, named_queries
+from cineclub.domain.errors import InvalidInput, NotFound, ReadOnlySource
+from cineclub.domain.ratings import RatingScale
+from cineclub.ports import NewRating
+
+SQL = named_queries("rating_writes.sql")
+MAX_NAMED = 10
+WRITE_THEM_THERE = "ratings come from your own views (CINECLUB_SOURCE=external), change them in your own system"
+
+
+class PostgresRatingWriter:
+    """Implements the port ``RatingWriter`` on our own tables."""
+
+    def __init__(self, pool: ServingPool) -> None:
+        """Use the pool of the request path."""
+        self._pool = pool
+
+    async def write(self, ratings: Sequence[NewRating]) -> None:
+        """Write all the ratings or none; of two ratings of one film by one user the last counts.
+
+        Raises:
+            InvalidInput: a rating is off the catalogue's scale.
+            NotFound: a film is not in the catalogue.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        async with self._pool.connection(limit_seconds=10.0) as connection, connection.transaction():
+            catalogue = await (await connection.execute(SQL["catalogue"])).fetchone()
+            if catalogue is None:
+                message = "there are no films yet: import some with `cineclub import`"
+                raise NotFound(message)
+            _check_scale(ratings, RatingScale(catalogue["lowest"], catalogue["highest"]))
+            movie_ids = await _movie_ids_of(connection, ratings)
+            user_ids = sorted({one.user_id for one in ratings})
+            await connection.execute(SQL["add_users"], {"external_ids": user_ids})
+            if catalogue["user_ids_are_integers"] and not all(map(_is_integer, user_ids)):
+                await connection.execute(SQL["note_text_user_ids"])
+            await connection.execute(SQL["upsert"], _columns(ratings, movie_ids))
+
+    async def delete(self, user_id: str, movie_id: str) -> None:
+        """Take one rating back.
+
+        Raises:
+            NotFound: there is no such rating.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(SQL["delete"], {"user_id": user_id, "movie_id": movie_id})
+            if await cursor.fetchone() is None:
+                message = f"user {user_id} has not rated film {movie_id}"
+                raise NotFound(message)
+
+
+class ReadOnlyRatings:
+    """Implements the port ``RatingWriter`` where ratings come from the owner's views: refuses everything."""
+
+    async def write(self, ratings: Sequence[NewRating]) -> None:
+        """Refuse.
+
+        Raises:
+            ReadOnlySource: always.
+        """
+        message = f"{len(ratings)} ratings were not written: {WRITE_THEM_THERE}"
+        raise ReadOnlySource(message)
+
+    async def delete(self, user_id: str, movie_id: str) -> None:
+        """Refuse.
+
+        Raises:
+            ReadOnlySource: always.
+        """
+        message = f"the rating of film {movie_id} by user {user_id} was not deleted: {WRITE_THEM_THERE}"
+        raise ReadOnlySource(message)
+
+
+def _check_scale(ratings: Sequence[NewRating], scale: RatingScale) -> None:
+    """Refuse ratings off the scale, naming the first."""
+    on_scale = scale.holds(np.array([one.rating for one in ratings], np.float32))
+    if not on_scale.all():
+        first = int(np.argmin(on_scale))
+        message = (
+            f"rating {ratings[first].rating:g} of film {ratings[first].movie_id} is off the scale: "
+            f"this catalogue's ratings go from {scale.lowest:g} to {scale.highest:g}"
+        )
+        raise InvalidInput(message)
+
+
+async def _movie_ids_of(connection: psycopg.AsyncConnection[Row], ratings: Sequence[NewRating]) -> dict[str, int]:
+    """Return the internal ids of the rated films by external id; refuse unknown films by name."""
+    wanted = sorted({one.movie_id for one in ratings})
+    cursor = await connection.execute(SQL["movie_ids"], {"external_ids": wanted})
+    found = {row["external_id"]: row["id"] for row in await cursor.fetchall()}
+    unknown = [movie_id for movie_id in wanted if movie_id not in found]
+    if unknown:
+        more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+        message = f"not in the catalogue: film {', '.join(unknown[:MAX_NAMED])}{more}; nothing was written"
+        raise NotFound(message)
+    return found
+
+
+def _columns(ratings: Sequence[NewRating], movie_ids: dict[str, int]) -> dict[str, list[Any]]:
+    """Return the ratings as one array for each column, the last of each user and film only."""
+    last = {(one.user_id, one.movie_id): one for one in ratings}.values()
+    return {
+        "user_ids": [one.user_id for one in last],
+        "movie_ids": [movie_ids[one.movie_id] for one in last],
+        "ratings": [one.rating for one in last],
+        "rated_at": [one.rated_at for one in last],
+    }
+
+
+def _is_integer(text: str) -> bool:
+    """Say whether a text is an integer as JSON would write it."""
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdecimal() and (digits == "0" or not digits.startswith("0"))

@@ -1,0 +1,102 @@
+"""Every metric of the API process: its name, meaning, unit and labels, all in this file."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from cineclub.ports import Promotion
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD = "OTHER"
+NO_MODEL = "none"
+LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class PrometheusMetrics:
+    """Implements the ports ``RequestMetrics``, ``PredictionMetrics`` and ``ModelMetrics`` in a registry of its own."""
+
+    def __init__(self) -> None:
+        """Declare every metric."""
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self._registry = registry
+        self._requests = Counter(
+            "cineclub_http_requests",
+            "HTTP requests by method, route template and status.",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "cineclub_http_request_duration_seconds",
+            "Seconds from the first byte of a request to the last of its answer.",
+            ["method", "route"],
+            buckets=LATENCY_SECONDS,
+            registry=registry,
+        )
+        self._predictions = Counter(
+            "cineclub_predictions",
+            "Answers by strategy (model, popular), version of the model (none without one) and whether degraded.",
+            ["strategy", "model_version", "degraded"],
+            registry=registry,
+        )
+        self._declare_model_and_log(registry)
+
+    def _declare_model_and_log(self, registry: CollectorRegistry) -> None:
+        """Declare what is known of the model in memory and of the prediction log."""
+        self._model_version = Gauge(
+            "cineclub_model_version", "Version of the model in memory; 0 without one.", registry=registry
+        )
+        self._model_promoted = Gauge(
+            "cineclub_model_promoted_timestamp_seconds",
+            "When the model in memory was promoted, in seconds since 1970; its age is time() minus this.",
+            registry=registry,
+        )
+        self._refused = Counter(
+            "cineclub_model_refusals",
+            "Promoted versions that could not be loaded, each try counted.",
+            registry=registry,
+        )
+        self._dropped = Counter(
+            "cineclub_prediction_log_dropped_rows", "Answers that were not logged.", registry=registry
+        )
+        self._waiting = Gauge(
+            "cineclub_prediction_log_waiting_rows", "Answers waiting to be logged.", registry=registry
+        )
+
+    def observe_request(self, method: str, route: str, status: int, latency_seconds: float) -> None:
+        """Count one request under its route template."""
+        known_method = method if method in METHODS else OTHER_METHOD
+        self._requests.labels(known_method, route, str(status)).inc()
+        self._latency.labels(known_method, route).observe(latency_seconds)
+
+    def count_answer(self, strategy: str, model_version: int | None, *, degraded: bool) -> None:
+        """Count one answer."""
+        version = NO_MODEL if model_version is None else str(model_version)
+        self._predictions.labels(strategy, version, "true" if degraded else "false").inc()
+
+    def model_served(self, promotion: Promotion) -> None:
+        """Note that this version answers from now on."""
+        self._model_version.set(promotion.version)
+        self._model_promoted.set(promotion.promoted_at.timestamp())
+
+    def model_refused(self) -> None:
+        """Count a promoted version that could not be loaded."""
+        self._refused.inc()
+
+    def rows_dropped(self, n_rows: int) -> None:
+        """Count answers that were not logged."""
+        self._dropped.inc(n_rows)
+
+    def watch_waiting_rows(self, n_waiting: Callable[[], int]) -> None:
+        """Ask this at every scrape how many answers wait to be logged."""
+        self._waiting.set_function(n_waiting)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return every metric in Prometheus' text format, with its media type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
