@@ -151,7 +151,7 @@ class TrainingFlow:
     @step
     def grid_search_svd(self, kept: Kept, scoreboard: Scoreboard) -> Scoreboard:
         """Return the scoreboard joined by the best point of SVD's grid, each point recorded in the registry."""
-        if SEARCHED not in self._names():
+        if SEARCHED not in self._names() or not self.plan.grid:
             return scoreboard
         points = grid_points(catalogue.default_recipe(SEARCHED), self.plan.grid)
         searched = kept.validation.run_all(points, self._candidate_progress("grid_search_svd"))
@@ -167,7 +167,8 @@ class TrainingFlow:
         """
         tell = self._candidate_progress("compare_with_production")
         production = self.registry.production()
-        rivals = [catalogue.default_recipe(name) for name in BASELINES] + ([production.recipe] if production else [])
+        rivals = [catalogue.default_recipe(name) for name in BASELINES]
+        rivals += [_completed(production.recipe)] if production else []
         rivals = [recipe for recipe in dict.fromkeys(rivals) if recipe != challenger.recipe]
         judged, fitted = kept.test.run(challenger.recipe, lambda fraction: tell(challenger.recipe, fraction / 2))
         board = kept.test.run_all(rivals, lambda recipe, fraction: tell(recipe, (1 + fraction) / 2))
@@ -216,13 +217,14 @@ class TrainingFlow:
         rng = np.random.default_rng([self.plan.seed, GATE_STREAM])
         if production is None:
             return decide_promotion(challenger, popular, None, self.plan, rng)
-        rival = board.of(production.recipe)
+        recipe = _completed(production.recipe)
+        rival = board.of(recipe)
         if rival is None:
-            why = next(left.reason for left in board.left_out if left.recipe == production.recipe)
+            why = next(left.reason for left in board.left_out if left.recipe == recipe)
             reason = f"production's recipe {production.recipe} could not be fitted for the comparison: {why}"
             return hold(challenger, popular, reason, self.plan)
         age_days = (self.now() - production.created_at) / timedelta(days=1)
-        overlap = self._list_overlap(challenger, production, kept) if production.recipe == challenger.recipe else None
+        overlap = self._list_overlap(challenger, production, kept) if recipe == challenger.recipe else None
         return decide_promotion(challenger, popular, Incumbent(rival.judgement, age_days, overlap), self.plan, rng)
 
     def _list_overlap(self, challenger: Judgement, production: RegisteredVersion, kept: Kept) -> float | None:
@@ -279,6 +281,14 @@ class TrainingFlow:
     def _candidate_progress(self, name: str) -> Callable[[Recipe, float], None]:
         """Return the progress of a step that tries several recipes."""
         return lambda recipe, fraction: self.report(StepProgress(name, recipe.model, fraction, str(recipe)))
+
+
+def _completed(recipe: Recipe) -> Recipe:
+    """Return a recipe of an earlier version with the hyperparameters that its model has gained since."""
+    if recipe.model not in catalogue.CATALOGUE:
+        return recipe
+    defaults = catalogue.default_recipe(recipe.model).hyperparameters
+    return Recipe(recipe.model, {**defaults, **recipe.hyperparameters})
 
 
 def _judgement_of(board: Scoreboard, recipe: Recipe) -> Judgement:

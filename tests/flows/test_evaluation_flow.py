@@ -1,0 +1,60 @@
+"""Judging models on ratings at hand gives a scoreboard that a program can read, and the same one every time."""
+
+import json
+from typing import Any
+
+import pytest
+from tastes import log_of_tastes
+
+from cineclub.domain.errors import InvalidInput, NotEnoughData
+from cineclub.domain.training_plan import TrainingPlan
+from cineclub.flows.evaluation import Evaluation, evaluate_ratings
+
+
+def numbers_of(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The scoreboard without what depends on the machine."""
+    measured = {"fit_seconds", "answer_seconds", "peak_memory_bytes"}
+    return [{name: row[name] for name in row if name not in measured} for row in evaluation.to_json()["models"]]
+
+
+@pytest.mark.parametrize("split", ["time", "random", "last-out"])
+def test_a_model_of_tastes_beats_popular_on_every_split(split: str) -> None:
+    """Where people have a taste, a model that sees it ranks better than the popular list."""
+    rows = evaluate_ratings(log_of_tastes(), ("popular", "ease"), split, 0.2, 0).to_json()["models"]
+    popular, ease = (row["metrics"]["ndcg_at_10"] for row in rows)
+    assert ease > popular
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    """All models, judged twice, come out equal, and the document is strict JSON."""
+    one, other = (evaluate_ratings(log_of_tastes(), (), "random", 0.2, 7) for _ in range(2))
+    assert numbers_of(one) == numbers_of(other)
+    assert json.loads(json.dumps(one.to_json(), allow_nan=False))["split"] == "random"
+
+
+def test_progress_goes_from_the_first_to_the_last_model() -> None:
+    """Whoever waits sees which model is under way and the fraction rise."""
+    seen = []
+    evaluate_ratings(
+        log_of_tastes(),
+        ("popular", "ease"),
+        "time",
+        0.2,
+        0,
+        lambda recipe, fraction: seen.append((recipe.model, fraction)),
+    )
+    fractions = [fraction for _, fraction in seen]
+    assert fractions == sorted(fractions)
+    assert {model for model, _ in seen} <= {"popular", "ease"}
+
+
+def test_an_unknown_model_is_refused() -> None:
+    """The message names what was asked for."""
+    with pytest.raises(InvalidInput, match="oracle"):
+        evaluate_ratings(log_of_tastes(), ("oracle",), "time", 0.2, 0)
+
+
+def test_too_few_ratings_are_refused_with_what_to_do() -> None:
+    """Limits that leave nothing are named."""
+    with pytest.raises(NotEnoughData, match="min_ratings_per_user"):
+        evaluate_ratings(log_of_tastes(), (), "time", 0.2, 0, plan=TrainingPlan(min_ratings_per_user=1000))
