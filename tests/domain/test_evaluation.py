@@ -19,6 +19,7 @@ class FixedScores:
     """A model that knows four films, scores them the same for everybody and uses ratings of films 1 and 2 only."""
 
     name: ClassVar[str] = "fixed"
+    is_personal: ClassVar[bool] = True
 
     def __init__(self, scores: list[float]) -> None:
         """Keep the scores."""

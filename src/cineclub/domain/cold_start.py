@@ -10,6 +10,7 @@ from cineclub.domain.ratings import UserRatings
 from cineclub.domain.recommender import FittedModel, History
 
 Strategy = Literal["model", "popular"]
+POPULAR = "popular"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class Answer:
 
 
 def is_new_user(fitted: FittedModel, history: History) -> bool:
-    """Say whether the model can use none of the user's ratings."""
-    return not fitted.recommender.uses(history).any()
+    """Say whether a personal model can use none of the user's ratings."""
+    return fitted.recommender.is_personal and not fitted.recommender.uses(history).any()
 
 
 def answer(fitted: FittedModel, user_ratings: UserRatings) -> Answer:
@@ -34,4 +35,5 @@ def answer(fitted: FittedModel, user_ratings: UserRatings) -> Answer:
     history = History.of(user_ratings, fitted.movie_ids)
     if is_new_user(fitted, history):
         return Answer("popular", fitted.popularity, history)
-    return Answer("model", fitted.recommender.scores(history), history)
+    strategy: Strategy = "popular" if fitted.recommender.name == POPULAR else "model"
+    return Answer(strategy, fitted.recommender.scores(history), history)

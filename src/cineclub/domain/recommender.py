@@ -45,6 +45,8 @@ class Recommender(Protocol):
     """A fitted model. It holds item-side arrays only, so a user who came a second ago is answered like any other."""
 
     name: ClassVar[str]
+    is_personal: ClassVar[bool]
+    """Whether a person's ratings move the scores; if not, everybody gets the same scores and nobody is new."""
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return a finite score for every film, shape (n_movies,): higher is recommended earlier."""

@@ -1,0 +1,68 @@
+"""Bias: damped means of films and people, without any taste."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.recommender import History, Progress
+from cineclub.models.baseline import Baseline
+from cineclub.models.hyperparameters import Hyperparameters, within
+
+
+@dataclass(frozen=True, slots=True)
+class BiasHyperparameters(Hyperparameters):
+    """How many pseudo-ratings at the mean each film and each person is given."""
+
+    movie_damping: float = within(10.0, 0.0, 10_000.0)
+    user_damping: float = within(5.0, 0.0, 10_000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """Best rated films first; a person's own ratings move the predicted stars of all films alike."""
+
+    name: ClassVar[str] = "bias"
+    is_personal: ClassVar[bool] = True
+
+    baseline: Baseline
+
+    @classmethod
+    def fit(
+        cls,
+        ratings: RatingMatrix,
+        hyperparameters: BiasHyperparameters,
+        _rng: np.random.Generator,
+        _progress: Progress,
+    ) -> Self:
+        """Return the damped means of the matrix."""
+        return cls(Baseline.fit(ratings, hyperparameters.movie_damping, hyperparameters.user_damping))
+
+    def scores(self, history: History) -> NDArray[np.float32]:
+        """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""
+        baseline = self.baseline
+        return baseline.global_mean + baseline.movie_offsets + baseline.user_offset(history)
+
+    def predict_stars(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the expected rating of each film asked for, shape (m,), clipped to the scale."""
+        return self.baseline.on_scale(self.baseline.expected(history, movie_indices))
+
+    def uses(self, history: History) -> NDArray[np.bool_]:
+        """Return True for every rating, shape (n,)."""
+        return np.ones(len(history), np.bool_)
+
+    def explain(self, history: History, _movie_index: int) -> NDArray[np.float32]:
+        """Return what each rating, shape (n,), adds to the person's offset."""
+        return self.baseline.user_shares(history)
+
+    def arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """Return the baseline's arrays."""
+        return self.baseline.arrays()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Return the model of its arrays."""
+        return cls(Baseline.from_arrays(arrays))

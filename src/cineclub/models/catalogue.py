@@ -1,0 +1,146 @@
+"""Every model by name: how it is fitted, with which hyperparameters, and how it comes back from its arrays."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.errors import BrokenArtifact, InvalidInput, NotEnoughData
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.popularity import popularity_of
+from cineclub.domain.ratings import RatingScale, UserRatings
+from cineclub.domain.recipe import Hyperparameter, Recipe
+from cineclub.domain.recommender import FittedModel, History, Progress, Recommender
+from cineclub.models.bias import Bias, BiasHyperparameters
+from cineclub.models.ease import Ease, EaseHyperparameters
+from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
+from cineclub.models.popular import Popular
+from cineclub.models.random import Random
+
+EASE_MOST_MOVIES = 20_000
+
+
+class Trainable(Recommender, Protocol):
+    """A recommender that can be fitted."""
+
+    @classmethod
+    def fit(cls, ratings: RatingMatrix, hyperparameters: Any, rng: np.random.Generator, progress: Progress) -> Self:
+        """Return the model of a matrix; the same matrix, hyperparameters and generator give the same arrays."""
+        ...
+
+
+def fits_any_size(_n_users: int, _n_movies: int, _n_ratings: int) -> str | None:
+    """Refuse nothing."""
+    return None
+
+
+def too_many_movies_for_ease(_n_users: int, n_movies: int, _n_ratings: int) -> str | None:
+    """Refuse more films than a dense film-by-film matrix can sensibly hold."""
+    if n_movies <= EASE_MOST_MOVIES:
+        return None
+    return (
+        f"ease keeps a weight for every pair of films and fits up to {EASE_MOST_MOVIES} of them, not {n_movies}: raise "
+        "min_ratings_per_movie, or choose other models"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """How one model is made.
+
+    Attributes:
+        model: its class.
+        hyperparameters: the class of its hyperparameters, with their defaults.
+        refusal: says why a size of (n_users, n_movies, n_ratings) cannot be fitted; None if it can.
+        grid: the values that a search tries; empty where there is nothing to search.
+    """
+
+    model: type[Trainable]
+    hyperparameters: type[Hyperparameters] = NoHyperparameters
+    refusal: Callable[[int, int, int], str | None] = fits_any_size
+    grid: Mapping[str, Sequence[Hyperparameter]] = field(default_factory=dict)
+
+
+_TRAINERS = (
+    Trainer(Random),
+    Trainer(Popular),
+    Trainer(Bias, BiasHyperparameters),
+    Trainer(
+        Ease,
+        EaseHyperparameters,
+        too_many_movies_for_ease,
+        grid={"regularization": (100.0, 300.0, 1000.0)},
+    ),
+)
+
+CATALOGUE: Mapping[str, Trainer] = {trainer.model.name: trainer for trainer in _TRAINERS}
+"""Every model, the simplest first."""
+
+
+def default_recipe(name: str) -> Recipe:
+    """Return the recipe of a model with every hyperparameter spelled out.
+
+    Raises:
+        InvalidInput: there is no model of that name.
+    """
+    return Recipe(name, _trainer(name).hyperparameters().by_name())
+
+
+def fit(recipe: Recipe, ratings: RatingMatrix, rng: np.random.Generator, progress: Progress) -> FittedModel:
+    """Return the recipe's model of a matrix, with the films it knows and their popularity.
+
+    Args:
+        recipe: which model; hyperparameters that it does not name take their defaults.
+        ratings: what it learns from.
+        rng: where its random choices come from.
+        progress: told the finished fraction; may raise to stop.
+
+    Raises:
+        InvalidInput: an unknown model or hyperparameter, a value outside its range, or a size the model refuses.
+        NotEnoughData: there is no rating to learn from.
+    """
+    trainer = _trainer(recipe.model)
+    hyperparameters = trainer.hyperparameters.of(recipe.hyperparameters)
+    if not ratings.n_ratings:
+        message = "there are no ratings to learn from: import some with `cineclub import PATH`"
+        raise NotEnoughData(message)
+    refusal = trainer.refusal(ratings.n_users, ratings.n_movies, ratings.n_ratings)
+    if refusal:
+        raise InvalidInput(refusal)
+    progress(0.0)
+    recommender = trainer.model.fit(ratings, hyperparameters, rng, progress)
+    progress(1.0)
+    fitted_recipe = Recipe(recipe.model, hyperparameters.by_name())
+    return FittedModel(fitted_recipe, recommender, ratings.movie_ids, popularity_of(ratings), ratings.scale)
+
+
+def restore(
+    recipe: Recipe,
+    arrays: Mapping[str, NDArray[np.generic]],
+    movie_ids: NDArray[np.int64],
+    popularity: NDArray[np.float32],
+    scale: RatingScale,
+) -> FittedModel:
+    """Return the fitted model that the arrays of an artifact came from.
+
+    Raises:
+        InvalidInput: there is no model of the recipe's name.
+        BrokenArtifact: an array is missing or does not fit the others.
+    """
+    recommender = _trainer(recipe.model).model.from_arrays(arrays)
+    n_scored = len(recommender.scores(History.of(UserRatings.none(), movie_ids)))
+    if not n_scored == len(movie_ids) == len(popularity):
+        message = f"the model scores {n_scored} films and names {len(movie_ids)}: train again or roll back"
+        raise BrokenArtifact(message)
+    return FittedModel(recipe, recommender, movie_ids, popularity, scale)
+
+
+def _trainer(name: str) -> Trainer:
+    """Return the trainer of a name."""
+    trainer = CATALOGUE.get(name)
+    if trainer is None:
+        message = f"there is no model {name!r}: there are {', '.join(CATALOGUE)}"
+        raise InvalidInput(message)
+    return trainer

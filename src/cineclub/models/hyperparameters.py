@@ -1,0 +1,77 @@
+"""Hyperparameters as values: each is declared once, with its default and the range it is checked against."""
+
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any, Self
+
+from cineclub.domain.errors import InvalidInput
+from cineclub.domain.recipe import Hyperparameter
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The values from ``lowest`` to ``highest``, both included; whole numbers only if ``lowest`` is an int."""
+
+    lowest: float
+    highest: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers are allowed."""
+        return isinstance(self.lowest, int)
+
+    def holds(self, value: object) -> bool:
+        """Say whether a value is a number of this range; NaN and booleans never are."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return self.lowest <= value <= self.highest and (isinstance(value, int) or not self.is_whole)
+
+    def __str__(self) -> str:
+        """Return for example ``a whole number from 1 to 512``."""
+        return f"a {'whole ' if self.is_whole else ''}number from {self.lowest:g} to {self.highest:g}"
+
+
+def within(default: float, lowest: float, highest: float) -> Any:
+    """Return a dataclass field with a default and a range, whole numbers if ``lowest`` is an int."""
+    return field(default=default, metadata={"range": Range(lowest, highest)})
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """What one model is fitted with; a model declares its own as fields made by ``within``."""
+
+    def __post_init__(self) -> None:
+        """Refuse a value outside its range, naming the range."""
+        for declared in fields(self):
+            _check(declared, getattr(self, declared.name))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Hyperparameter]) -> Self:
+        """Return the hyperparameters of a recipe, defaults for those it does not name.
+
+        Raises:
+            InvalidInput: a name that does not exist, or a value outside its range.
+        """
+        names = [declared.name for declared in fields(cls)]
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            message = f"unknown hyperparameters {', '.join(unknown)}: there are {', '.join(names) or 'none'}"
+            raise InvalidInput(message)
+        return cls(**values)
+
+    def by_name(self) -> dict[str, Hyperparameter]:
+        """Return every hyperparameter, for a recipe."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class NoHyperparameters(Hyperparameters):
+    """A model that has nothing to choose."""
+
+
+def _check(declared: Field[Any], value: object) -> None:
+    """Refuse a value that its field's range does not hold."""
+    allowed: Range = declared.metadata["range"]
+    if not allowed.holds(value):
+        message = f"{declared.name} must be {allowed}, not {value!r}"
+        raise InvalidInput(message)

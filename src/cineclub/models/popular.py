@@ -1,0 +1,60 @@
+"""Popular: the films that many people rate, and rate well."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.popularity import popularity_of
+from cineclub.domain.recommender import History, Progress
+from cineclub.models.hyperparameters import NoHyperparameters
+from cineclub.models.stored import stored
+
+
+@dataclass(frozen=True, slots=True)
+class Popular:
+    """The same damped popularity for everybody.
+
+    Attributes:
+        popularity: (n_movies,) as ``domain.popularity`` defines it.
+    """
+
+    name: ClassVar[str] = "popular"
+    is_personal: ClassVar[bool] = False
+
+    popularity: NDArray[np.float32]
+
+    @classmethod
+    def fit(
+        cls,
+        ratings: RatingMatrix,
+        _hyperparameters: NoHyperparameters,
+        _rng: np.random.Generator,
+        _progress: Progress,
+    ) -> Self:
+        """Return the popularity of every film of the matrix."""
+        return cls(popularity_of(ratings))
+
+    def scores(self, _history: History) -> NDArray[np.float32]:
+        """Return the popularity, shape (n_movies,)."""
+        return self.popularity
+
+    def uses(self, history: History) -> NDArray[np.bool_]:
+        """Return False for every rating, shape (n,)."""
+        return np.zeros(len(history), np.bool_)
+
+    def explain(self, history: History, _movie_index: int) -> NDArray[np.float32]:
+        """Return zero for every rating, shape (n,)."""
+        return np.zeros(len(history), np.float32)
+
+    def arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """Return the popularity."""
+        return {"popularity": self.popularity}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Return the model of its arrays."""
+        return cls(stored(arrays, "popularity", np.float32, (None,)))

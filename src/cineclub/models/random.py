@@ -1,0 +1,59 @@
+"""Random: a list drawn once, which every model must beat by far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.recommender import History, Progress
+from cineclub.models.hyperparameters import NoHyperparameters
+from cineclub.models.stored import stored
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """The same drawn scores for everybody.
+
+    Attributes:
+        drawn_scores: (n_movies,) uniform between 0 and 1.
+    """
+
+    name: ClassVar[str] = "random"
+    is_personal: ClassVar[bool] = False
+
+    drawn_scores: NDArray[np.float32]
+
+    @classmethod
+    def fit(
+        cls,
+        ratings: RatingMatrix,
+        _hyperparameters: NoHyperparameters,
+        rng: np.random.Generator,
+        _progress: Progress,
+    ) -> Self:
+        """Return scores drawn for every film of the matrix."""
+        return cls(rng.random(ratings.n_movies, np.float32))
+
+    def scores(self, _history: History) -> NDArray[np.float32]:
+        """Return the drawn scores, shape (n_movies,)."""
+        return self.drawn_scores
+
+    def uses(self, history: History) -> NDArray[np.bool_]:
+        """Return False for every rating, shape (n,)."""
+        return np.zeros(len(history), np.bool_)
+
+    def explain(self, history: History, _movie_index: int) -> NDArray[np.float32]:
+        """Return zero for every rating, shape (n,)."""
+        return np.zeros(len(history), np.float32)
+
+    def arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """Return the drawn scores."""
+        return {"drawn_scores": self.drawn_scores}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Return the model of its arrays."""
+        return cls(stored(arrays, "drawn_scores", np.float32, (None,)))
