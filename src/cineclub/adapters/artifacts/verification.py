@@ -46,4 +46,3 @@ def check_answers(folder: Path, expected_manifest_sha256: str) -> None:
     if not are_same_answers(expected, sample_scores(fitted)):
         message = f"the artifact {folder} answers otherwise than the model that was fitted: train again"
         raise BrokenArtifact(message)
-
