@@ -1,1 +1,1 @@
-"""The HTTP API: translates requests into flows and answers into JSON, and decides nothing."""
+"""The HTTP API: it translates requests into calls and values into JSON, and decides nothing."""

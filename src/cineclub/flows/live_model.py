@@ -93,7 +93,7 @@ class LiveModelHolder:
     async def _serve(self, promotion: Promotion, state: Production) -> None:
         """Load a promoted version and let it answer; keep the old one when it is broken."""
         try:
-            folder = self._folder_of(promotion)
+            folder = folder_of(promotion, self._models_folder)
             fitted, movies = await asyncio.to_thread(self._load, folder, promotion.manifest_sha256)
         except BrokenArtifact as error:
             self._refuse(promotion, error)
@@ -117,16 +117,6 @@ class LiveModelHolder:
         self._refused = _key(promotion)
         self._retry_seconds = min(MAX_RETRY_SECONDS, max(self._poll_seconds, 2 * self._retry_seconds))
         self._retry_at = asyncio.get_running_loop().time() + self._retry_seconds
-
-    def _folder_of(self, promotion: Promotion) -> Path:
-        """Return the local copy of a version: where the promotion says, else under our own models folder."""
-        named = Path(promotion.artifact_folder) if promotion.artifact_folder else None
-        own = self._models_folder / f"{promotion.version}-{promotion.manifest_sha256[:12]}"
-        found = [folder for folder in (named, own) if folder is not None and folder.is_dir()]
-        if not found:
-            message = f"version {promotion.version} has no copy on this machine ({own} is missing): start the worker"
-            raise BrokenArtifact(message)
-        return found[0]
 
     async def _poll(self) -> None:
         """Look for a new model for as long as the service lives, whatever goes wrong."""
@@ -191,6 +181,21 @@ class LiveModelHolder:
             return promotion, Path(facts["artifact_folder"]), bool(facts["movie_ids_are_integers"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def folder_of(promotion: Promotion, models_folder: Path) -> Path:
+    """Return the local copy of a version: where the promotion says, else under our own models folder.
+
+    Raises:
+        BrokenArtifact: this machine has no copy.
+    """
+    named = Path(promotion.artifact_folder) if promotion.artifact_folder else None
+    own = models_folder / f"{promotion.version}-{promotion.manifest_sha256[:12]}"
+    found = [folder for folder in (named, own) if folder is not None and folder.is_dir()]
+    if not found:
+        message = f"version {promotion.version} has no copy on this machine ({own} is missing): start the worker"
+        raise BrokenArtifact(message)
+    return found[0]
 
 
 def _key(promotion: Promotion) -> str:

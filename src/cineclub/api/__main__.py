@@ -1,0 +1,30 @@
+"""``python -m cineclub.api``: serve the API as the environment says."""
+
+import logging
+
+import uvicorn
+
+from cineclub import bootstrap
+from cineclub.api.app import create_app
+from cineclub.settings import Settings
+
+SHUTDOWN_SECONDS = 5
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings()
+    uvicorn.run(
+        create_app(bootstrap.api_parts(settings)),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main()

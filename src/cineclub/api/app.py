@@ -1,0 +1,55 @@
+"""The application: routes, errors, measurement and the life of what runs beside them."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+import cineclub
+from cineclub.api import errors
+from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
+from cineclub.api.routes import documentation, models, operations, predictions, ratings, trainings
+from cineclub.serving import ApiParts
+
+DESCRIPTION = """\
+Recommends films from ratings in PostgreSQL, and proves that a new model is better before it serves.
+
+Ids are those of your own system, as JSON text or integers; `42` and `"42"` name the same user. Every error is
+`{"error": {"code": …, "message": …}}`, and the message says what to do next.
+"""
+TAGS = [
+    {"name": "predictions", "description": "Which films to recommend to whom, and why."},
+    {"name": "ratings", "description": "Ratings as they are given; the next answer knows them."},
+    {"name": "training", "description": "Train, follow, cancel: one training at a time, in a process of its own."},
+    {"name": "models", "description": "Which model serves."},
+    {"name": "operations", "description": "For the machines that watch this one."},
+]
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """Return the application over these parts; they start and stop with it."""
+
+    @contextlib.asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for service in parts.services:
+                await service.start()
+                stack.push_async_callback(service.stop)
+            yield
+
+    app = FastAPI(
+        title="cineclub",
+        version=cineclub.__version__,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=life,
+    )
+    app.state.parts = parts
+    for module in (predictions, ratings, trainings, models, operations, documentation):
+        app.include_router(module.router)
+    errors.install(app)
+    app.add_middleware(ErrorBoundary)
+    app.add_middleware(RequestMeasurement, metrics=parts.metrics)
+    return app

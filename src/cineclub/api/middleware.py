@@ -1,0 +1,86 @@
+"""What surrounds every request: its measurement, and the last net under it."""
+
+import logging
+import secrets
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cineclub.api.errors import error_bytes
+from cineclub.ports import RequestMetrics
+
+log = logging.getLogger(__name__)
+
+UNMATCHED = "unmatched"
+FAILED = 500
+
+
+class RequestMeasurement:
+    """Counts and times every request under its route template, the failed ones too."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+        """Wrap the application."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on and measure it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = perf_counter()
+        status = FAILED
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        finally:
+            self._metrics.observe_request(scope["method"], _route_of(scope), status, perf_counter() - begun)
+
+
+class ErrorBoundary:
+    """Answers what nobody foresaw with an error id; the cause goes to the log and to nobody else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on and catch what it raises."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception:
+            error_id = secrets.token_hex(8)
+            log.exception("unforeseen_error error_id=%s route=%s", error_id, _route_of(scope))
+            if has_begun:
+                raise
+            await _send_failure(send, error_id)
+
+
+async def _send_failure(send: Send, error_id: str) -> None:
+    """Send a 500 that names the error's id."""
+    message = f"something went wrong that was not foreseen: look for {error_id} in the log"
+    body = error_bytes("internal_error", message, {"error_id": error_id})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": FAILED, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _route_of(scope: Scope) -> str:
+    """Return the template of the route that took the request, never the raw path."""
+    return str(getattr(scope.get("route"), "path", UNMATCHED))

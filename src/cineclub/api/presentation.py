@@ -1,0 +1,83 @@
+"""Values of the flows as the JSON that callers see."""
+
+from dataclasses import asdict
+from typing import Any
+
+from cineclub.domain.ratings import Movie
+from cineclub.flows.prediction import PredictionResponse, Reason, Recommendation
+from cineclub.ports import LiveModel, Promotion, Training
+
+SCORE_DIGITS = 6
+STARS_DIGITS = 2
+RATING_DIGITS = 4
+
+
+def prediction_document(
+    response: PredictionResponse, user_id: int | str, *, movie_ids_are_integers: bool
+) -> dict[str, Any]:
+    """Return an answer with the user's id as it was sent and films' ids as the caller's system writes them."""
+    model = None
+    if response.model_name is not None:
+        model = {"name": response.model_name, "version": response.model_version}
+    films = [_recommendation(one, integers=movie_ids_are_integers) for one in response.recommendations]
+    return {
+        "recommendation_id": response.recommendation_id,
+        "user_id": user_id,
+        "strategy": response.strategy,
+        "degraded": response.degraded,
+        "model": model,
+        "recommendations": films,
+    }
+
+
+def training_document(training: Training, *, with_report: bool) -> dict[str, Any]:
+    """Return a training; the report is long and left out of lists."""
+    document = asdict(training)
+    if not with_report:
+        document["report"] = None
+    return document
+
+
+def production_document(promotion: Promotion, live: LiveModel) -> dict[str, Any]:
+    """Return what serves and why."""
+    return {
+        "name": live.fitted.recipe.model,
+        "version": live.version,
+        "hyperparameters": dict(live.fitted.recipe.hyperparameters),
+        "promoted_at": promotion.promoted_at,
+        "verdict": promotion.verdict,
+        "reason": promotion.reason,
+        "promoted_by": promotion.promoted_by,
+        "manifest_sha256": promotion.manifest_sha256,
+        "n_movies": len(live.fitted.movie_ids),
+    }
+
+
+def _recommendation(one: Recommendation, *, integers: bool) -> dict[str, Any]:
+    """Return one film of an answer."""
+    stars = one.predicted_stars
+    return {
+        "rank": one.rank,
+        "movie_id": _public_id(one.movie, integers=integers),
+        "title": one.movie.title,
+        "year": one.movie.year,
+        "genres": one.movie.genres,
+        "score": round(one.score, SCORE_DIGITS),
+        "predicted_stars": None if stars is None else round(stars, STARS_DIGITS),
+        "reasons": [_reason(reason, integers=integers) for reason in one.reasons],
+    }
+
+
+def _reason(reason: Reason, *, integers: bool) -> dict[str, Any]:
+    """Return one reason."""
+    return {
+        "movie_id": _public_id(reason.movie, integers=integers),
+        "title": reason.movie.title,
+        "your_rating": round(reason.your_rating, RATING_DIGITS),
+        "weight": round(reason.weight, SCORE_DIGITS),
+    }
+
+
+def _public_id(movie: Movie, *, integers: bool) -> int | str:
+    """Return a film's id as the caller's system writes it."""
+    return int(movie.external_id) if integers else movie.external_id

@@ -1,0 +1,20 @@
+"""/docs: the documentation as one plain page, without a script and without another server."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from cineclub.api.documentation_page import page_of
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/docs", response_class=HTMLResponse)
+async def docs(request: Request) -> str:
+    """Return the documentation of every route, made from /openapi.json."""
+    return page_of(request.app.openapi(), str(request.base_url).rstrip("/"))
+
+
+@router.get("/")
+async def start() -> RedirectResponse:
+    """Send people who open the bare address to the documentation."""
+    return RedirectResponse("/docs")

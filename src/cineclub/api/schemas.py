@@ -1,0 +1,210 @@
+"""Requests and answers as JSON; the documentation at /docs is made from these."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from cineclub.api.fields import ExternalId, RatedAt, RatingValue, TopN
+
+MAX_RATINGS = 1000
+
+
+class Request(BaseModel):
+    """What every request body has in common: an unknown field is refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PredictRequest(Request):
+    """Whom to recommend films to, and how many."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": 42, "top_n": 10}]})
+
+    user_id: ExternalId = Field(description="the user's id in your system; an unknown one is a new user")
+    top_n: TopN = Field(default=10, description="how many films, 1 to 100")
+
+
+class ReasonOut(BaseModel):
+    """A film the user has rated that speaks for the recommended one."""
+
+    movie_id: int | str
+    title: str
+    your_rating: float
+    weight: float = Field(description="by how much this rating raised the score")
+
+
+class RecommendationOut(BaseModel):
+    """One recommended film."""
+
+    rank: int = Field(description="1 is the best")
+    movie_id: int | str
+    title: str
+    year: int | None
+    genres: list[str]
+    score: float = Field(description="comparable within one answer only")
+    predicted_stars: float | None = Field(description="the rating expected of this user; null if the model has none")
+    reasons: list[ReasonOut]
+
+
+class ModelOut(BaseModel):
+    """Which model answered."""
+
+    name: str
+    version: int
+
+
+class PredictResponse(BaseModel):
+    """The films, and how the answer was made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "recommendation_id": "0192f0c4-7a51-7c3e-9d5b-5b1f6e3a9c10",
+                    "user_id": 42,
+                    "strategy": "model",
+                    "degraded": False,
+                    "model": {"name": "ease", "version": 7},
+                    "recommendations": [
+                        {
+                            "rank": 1,
+                            "movie_id": 318,
+                            "title": "Shawshank Redemption, The",
+                            "year": 1994,
+                            "genres": ["Crime", "Drama"],
+                            "score": 1.82,
+                            "predicted_stars": None,
+                            "reasons": [
+                                {"movie_id": 527, "title": "Schindler's List", "your_rating": 5.0, "weight": 0.21}
+                            ],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    recommendation_id: str
+    user_id: int | str = Field(description="as it was sent")
+    strategy: Literal["model", "popular"] = Field(description="popular: a new user, or no better model")
+    degraded: bool = Field(description="the database was away: answered from memory")
+    model: ModelOut | None
+    recommendations: list[RecommendationOut]
+
+
+class RatingRequest(Request):
+    """One rating."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user_id": 42, "movie_id": 318, "rating": 5.0, "rated_at": None}]}
+    )
+
+    user_id: ExternalId = Field(description="an unknown user is created")
+    movie_id: ExternalId = Field(description="a film of the catalogue")
+    rating: RatingValue = Field(description="on the scale of the catalogue")
+    rated_at: RatedAt = Field(default=None, description="when, with offset; now unless given")
+
+
+def _one_or_many(value: Any) -> str:
+    """Say which of the two forms a body has."""
+    return "many" if isinstance(value, list) else "one"
+
+
+RatingsRequest = Annotated[
+    Annotated[RatingRequest, Tag("one")]
+    | Annotated[list[RatingRequest], Tag("many"), Field(min_length=1, max_length=MAX_RATINGS)],
+    Discriminator(_one_or_many),
+]
+
+
+class RatingsWritten(BaseModel):
+    """How many ratings were taken in."""
+
+    written: int
+
+
+class TrainingRequest(Request):
+    """What to train; an empty object trains everything."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"models": ["popular", "ease"], "reason": "new films"}]})
+
+    models: list[str] | None = Field(default=None, min_length=1, max_length=50, description="all unless given")
+    reason: str | None = Field(default=None, min_length=1, max_length=500, description="kept with the training")
+
+
+class ProgressOut(BaseModel):
+    """Where a training stands."""
+
+    step: str = Field(description="a box of the training flow")
+    candidate: str | None = Field(description="the model at hand")
+    fraction: float = Field(description="of the step, 0 to 1")
+    message: str
+
+
+class TrainingOut(BaseModel):
+    """One training."""
+
+    training_id: str
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    reason: str | None
+    options: dict[str, Any]
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: ProgressOut | None
+    attempt: int
+    cancel_requested: bool
+    error: str | None = Field(description="why it failed")
+    report: dict[str, Any] | None = Field(description="what it found and decided; in the detailed answer only")
+
+
+class TrainingsOut(BaseModel):
+    """Trainings, newest first."""
+
+    trainings: list[TrainingOut]
+
+
+class ProductionOut(BaseModel):
+    """The model that serves, and why it does."""
+
+    name: str
+    version: int
+    hyperparameters: dict[str, Any]
+    promoted_at: datetime
+    verdict: str
+    reason: str
+    promoted_by: str
+    manifest_sha256: str
+    n_movies: int
+
+
+class HealthOut(BaseModel):
+    """The process lives."""
+
+    status: Literal["alive"]
+
+
+class ReadyOut(BaseModel):
+    """Whether answers can be given, and from what."""
+
+    ready: bool
+    degraded: bool = Field(description="answers work, from memory alone")
+    database: Literal["reachable", "away"]
+    model: ModelOut | None
+    popular: bool = Field(description="a popular list is there for as long as there is no model")
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong; some codes add fields of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str = Field(description="what to do next")
+
+
+class ErrorOut(BaseModel):
+    """Every error looks like this."""
+
+    error: ErrorDetail
