@@ -13,13 +13,14 @@ DAMPING_RATINGS = 10.0
 def damped_popularity(
     n_ratings: NDArray[np.integer[Any]], rating_sums: NDArray[np.floating[Any]], global_mean: float, lowest: float
 ) -> NDArray[np.float32]:
-    """Return a popularity per film, shape (n_movies,): how often it is rated times how well, damped.
+    """Return a popularity per film, shape (n_movies,): the logarithm of how often it is rated times how well.
 
     How well is the mean rating above the scale's lowest, after adding ``DAMPING_RATINGS`` ratings at the global
-    mean: a film with three ratings at the top keeps close to the mean, and rarely rated films stay low.
+    mean: a film with three ratings at the top keeps close to the mean, and rarely rated films stay low. The
+    logarithm lets quality speak among films that everybody knows: on MovieLens it ranks better than the plain count.
     """
     damped_means = (rating_sums + DAMPING_RATINGS * global_mean) / (n_ratings + DAMPING_RATINGS)
-    return (n_ratings * (damped_means - lowest)).astype(np.float32)
+    return np.asarray(np.log1p(n_ratings) * (damped_means - lowest), np.float32)
 
 
 def popularity_of(ratings: RatingMatrix) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingScale
 from cineclub.domain.recommender import History
 from cineclub.models.stored import one_value, stored
 
@@ -89,11 +88,6 @@ class Baseline:
             user_damping=stored(arrays, "user_damping", np.float32, (1,)),
             scale_ends=stored(arrays, "scale_ends", np.float32, (2,)),
         )
-
-
-def span_of(scale: RatingScale) -> float:
-    """Return how far the ends of a scale lie apart."""
-    return scale.highest - scale.lowest
 
 
 def _damped_means(

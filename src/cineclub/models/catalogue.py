@@ -13,11 +13,13 @@ from cineclub.domain.popularity import popularity_of
 from cineclub.domain.ratings import RatingScale, UserRatings
 from cineclub.domain.recipe import Hyperparameter, Recipe
 from cineclub.domain.recommender import FittedModel, History, Progress, Recommender
+from cineclub.domain.training_plan import SVD_GRID
 from cineclub.models.bias import Bias, BiasHyperparameters
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
 from cineclub.models.popular import Popular
 from cineclub.models.random import Random
+from cineclub.models.svd import Svd, SvdHyperparameters
 
 EASE_MOST_MOVIES = 20_000
 
@@ -67,6 +69,7 @@ _TRAINERS = (
     Trainer(Random),
     Trainer(Popular),
     Trainer(Bias, BiasHyperparameters),
+    Trainer(Svd, SvdHyperparameters, grid=SVD_GRID),
     Trainer(
         Ease,
         EaseHyperparameters,
