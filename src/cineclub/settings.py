@@ -1,5 +1,6 @@
 """The only reader of the environment: every setting, with its meaning and default."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -8,11 +9,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cineclub.domain.training_plan import TrainingPlan
 
+PREFIX = "CINECLUB_"
+
 
 class Settings(BaseSettings):
     """Read from ``CINECLUB_*`` (and ``MLFLOW_TRACKING_URI``); ``cineclub settings`` lists them."""
 
-    model_config = SettingsConfigDict(env_prefix="CINECLUB_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     home: Path = Field(
         default_factory=lambda: Path.home() / ".local" / "share" / "cineclub",
@@ -54,6 +57,18 @@ class Settings(BaseSettings):
     max_model_age_days: float = Field(
         default=30.0, gt=0, description="an older production model may be replaced by one that is not worse"
     )
+
+    @classmethod
+    def variable_of(cls, name: str) -> str:
+        """Return the environment variable of a setting."""
+        alias = cls.model_fields[name].validation_alias
+        return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{name.upper()}"
+
+    @classmethod
+    def unknown_variables(cls) -> list[str]:
+        """Return the variables that look like settings of ours and are none, in alphabetic order."""
+        known = {cls.variable_of(name) for name in cls.model_fields}
+        return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
     def training_plan(self, models: tuple[str, ...] = ()) -> TrainingPlan:
         """Return the plan of a training of these candidates (empty: all)."""

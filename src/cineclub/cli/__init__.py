@@ -1,1 +1,1 @@
-"""The command line: translates arguments into flows and answers into text, and decides nothing."""
+"""The command line: arguments in, text out; it decides nothing. Every command imports what it needs when it runs."""

@@ -1,0 +1,152 @@
+"""Settings -> wired application: the only module that knows every adapter, each imported by those who need it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from cineclub.domain.errors import StorageUnavailable
+from cineclub.settings import Settings
+
+if TYPE_CHECKING:
+    from cineclub.adapters.mlflow.registry import MlflowRegistry
+    from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+    from cineclub.adapters.postgres.promotions import PromotionHistory
+    from cineclub.domain.recommender import FittedModel
+    from cineclub.ports import Promotion
+    from cineclub.serving import ApiParts
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[Settings]:
+    """Give the settings with the address of a database that answers and has every migration.
+
+    Where no CINECLUB_DATABASE_URL is set, the embedded server is started for as long as the block runs, or joined where
+    another process of ours runs it. Call it from the main thread.
+
+    Raises:
+        StorageUnavailable: it does not answer, or does not start.
+    """
+    from cineclub.adapters.postgres.migrate import migrate
+
+    with _address(settings) as address:
+        migrate(address)
+        yield settings.model_copy(update={"database_url": SecretStr(address)})
+
+
+@contextmanager
+def _address(settings: Settings) -> Iterator[str]:
+    """Give the address of the named database, or of the embedded one."""
+    from cineclub.adapters.postgres.embedded import embedded_postgres
+
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    with embedded_postgres(settings.home) as address:
+        yield address
+
+
+def database_url(settings: Settings) -> str:
+    """Return the address of the database that ``database`` has made sure of.
+
+    Raises:
+        StorageUnavailable: none is set, and the caller started none.
+    """
+    if settings.database_url is None:
+        message = "CINECLUB_DATABASE_URL is not set: run `cineclub serve`, which starts PostgreSQL, or set it"
+        raise StorageUnavailable(message)
+    return settings.database_url.get_secret_value()
+
+
+def is_database_reachable(settings: Settings) -> bool:
+    """Say whether the database answers."""
+    from cineclub.adapters.postgres.sessions import session
+
+    try:
+        with session(database_url(settings)):
+            return True
+    except StorageUnavailable:
+        return False
+
+
+def training_jobs(settings: Settings) -> "PostgresTrainingJobs":
+    """Return the queue of trainings."""
+    from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+
+    return PostgresTrainingJobs(database_url(settings))
+
+
+def promotions(settings: Settings, holder: str | None = None) -> "PromotionHistory":
+    """Return the history of what served; ``holder`` is the worker whose trainings may add to it."""
+    from cineclub.adapters.postgres.promotions import PromotionHistory
+
+    return PromotionHistory(database_url(settings), holder)
+
+
+def registry(settings: Settings, holder: str | None = None) -> "MlflowRegistry":
+    """Return MLflow's registry; importing it takes seconds."""
+    from cineclub.adapters import artifacts
+    from cineclub.adapters.mlflow.client import store_uri
+    from cineclub.adapters.mlflow.registry import MlflowRegistry
+
+    uri = settings.mlflow_tracking_uri or store_uri(database_url(settings))
+    return MlflowRegistry(uri, settings.home, artifacts, promotions(settings, holder))
+
+
+def api_parts(settings: Settings) -> "ApiParts":
+    """Return everything that the API's routes call; nothing is opened before its services start."""
+    from cineclub.adapters.artifacts import read_artifact
+    from cineclub.adapters.postgres.histories import PostgresHistories
+    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
+    from cineclub.adapters.postgres.production import PostgresProduction
+    from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
+    from cineclub.adapters.postgres.serving_pool import ServingPool
+    from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+    from cineclub.flows.live_model import LiveModelHolder
+    from cineclub.flows.prediction import PredictionFlow
+    from cineclub.models import catalogue
+    from cineclub.serving import ApiParts
+
+    schema = external_schema(settings)
+    metrics = PrometheusMetrics()
+    pool = ServingPool(database_url(settings))
+    histories = PostgresHistories(pool, schema)
+    log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
+    metrics.watch_waiting_rows(log.__len__)
+    live = LiveModelHolder(
+        PostgresProduction(pool, schema),
+        read_artifact,
+        settings.home / "models",
+        metrics,
+        settings.model_poll_seconds,
+    )
+    return ApiParts(
+        jobs=training_jobs(settings),
+        predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC)),
+        ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool),
+        histories=histories,
+        live=live,
+        metrics=metrics,
+        is_database_reachable=pool.is_reachable,
+        services=(pool, log, live),
+        model_names=tuple(catalogue.CATALOGUE),
+    )
+
+
+def external_schema(settings: Settings) -> str | None:
+    """Return the schema of the owner's views; None where ratings are in our own tables."""
+    return settings.external_schema if settings.source == "external" else None
+
+
+def load_served_model(settings: Settings, promotion: "Promotion") -> "FittedModel":
+    """Return the model of a promotion from this machine's copy, checked as the API checks it.
+
+    Raises:
+        BrokenArtifact: there is no copy, or it is damaged.
+    """
+    from cineclub.adapters.artifacts import read_artifact
+    from cineclub.flows.live_model import folder_of
+
+    return read_artifact(folder_of(promotion, settings.home / "models"), promotion.manifest_sha256)[0]

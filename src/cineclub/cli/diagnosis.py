@@ -1,0 +1,162 @@
+"""What ``cineclub doctor`` looks at: one finding each, with how to mend it."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cineclub.domain.errors import CineclubError
+
+if TYPE_CHECKING:
+    from cineclub.settings import Settings
+
+OLDEST_PYTHON = (3, 11)
+LOW_DISK_GIB = 2.0
+FULL_DISK_GIB = 0.2
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the examination: how it stands, what was looked at, and how to mend what is not right."""
+
+    status: Literal["OK", "WARN", "FAIL"]
+    what: str
+    mend: str = ""
+
+
+def examine(settings: "Settings") -> Iterator[Finding]:
+    """Yield the findings one by one, what others rest on first; a part that fails does not stop the rest."""
+    from cineclub import bootstrap
+
+    for check in (_python, _settings, _home, _disk):
+        yield check(settings)
+    try:
+        with bootstrap.database(settings) as connected:
+            for look in (_postgres, _ratings, _worker, _registry, _production):
+                yield _guarded(look, connected)
+    except CineclubError as error:
+        yield Finding("FAIL", f"PostgreSQL: {error}", _database_mend(settings))
+    yield _port(settings)
+
+
+def _guarded(look: "Callable[[Settings], Finding]", settings: "Settings") -> Finding:
+    """Return what a look finds, or its error as a finding."""
+    try:
+        return look(settings)
+    except CineclubError as error:
+        return Finding("FAIL", f"{look.__name__.strip('_')}: {error}")
+
+
+def _python(_: "Settings") -> Finding:
+    """Look at the version of Python."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info < OLDEST_PYTHON:
+        return Finding("FAIL", f"Python {version}", "install Python 3.11 or newer and run make setup again")
+    return Finding("OK", f"Python {version}")
+
+
+def _settings(settings: "Settings") -> Finding:
+    """Look for variables that are misspelled."""
+    if unknown := settings.unknown_variables():
+        return Finding(
+            "WARN", f"no setting of cineclub: {', '.join(unknown)}", "cineclub settings lists the right names"
+        )
+    return Finding("OK", "every CINECLUB_* variable is a setting")
+
+
+def _home(settings: "Settings") -> Finding:
+    """Look whether the state folder can be written."""
+    probe = settings.home / ".writable"
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        mend = "make it writable, or set CINECLUB_HOME to a folder that is"
+        return Finding("FAIL", f"state folder {settings.home}: {error.strerror}", mend)
+    return Finding("OK", f"state folder {settings.home} can be written")
+
+
+def _disk(settings: "Settings") -> Finding:
+    """Look at the room that is left for state."""
+    folder = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    free_gib = shutil.disk_usage(folder).free / GIB
+    status: Literal["OK", "WARN", "FAIL"] = "OK"
+    if free_gib < LOW_DISK_GIB:
+        status = "FAIL" if free_gib < FULL_DISK_GIB else "WARN"
+    mend = "" if status == "OK" else "free some room, or set CINECLUB_HOME to another disk"
+    return Finding(status, f"{free_gib:.1f} GiB free for state", mend)
+
+
+def _postgres(settings: "Settings") -> Finding:
+    """Look at the server and the version of our tables; connecting has applied missing migrations."""
+    from cineclub import bootstrap
+
+    facts = bootstrap.server_facts(settings)
+    return Finding("OK", f"PostgreSQL {facts.server_version}, migration {facts.migration}")
+
+
+def _ratings(settings: "Settings") -> Finding:
+    """Look at the ratings to learn from; for views of the owner, at their columns first."""
+    from cineclub import bootstrap
+
+    if problems := bootstrap.source_problems(settings):
+        return Finding(
+            "FAIL", f"views in {settings.external_schema}: {'; '.join(problems)}", "see docs/own-database.md"
+        )
+    facts = bootstrap.source_facts(settings)
+    what = f"{facts.n_ratings:,} ratings by {facts.n_users:,} users of {facts.n_movies:,} films"
+    if not facts.n_ratings:
+        return Finding("WARN", what, "cineclub import PATH, or cineclub demo for real ratings to try")
+    return Finding("OK", what)
+
+
+def _worker(settings: "Settings") -> Finding:
+    """Look whether somebody is there to run trainings."""
+    from cineclub import bootstrap
+
+    if bootstrap.training_jobs(settings).is_worker_alive():
+        return Finding("OK", "a worker is alive")
+    return Finding("WARN", "no worker is alive: queued trainings wait", "cineclub serve (or cineclub worker)")
+
+
+def _registry(settings: "Settings") -> Finding:
+    """Look whether MLflow's store answers."""
+    from cineclub import bootstrap
+
+    version = bootstrap.registry(settings).production()
+    return Finding("OK", f"MLflow answers; alias production: {f'version {version.version}' if version else 'unset'}")
+
+
+def _production(settings: "Settings") -> Finding:
+    """Look whether the model in production loads with the hashes of its promotion."""
+    from cineclub import bootstrap
+
+    promotion = bootstrap.promotions(settings).newest()
+    if promotion is None:
+        return Finding("WARN", "no model in production: everybody gets popular films", "cineclub train")
+    fitted = bootstrap.load_served_model(settings, promotion)
+    return Finding("OK", f"version {promotion.version} loads, {fitted.recipe.model}, {len(fitted.movie_ids):,} films")
+
+
+def _port(settings: "Settings") -> Finding:
+    """Look whether the port is free, or cineclub answers there."""
+    from cineclub.supervisor import address_of, is_ready, refuse_used_port
+
+    address = address_of(settings)
+    if is_ready(address):
+        return Finding("OK", f"cineclub is ready at {address}")
+    try:
+        refuse_used_port(settings.host, settings.port)
+    except CineclubError as error:
+        return Finding("FAIL", str(error))
+    return Finding("OK", f"{settings.host}:{settings.port} is free; nothing serves there now")
+
+
+def _database_mend(settings: "Settings") -> str:
+    """Return what to do about a database that does not answer."""
+    if settings.database_url is None:
+        return f"look at the logs below {settings.home}; cineclub backup and restore move data to a fresh CINECLUB_HOME"
+    return "check CINECLUB_DATABASE_URL, and that the server runs and lets this machine in"

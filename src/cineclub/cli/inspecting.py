@@ -1,0 +1,129 @@
+"""Commands that look and change nothing: ``settings``, ``models``, ``doctor``, ``version``."""
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+MAX_PROMOTIONS = 50
+MASK = "********"
+INDENT = "    "
+
+
+def version() -> None:
+    """Print the version of cineclub."""
+    import cineclub
+
+    typer.echo(cineclub.__version__)
+
+
+def settings() -> None:
+    """List every setting: variable, value, default, meaning."""
+    from cineclub.cli.output import stderr
+    from cineclub.settings import Settings
+
+    now = Settings()
+    for name in Settings.model_fields:
+        typer.echo(_setting_text(now, name))
+    for name in Settings.unknown_variables():
+        stderr().print(f"warning: {name} is no setting of cineclub: is it misspelled?", style="yellow", highlight=False)
+
+
+def models() -> None:
+    """List what was promoted, when and why, newest first."""
+    from cineclub import bootstrap
+    from cineclub.cli.output import stdout
+    from cineclub.cli.tables import table
+    from cineclub.settings import Settings
+
+    with bootstrap.database(Settings()) as now:
+        promotions = bootstrap.promotions(now).recent(MAX_PROMOTIONS)
+    if not promotions:
+        typer.echo("nothing was promoted yet: run cineclub train")
+        return
+    rows = [
+        (
+            f"{promotion.version}{' serves' if nth == 0 else ''}",
+            f"{promotion.promoted_at:%Y-%m-%d %H:%M}",
+            promotion.verdict,
+            f"{promotion.recipe}: {promotion.reason}",
+        )
+        for nth, promotion in enumerate(promotions)
+    ]
+    stdout().print(
+        table(None, ["version", "promoted (UTC)", "verdict", "recipe and reason"], rows, "recipe and reason")
+    )
+
+
+def doctor() -> None:
+    """Say what works, what is missing and how to mend it.
+
+    Exit status 1 if something failed.
+    """
+    from cineclub.cli.diagnosis import examine
+    from cineclub.cli.output import stdout
+    from cineclub.settings import Settings
+
+    console = stdout()
+    has_failed = False
+    for finding in examine(Settings()):
+        has_failed |= finding.status == "FAIL"
+        colour = {"OK": "green", "WARN": "yellow", "FAIL": "red"}[finding.status]
+        console.print(f"{finding.status:<4} ", style=colour, end="")
+        console.print(finding.what, markup=False, highlight=False)
+        if finding.mend:
+            console.print(f"{INDENT} -> {finding.mend}", markup=False, highlight=False)
+    raise typer.Exit(1 if has_failed else 0)
+
+
+def explain_invalid_settings(error: "ValidationError") -> str:
+    """Return which variable is wrong and what it may be."""
+    from cineclub.settings import Settings
+
+    first = error.errors()[0]
+    location = str(first["loc"][0]) if first["loc"] else ""
+    name = location if location in Settings.model_fields else location.lower()
+    variable = Settings.variable_of(name) if name in Settings.model_fields else location
+    meaning = Settings.model_fields[name].description if name in Settings.model_fields else ""
+    problem = first["msg"][:1].lower() + first["msg"][1:]
+    return f"{variable} is {first.get('input')!r}, but: {problem} ({meaning}); cineclub settings lists all"
+
+
+def masked(url: str) -> str:
+    """Return a URL without its password and without its query, which can hold one."""
+    parts = urlsplit(url)
+    if not parts.scheme:
+        return MASK
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _password = user.partition(":")
+    return f"{parts.scheme}://{name}{colon}{MASK if colon else ''}{at}{host}{parts.path}"
+
+
+def _setting_text(now: Any, name: str) -> str:
+    """Return the lines of one setting, at most 80 columns wide where words allow."""
+    import textwrap
+
+    from cineclub.settings import Settings
+
+    field = Settings.model_fields[name]
+    value = getattr(now, name)
+    default = field.get_default(call_default_factory=True)
+    origin = "default" if value == default else f"default: {_value_text(default)}"
+    meaning = textwrap.fill(str(field.description), 80, initial_indent=INDENT, subsequent_indent=INDENT)
+    return f"{Settings.variable_of(name)}={_value_text(value)}  ({origin})\n{meaning}"
+
+
+def _value_text(value: Any) -> str:
+    """Return a value as it may be shown: nothing secret."""
+    from pydantic import SecretStr
+
+    if value is None:
+        return "unset"
+    if isinstance(value, SecretStr):
+        return masked(value.get_secret_value())
+    if isinstance(value, str) and "://" in value:
+        return masked(value)
+    return str(value)

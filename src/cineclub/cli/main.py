@@ -1,0 +1,97 @@
+"""``cineclub``: every command by its name, and one place where errors become a sentence."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from cineclub.cli import demonstration, evaluating, inspecting, serving, training
+from cineclub.domain.errors import CineclubError
+
+app = typer.Typer(
+    name="cineclub",
+    help="A self-hosted film recommender that proves a new model is better before it goes live.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demonstration.demo,
+    "train": training.train,
+    "serve": serving.serve,
+    "recommend": serving.recommend,
+    "evaluate": evaluating.evaluate,
+    "models": inspecting.models,
+    "settings": inspecting.settings,
+    "doctor": inspecting.doctor,
+    "worker": serving.worker,
+    "version": inspecting.version,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+def main() -> None:
+    """Run the command line; an error is one sentence on stderr and exit status 1, never a traceback."""
+    try:
+        app()
+    except CineclubError as error:
+        _fail(str(error))
+    except Exception as error:  # noqa: BLE001 - the last line of defence: nobody is shown a traceback
+        _fail(_sentence_of(error))
+
+
+def _fail(sentence: str) -> None:
+    """Print the sentence in red where there is colour, and exit with 1."""
+    from cineclub.cli.output import stderr
+
+    stderr().print(f"error: {sentence}", style="red", markup=False, highlight=False)
+    sys.exit(1)
+
+
+def _sentence_of(error: Exception) -> str:
+    """Return what to tell of an error that is not ours: a wrong setting, or where the details are."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        from cineclub.cli.inspecting import explain_invalid_settings
+
+        return explain_invalid_settings(error)
+    return f"unexpected error, details in {_write_details(error)}"
+
+
+def _write_details(error: Exception) -> Path:
+    """Return the file that the traceback went to, in the state folder or, where that fails, a temporary one."""
+    import tempfile
+
+    now = datetime.now(tz=UTC)
+    text = "".join(traceback.format_exception(error))
+    for folder in (_log_folder, lambda: Path(tempfile.mkdtemp(prefix="cineclub-"))):
+        try:
+            path = folder() / f"error-{now:%Y%m%dT%H%M%S}.log"
+            path.write_text(text, encoding="utf-8")
+        except OSError:
+            continue
+        return path
+    return Path("nowhere: no folder can be written")
+
+
+def _log_folder() -> Path:
+    """Return the folder of logs below CINECLUB_HOME, made if need be."""
+    from pydantic import ValidationError
+
+    from cineclub.settings import Settings
+
+    try:
+        folder = Settings().home / "logs"
+    except ValidationError as error:
+        message = "the settings name no folder"
+        raise OSError(message) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,318 @@
+"""`cineclub serve`: PostgreSQL, worker and API as children that start, live and end together."""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Protocol, Self
+
+from cineclub import bootstrap
+from cineclub.domain.errors import CineclubError, Conflict
+from cineclub.settings import Settings
+
+PR_SET_PDEATHSIG = 1
+LOOK_SECONDS = 0.1
+DATABASE_LOOK_SECONDS = 3.0
+READY_TIMEOUT_SECONDS = 120.0
+STOP_TIMEOUT_SECONDS = 15.0
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+LOGS = "logs"
+CALM_SECONDS = 60.0
+"""A child that lived this long before it died is started again after the first pause."""
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
+
+
+@dataclass
+class Child:
+    """One process of ours, started again after growing pauses when it dies.
+
+    Attributes:
+        name: what people call it; its module is ``cineclub.<name>``.
+        environment: the whole environment of the process; secrets travel here, never on the command line.
+        log: where its output goes; None for our own.
+    """
+
+    name: str
+    environment: dict[str, str]
+    log: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started_at_seconds: float = 0.0
+    pause_seconds: float = field(default=FIRST_PAUSE_SECONDS)
+    restart_at_seconds: float | None = None
+    n_starts: int = 0
+
+    def start(self) -> None:
+        """Start the process in a session of its own, so that Ctrl-C reaches it through us and in order."""
+        with _output_of(self.log) as output:
+            self.process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", f"cineclub.{self.name}"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
+            )
+        self.started_at_seconds = time.monotonic()
+        self.restart_at_seconds = None
+        self.n_starts += 1
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self.process is not None and self.process.poll() is None
+
+    def revive(self) -> None:
+        """Start the process again if it died and its pause is over; the next pause is twice as long."""
+        if self.is_running:
+            return
+        now = time.monotonic()
+        if self.restart_at_seconds is None:
+            if now - self.started_at_seconds > CALM_SECONDS:
+                self.pause_seconds = FIRST_PAUSE_SECONDS
+            self.restart_at_seconds = now + self.pause_seconds
+            self.pause_seconds = min(2 * self.pause_seconds, LONGEST_PAUSE_SECONDS)
+        elif now >= self.restart_at_seconds:
+            self.start()
+
+    def stop(self) -> None:
+        """Ask the process to end, and end it if it does not."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class StopRequest:
+    """Whether a person or the system asked us to end; set by SIGINT, SIGTERM and SIGHUP."""
+
+    is_made: bool = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        """Remember the request: the loop looks at it."""
+        self.is_made = True
+
+
+def serve(
+    settings: Settings,
+    on_ready: Callable[[str], None],
+    log_folder: Path | None = None,
+    before_serving: Callable[[Settings, StopRequest, Child], None] = lambda _settings, _stop, _worker: None,
+) -> None:
+    """Run everything until a signal asks to stop; PostgreSQL stops last.
+
+    Args:
+        settings: what to serve, and where.
+        on_ready: told the address once it answers.
+        log_folder: where the children's output goes; None for our own output.
+        before_serving: called before the API starts, with the settings that name the database and the worker.
+
+    Raises:
+        Conflict: the port is in use; nothing was started.
+        CineclubError: the API did not become ready.
+    """
+    refuse_used_port(settings.host, settings.port)
+    with stop_requests() as stop, KeptDatabase(settings) as kept:
+        connected = kept.settings
+        environment = child_environment(connected)
+        children = [Child(name, environment, _log_file(log_folder, name)) for name in ("worker", "api")]
+        worker, api = children
+        try:
+            worker.start()
+            before_serving(connected, stop, worker)
+            api.start()
+            if _wait_until_ready(address_of(settings), api, stop):
+                on_ready(address_of(settings))
+            keep_running([*children, kept], stop)
+        finally:
+            for child in (api, worker):
+                child.stop()
+
+
+class Revivable(Protocol):
+    """What can die and is started again."""
+
+    def revive(self) -> None:
+        """Start it again if it died; returns at once otherwise."""
+        ...
+
+
+class KeptDatabase:
+    """The database for as long as the block runs; the embedded server is started again when it is gone.
+
+    It can go although we live: when it was another command's, which has ended, or when the system ran out of memory.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet."""
+        self.settings = settings
+        self._asked_for = settings
+        self._open = contextlib.ExitStack()
+        self._looked_at_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        """Start or join the database."""
+        self.settings = self._open.enter_context(bootstrap.database(self._asked_for))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the server if it is ours."""
+        self._open.close()
+
+    def revive(self) -> None:
+        """Look at the embedded server now and then; its address stays the same when it is started again."""
+        is_due = time.monotonic() - self._looked_at_seconds > DATABASE_LOOK_SECONDS
+        if self._asked_for.database_url is not None or not is_due:
+            return
+        self._looked_at_seconds = time.monotonic()
+        if not bootstrap.is_database_reachable(self.settings):
+            self._open.close()
+            self._open.enter_context(bootstrap.database(self._asked_for))
+
+
+def keep_running(children: Sequence[Revivable], stop: StopRequest) -> None:
+    """Start children again when they die, until we are asked to stop."""
+    while not stop.is_made:
+        for child in children:
+            child.revive()
+        time.sleep(LOOK_SECONDS)
+
+
+@contextlib.contextmanager
+def worker_for_the_duration(settings: Settings) -> Iterator[Child]:
+    """Run a worker of our own beside a command that needs one, and stop it afterwards."""
+    worker = Child("worker", child_environment(settings), _log_file(settings.home / LOGS, "worker"))
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Turn SIGINT, SIGTERM and SIGHUP into a request to stop for as long as the block lasts."""
+    request = StopRequest()
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.signal(name, request) for name in names}
+    try:
+        yield request
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def refuse_used_port(host: str, port: int) -> None:
+    """Find out whether we may listen, before anything is started.
+
+    Raises:
+        Conflict: another process listens there.
+        CineclubError: the address is not one of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            message = (
+                f"cannot listen on {host}:{port} ({error.strerror or error}): stop what uses it, or set CINECLUB_PORT "
+                "to a free port (CINECLUB_HOST to another address)"
+            )
+            raise Conflict(message) from error
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a child: ours, with the database and the state folder that we use."""
+    ours = {
+        "CINECLUB_DATABASE_URL": bootstrap.database_url(settings),
+        "CINECLUB_HOME": str(settings.home),
+        "CINECLUB_HOST": settings.host,
+        "CINECLUB_PORT": str(settings.port),
+    }
+    return {**os.environ, **ours}
+
+
+def address_of(settings: Settings) -> str:
+    """Return where this machine reaches the API."""
+    host = ANY_ADDRESS.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def is_ready(address: str) -> bool:
+    """Ask /ready once."""
+    try:
+        with urllib.request.urlopen(f"{address}/ready", timeout=2) as answer:  # noqa: S310 - http:// of our own
+            json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+    return True
+
+
+def _wait_until_ready(address: str, api: Child, stop: StopRequest) -> bool:
+    """Say whether the API became ready; False if we were asked to stop before.
+
+    Raises:
+        CineclubError: it ended, or did not answer in time.
+    """
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    where = f", see {api.log}" if api.log else ", see above"
+    while not stop.is_made:
+        if is_ready(address):
+            return True
+        if not api.is_running:
+            message = f"the API ended before it was ready{where}; `cineclub doctor` says what is missing"
+            raise CineclubError(message)
+        if time.monotonic() > deadline:
+            message = f"the API was not ready after {READY_TIMEOUT_SECONDS:.0f} s{where}; run `cineclub doctor`"
+            raise CineclubError(message)
+        time.sleep(LOOK_SECONDS)
+    return False
+
+
+def _end_with_parent(parent_pid: int) -> Callable[[], None] | None:
+    """Return what a child does before it becomes itself: ask Linux to end it when its parent dies."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+
+    def ask_the_kernel() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent_pid:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask_the_kernel
+
+
+@contextlib.contextmanager
+def _output_of(log: Path | None) -> Iterator[IO[bytes] | None]:
+    """Open the log file for appending, in a folder made if need be; None stays None."""
+    if log is None:
+        yield None
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        yield file
+
+
+def _log_file(folder: Path | None, name: str) -> Path | None:
+    """Return the log file of a child."""
+    return folder / f"{name}.log" if folder else None

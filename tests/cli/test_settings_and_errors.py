@@ -1,0 +1,91 @@
+"""What the command line says without a database: help, settings, and errors in one sentence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cineclub.cli.main import COMMANDS
+from cineclub.settings import Settings
+
+COLUMNS = 80
+
+
+def cineclub(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line in 80 columns with a state folder of its own."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("CINECLUB_", "MLFLOW_"))}
+    environment = {**ours, "COLUMNS": str(COLUMNS), "CINECLUB_HOME": str(home), **variables}
+    command = [sys.executable, "-c", "from cineclub.cli.main import main; main()", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_lists_every_command_in_80_columns(tmp_path: Path) -> None:
+    """A newcomer finds all commands with a whole sentence each, whatever the width of the window."""
+    shown = cineclub(tmp_path, "--help")
+    assert shown.returncode == 0
+    assert all(f"  {name} " in shown.stdout for name in COMMANDS)
+    assert "..." not in shown.stdout.partition("Commands:")[2]
+    assert max(len(line) for line in shown.stdout.splitlines()) <= COLUMNS
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The command line answers at once because it imports neither numpy nor pydantic nor rich for its help."""
+    heavy = ("numpy", "pydantic", "rich", "psycopg")
+    code = f"import sys, cineclub.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(name: str) -> None:
+    """Each command's help begins with a sentence of at most 60 characters."""
+    documentation = COMMANDS[name].__doc__ or ""
+    first = documentation.splitlines()[0]
+    assert first.endswith(".")
+    assert len(first) <= 60
+
+
+def test_settings_lists_every_variable_and_no_secret(tmp_path: Path) -> None:
+    """Passwords are masked wherever a URL can hold them."""
+    url = "postgresql://ann:opensesame@db.example/films?password=opensesame"
+    shown = cineclub(tmp_path, "settings", CINECLUB_DATABASE_URL=url, MLFLOW_TRACKING_URI="http://b:opensesame@ml:5000")
+    assert shown.returncode == 0
+    assert all(f"{Settings.variable_of(name)}=" in shown.stdout for name in Settings.model_fields)
+    assert "opensesame" not in shown.stdout
+    assert "postgresql://ann:********@db.example/films" in shown.stdout
+
+
+def test_a_misspelled_setting_is_named(tmp_path: Path) -> None:
+    """A variable that looks like ours and is none does not pass in silence."""
+    shown = cineclub(tmp_path, "settings", CINECLUB_POORT="8001")
+    assert "CINECLUB_POORT is no setting" in shown.stderr
+
+
+@pytest.mark.parametrize("command", ["settings", "serve", "train", "doctor"])
+def test_an_invalid_setting_is_one_sentence(tmp_path: Path, command: str) -> None:
+    """The variable, its value and what it may be are named; there is no traceback."""
+    shown = cineclub(tmp_path, command, CINECLUB_PORT="99999")
+    assert shown.returncode == 1
+    assert shown.stdout == ""
+    assert "CINECLUB_PORT is '99999'" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_an_unexpected_error_leaves_its_details_in_a_log(tmp_path: Path) -> None:
+    """Nobody is shown a traceback, and yet it is kept."""
+    code = (
+        "from cineclub.cli import main as cli; import cineclub\n"
+        "del cineclub.__version__\n"
+        "import sys; sys.argv = ['cineclub', 'version']; cli.main()"
+    )
+    environment = {**os.environ, "CINECLUB_HOME": str(tmp_path)}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert shown.returncode == 1
+    assert "unexpected error, details in" in shown.stderr
+    assert "Traceback" not in shown.stderr
+    [details] = (tmp_path / "logs").iterdir()
+    assert "AttributeError" in details.read_text()
