@@ -97,8 +97,9 @@ class Scoreboard:
         return next((candidate for candidate in self.candidates if candidate.recipe == recipe), None)
 
     def with_grid(self, searched: "Scoreboard") -> "Scoreboard":
-        """Return this scoreboard with the best point of a search as one more candidate."""
+        """Return this scoreboard with the best point of a search as one more candidate, if it is a new one."""
         best = (searched.best(),) if searched.candidates else ()
+        best = tuple(point for point in best if self.of(point.recipe) is None)
         return Scoreboard(self.candidates + best, self.left_out + searched.left_out, searched.candidates)
 
 

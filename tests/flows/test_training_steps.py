@@ -1,0 +1,176 @@
+"""One training from ratings to promotion, with the real registry: its steps, its choices and what it leaves behind."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from tastes import log_of_tastes, snapshot_of
+
+from cineclub.adapters.mlflow.registry import MlflowRegistry
+from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.domain.errors import NotEnoughData, TrainingCancelled
+from cineclub.domain.ratings import RatingLog, Snapshot
+from cineclub.domain.recommender import Progress
+from cineclub.domain.training_plan import TrainingPlan
+from cineclub.domain.training_report import TrainingReport
+from cineclub.flows.training import TrainingFlow
+from cineclub.ports import StepProgress
+
+BOXES = [
+    "load_ratings",
+    "filter_users_and_movies",
+    "evaluate_models",
+    "grid_search_svd",
+    "compare_with_production",
+    "register_model",
+    "promote_if_better",
+]
+PLAN = TrainingPlan(
+    models=("random", "popular", "bias", "svd", "ease"),
+    min_judged_users=10,
+    grid={"n_factors": (4, 8)},
+    validation_fraction=0.2,
+    test_fraction=0.2,
+)
+
+
+@dataclass(frozen=True)
+class FixedRatings:
+    """Ratings that are at hand already."""
+
+    log: RatingLog
+
+    def load_snapshot(self, progress: Progress) -> Snapshot:
+        """Return them with titles."""
+        progress(1.0)
+        return snapshot_of(self.log)
+
+
+@dataclass
+class Trainer:
+    """Runs trainings against one registry and keeps what they report."""
+
+    registry: MlflowRegistry
+    seen: list[StepProgress] = field(default_factory=list)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def train(self, plan: TrainingPlan = PLAN, log: RatingLog | None = None) -> TrainingReport:
+        """Run one training."""
+        ratings = FixedRatings(log_of_tastes() if log is None else log)
+        flow = TrainingFlow(ratings, self.registry, self.seen.append, plan, str(uuid.uuid4()), self.now, "0.0")
+        return flow.train()
+
+
+@pytest.fixture
+def trainer(registry: MlflowRegistry) -> Trainer:
+    """A trainer with nothing in production."""
+    if registry.production():
+        registry._client.delete_registered_model_alias("cineclub", "production")
+    return Trainer(registry)
+
+
+def test_the_steps_of_a_training_are_the_boxes_of_its_drawing_in_order(trainer: Trainer) -> None:
+    """What is reported starts and ends each box once, and every box has its seconds in the report."""
+    report = trainer.train()
+    started = [one.step for one in trainer.seen if one.message == "started"]
+    done = [one.step for one in trainer.seen if one.message == "done"]
+    assert started == done == BOXES
+    assert list(report.to_json()["step_seconds"]) == BOXES
+
+
+def test_the_first_training_promotes_what_beats_popular(trainer: Trainer, promotions: PromotionHistory) -> None:
+    """The winner learns from all ratings, serves from the registry, and its promotion carries the reason."""
+    report = trainer.train()
+    production = trainer.registry.production()
+    assert production is not None
+    assert (report.decision.verdict, report.version) == ("PROMOTE", production.version)
+    assert report.decision.recipe.model == "ease"
+    assert promotions.newest().reason == report.decision.reason
+    served = trainer.registry.load(production.version)
+    assert len(served.movie_ids) == report.filters["everything"].after.n_movies
+
+
+def test_the_same_ratings_again_refresh_production_with_the_same_arrays(trainer: Trainer) -> None:
+    """The same seed, ratings and settings give the same recipe and equal arrays."""
+    first, second = trainer.train(), trainer.train()
+    assert (second.decision.verdict, second.production_version) == ("REFRESH", first.version)
+    one, other = (trainer.registry.load(report.version).recommender.arrays() for report in (first, second))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_a_challenger_that_is_not_better_is_registered_and_not_promoted(trainer: Trainer) -> None:
+    """Bias against production's EASE: rejected, kept as it was judged, and production stays."""
+    first = trainer.train()
+    second = trainer.train(replace(PLAN, models=("bias",)))
+    assert second.decision.verdict == "REJECT"
+    assert second.version != first.version
+    assert trainer.registry.production().version == first.version
+    kept = trainer.registry.load(second.version)
+    assert len(kept.movie_ids) == second.filters["before_test"].after.n_movies
+
+
+def test_with_few_judged_users_popular_serves_until_there_are_more(trainer: Trainer) -> None:
+    """Nothing in production and too little evidence: Popular, and the reason says so."""
+    report = trainer.train(replace(PLAN, min_judged_users=10_000))
+    assert (report.decision.verdict, report.decision.recipe.model) == ("PROMOTE", "popular")
+    assert "not enough evidence" in report.decision.reason
+
+
+def test_the_grid_is_recorded_point_by_point_and_its_best_joins_the_candidates(trainer: Trainer) -> None:
+    """Two points are in the report and in MLflow, and the better one is among the validation candidates."""
+    document = trainer.train().to_json()
+    assert [row["hyperparameters"]["n_factors"] for row in document["grid"]] == [4, 8]
+    best = max(document["grid"], key=lambda row: row["metrics"]["ndcg_at_10"])
+    assert best["hyperparameters"] in [row["hyperparameters"] for row in document["validation"]["models"]]
+    runs = trainer.registry._runs._tagged(document["training_id"])
+    assert sum("mlflow.parentRunId" in run.data.tags for run in runs) == 2
+
+
+def test_the_version_keeps_its_evaluation_and_its_card(trainer: Trainer) -> None:
+    """The documents beside the arrays say what was judged, how, and with which verdict."""
+    report = trainer.train()
+    card = report.model_card()
+    assert report.decision.reason in card
+    assert "| random() |" in card
+    stored = json.loads(report.to_text())
+    assert stored["decision"]["numbers"]["n_judged_users"] == report.decision.interval.n_users
+    run = trainer.registry._runs.of_training(report.training_id)
+    names = {file.path for file in trainer.registry._client.list_artifacts(run.info.run_id)}
+    assert {"evaluation.json", "model_card.md"} <= names
+
+
+def test_the_gate_knows_how_old_production_is(trainer: Trainer) -> None:
+    """The age is the time between the registration of production and the clock of the training."""
+    trainer.train(replace(PLAN, models=("ease",)))
+    later = Trainer(trainer.registry, now=lambda: datetime.now(UTC) + timedelta(days=45))
+    decision = later.train(replace(PLAN, models=("bias",))).decision
+    assert decision.numbers["production_age_days"] == pytest.approx(45, abs=0.1)
+
+
+def test_a_cancelled_training_registers_nothing(trainer: Trainer) -> None:
+    """The report callable raises in the middle, and production stays as it was."""
+
+    def cancel(progress: StepProgress) -> None:
+        if progress.step == "compare_with_production":
+            message = "stopped by a person"
+            raise TrainingCancelled(message)
+
+    flow = TrainingFlow(FixedRatings(log_of_tastes()), trainer.registry, cancel, PLAN, "cancelled", trainer.now, "0.0")
+    with pytest.raises(TrainingCancelled):
+        flow.train()
+    assert trainer.registry.production() is None
+
+
+@pytest.mark.parametrize("n_users", [0, 1])
+def test_hopelessly_few_ratings_leave_production_as_it_was(trainer: Trainer, n_users: int) -> None:
+    """The sentence says what is missing, and the version in production is the same as before."""
+    first = trainer.train(replace(PLAN, models=("popular",)))
+    log = log_of_tastes(n_users=1)
+    few = log.take(np.zeros(len(log), np.bool_)) if n_users == 0 else log
+    with pytest.raises(NotEnoughData, match="import"):
+        trainer.train(log=few)
+    assert trainer.registry.production().version == first.version
