@@ -98,9 +98,9 @@ class Scoreboard:
 
     def with_grid(self, searched: "Scoreboard") -> "Scoreboard":
         """Return this scoreboard with the best point of a search as one more candidate, if it is a new one."""
-        best = (searched.best(),) if searched.candidates else ()
-        best = tuple(point for point in best if self.of(point.recipe) is None)
-        return Scoreboard(self.candidates + best, self.left_out + searched.left_out, searched.candidates)
+        best = searched.best() if searched.candidates else None
+        joined = (best,) if best and self.of(best.recipe) is None else ()
+        return Scoreboard((*self.candidates, *joined), self.left_out + searched.left_out, searched.candidates)
 
 
 @dataclass(frozen=True, slots=True)
