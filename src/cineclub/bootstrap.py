@@ -12,7 +12,7 @@ from cineclub.settings import Settings
 
 if TYPE_CHECKING:
     from cineclub.adapters.mlflow.registry import MlflowRegistry
-    from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+    from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.domain.recommender import FittedModel
     from cineclub.ports import Promotion
@@ -76,6 +76,29 @@ def training_jobs(settings: Settings) -> "PostgresTrainingJobs":
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
 
     return PostgresTrainingJobs(database_url(settings))
+
+
+def worker_name() -> str:
+    """Return a name for this process that no other worker has or had."""
+    from cineclub.adapters.postgres.training_rows import worker_name as name
+
+    return name()
+
+
+def training_queue(settings: Settings, holder: str) -> "TrainingQueue":
+    """Return the queue as the worker ``holder`` claims from it."""
+    from cineclub.adapters.postgres.jobs import TrainingQueue
+
+    return TrainingQueue(
+        database_url(settings), holder, settings.heartbeat_timeout_seconds, max_attempts=settings.max_attempts
+    )
+
+
+def worker_presence(settings: Settings) -> "WorkerPresence":
+    """Return what tells others that a worker is there."""
+    from cineclub.adapters.postgres.jobs import WorkerPresence
+
+    return WorkerPresence(database_url(settings))
 
 
 def promotions(settings: Settings, holder: str | None = None) -> "PromotionHistory":

@@ -23,7 +23,8 @@ from cineclub.domain.errors import Conflict, NotFound, TrainingUnderWay
 from cineclub.ports import Training
 
 SQL = named_queries("jobs.sql")
-PRESENCE = 1
+PRESENCE = 2
+"""Beside the migrations, which have 1."""
 CHANNEL = "cineclub_trainings"
 MAX_START_TRIES = 5
 

@@ -12,7 +12,8 @@ from cineclub.domain.recipe import Recipe
 from cineclub.ports import NewPromotion, Promotion
 
 SQL = named_queries("promotions.sql")
-PROMOTION = 2
+PROMOTION = 3
+"""Beside the migrations, which have 1, and the presence of workers, which has 2."""
 CHANNEL = "cineclub_promotions"
 """Notified with the version's number when a promotion is committed."""
 
