@@ -24,7 +24,8 @@ from cineclub.settings import Settings
 PR_SET_PDEATHSIG = 1
 LOOK_SECONDS = 0.1
 DATABASE_LOOK_SECONDS = 3.0
-READY_TIMEOUT_SECONDS = 120.0
+LIVE_TIMEOUT_SECONDS = 120.0
+LOOK_TIMEOUT_SECONDS = 5.0
 STOP_TIMEOUT_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -112,7 +113,7 @@ class StopRequest:
 
 def serve(
     settings: Settings,
-    on_ready: Callable[[str], None],
+    on_live: Callable[[str], None],
     log_folder: Path | None = None,
     before_serving: Callable[[Settings, StopRequest, Child], None] = lambda _settings, _stop, _worker: None,
 ) -> None:
@@ -120,13 +121,13 @@ def serve(
 
     Args:
         settings: what to serve, and where.
-        on_ready: told the address once it answers.
+        on_live: told the address once the API answers there.
         log_folder: where the children's output goes; None for our own output.
         before_serving: called before the API starts, with the settings that name the database and the worker.
 
     Raises:
         Conflict: the port is in use; nothing was started.
-        CineclubError: the API did not become ready.
+        CineclubError: the API did not begin to answer.
     """
     refuse_used_port(settings.host, settings.port)
     with stop_requests() as stop, KeptDatabase(settings) as kept:
@@ -138,8 +139,8 @@ def serve(
             worker.start()
             before_serving(connected, stop, worker)
             api.start()
-            if _wait_until_ready(address_of(settings), api, stop):
-                on_ready(address_of(settings))
+            if _wait_until_live(address_of(settings), api, stop):
+                on_live(address_of(settings))
             keep_running([*children, kept], stop)
         finally:
             for child in (api, worker):
@@ -257,47 +258,60 @@ def address_of(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
+def is_live(address: str) -> bool:
+    """Say whether cineclub's API answers there."""
+    return _answers(f"{address}/health")
+
+
 def is_ready(address: str) -> bool:
-    """Ask /ready once."""
+    """Say whether recommendations can be had there; they cannot before the first ratings."""
+    return _answers(f"{address}/ready")
+
+
+def _answers(url: str) -> bool:
+    """Ask once; what is not 200 with JSON is no answer of ours."""
     try:
-        with urllib.request.urlopen(f"{address}/ready", timeout=2) as answer:  # noqa: S310 - http:// of our own
+        with urllib.request.urlopen(url, timeout=LOOK_TIMEOUT_SECONDS) as answer:  # noqa: S310 - http:// of our own
             json.load(answer)
     except (urllib.error.URLError, OSError, ValueError):
         return False
     return True
 
 
-def _wait_until_ready(address: str, api: Child, stop: StopRequest) -> bool:
-    """Say whether the API became ready; False if we were asked to stop before.
+def _wait_until_live(address: str, api: Child, stop: StopRequest) -> bool:
+    """Say whether the API answers; False if we were asked to stop before.
 
     Raises:
         CineclubError: it ended, or did not answer in time.
     """
-    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    deadline = time.monotonic() + LIVE_TIMEOUT_SECONDS
     where = f", see {api.log}" if api.log else ", see above"
     while not stop.is_made:
-        if is_ready(address):
+        if is_live(address):
             return True
         if not api.is_running:
-            message = f"the API ended before it was ready{where}; `cineclub doctor` says what is missing"
+            message = f"the API ended before it answered{where}; `cineclub doctor` says what is missing"
             raise CineclubError(message)
         if time.monotonic() > deadline:
-            message = f"the API was not ready after {READY_TIMEOUT_SECONDS:.0f} s{where}; run `cineclub doctor`"
+            message = f"the API did not answer within {LIVE_TIMEOUT_SECONDS:.0f} s{where}; run `cineclub doctor`"
             raise CineclubError(message)
         time.sleep(LOOK_SECONDS)
     return False
 
 
 def _end_with_parent(parent_pid: int) -> Callable[[], None] | None:
-    """Return what a child does before it becomes itself: ask Linux to end it when its parent dies."""
+    """Return what a child does before it becomes itself: ask Linux to kill it when its parent dies.
+
+    Nothing is lost that a power cut would not lose: PostgreSQL frees the lease of a killed worker.
+    """
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
 
     def ask_the_kernel() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     return ask_the_kernel
 

@@ -16,5 +16,5 @@ def test_a_used_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = Settings(home=home, port=taken.getsockname()[1])
         with pytest.raises(Conflict, match="CINECLUB_PORT"):
-            supervisor.serve(settings, on_ready=lambda _address: None)
+            supervisor.serve(settings, on_live=lambda _address: None)
     assert not home.exists()

@@ -143,11 +143,11 @@ def _production(settings: "Settings") -> Finding:
 
 def _port(settings: "Settings") -> Finding:
     """Look whether the port is free, or cineclub answers there."""
-    from cineclub.supervisor import address_of, is_ready, refuse_used_port
+    from cineclub.supervisor import address_of, is_live, refuse_used_port
 
     address = address_of(settings)
-    if is_ready(address):
-        return Finding("OK", f"cineclub is ready at {address}")
+    if is_live(address):
+        return Finding("OK", f"cineclub answers at {address}")
     try:
         refuse_used_port(settings.host, settings.port)
     except CineclubError as error:

@@ -18,13 +18,18 @@ def serve() -> None:
     With CINECLUB_DATABASE_URL set, that PostgreSQL is used and none is started.
     """
     from cineclub import supervisor
-    from cineclub.cli.output import stderr
     from cineclub.settings import Settings
 
-    console = stderr()
-    supervisor.serve(
-        Settings(), on_ready=lambda address: console.print(f"ready: {address} (try {address}/docs)", highlight=False)
-    )
+    supervisor.serve(Settings(), on_live=_announce)
+
+
+def _announce(address: str) -> None:
+    """Say where the API answers, and what it still lacks."""
+    from cineclub.cli.output import stderr
+    from cineclub.supervisor import is_ready
+
+    lack = "" if is_ready(address) else "\nno ratings and no model yet: cineclub import PATH, then cineclub train"
+    stderr().print(f"serving on {address}, try {address}/docs{lack}", markup=False, highlight=False)
 
 
 def worker() -> None:
