@@ -33,16 +33,16 @@ class PostgresRatingWriter:
             StorageUnavailable: PostgreSQL does not answer.
         """
         async with self._pool.connection(limit_seconds=10.0) as connection, connection.transaction():
+            user_ids = sorted({one.user_id for one in ratings})
+            if not all(map(_is_integer, user_ids)):
+                await connection.execute(SQL["note_text_user_ids"])
             catalogue = await (await connection.execute(SQL["catalogue"])).fetchone()
             if catalogue is None:
                 message = "there are no films yet: import some with `cineclub import`"
                 raise NotFound(message)
             _check_scale(ratings, RatingScale(catalogue["lowest"], catalogue["highest"]))
             movie_ids = await _movie_ids_of(connection, ratings)
-            user_ids = sorted({one.user_id for one in ratings})
             await connection.execute(SQL["add_users"], {"external_ids": user_ids})
-            if catalogue["user_ids_are_integers"] and not all(map(_is_integer, user_ids)):
-                await connection.execute(SQL["note_text_user_ids"])
             await connection.execute(SQL["upsert"], _columns(ratings, movie_ids))
 
     async def delete(self, user_id: str, movie_id: str) -> None:

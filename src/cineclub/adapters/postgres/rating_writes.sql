@@ -1,7 +1,6 @@
 -- name: catalogue
 -- The rating scale, locked against a change until the ratings are in.
-SELECT scale_lowest::float8 AS lowest, scale_highest::float8 AS highest, user_ids_are_integers
-FROM cineclub.catalogue FOR SHARE;
+SELECT scale_lowest AS lowest, scale_highest AS highest FROM cineclub.catalogue FOR SHARE;
 
 -- name: movie_ids
 -- The internal ids of these films, those that exist.

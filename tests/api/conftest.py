@@ -1,0 +1,73 @@
+"""The real application over a real PostgreSQL, with a small catalogue and real artifacts."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_service import Artifact, Service, fill, promote, running, small_log, small_movies
+
+from cineclub.adapters.artifacts import write_artifact
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings import SnapshotIdentity
+from cineclub.models import catalogue
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifact]:
+    """Gives the artifact of a model fitted on the small catalogue, by the model's name."""
+    made: dict[str, Artifact] = {}
+
+    def artifact_of(name: str) -> Artifact:
+        if name not in made:
+            log = small_log()
+            recipe = catalogue.default_recipe(name)
+            fitted = catalogue.fit(recipe, RatingMatrix.from_log(log), np.random.default_rng(0), lambda _: None)
+            folder = tmp_path_factory.mktemp("artifacts") / name
+            identity = SnapshotIdentity(len(log), datetime(2026, 1, 1, tzinfo=UTC), "0" * 64)
+            made[name] = Artifact(folder, write_artifact(folder, fitted, small_movies(), identity), fitted.recipe)
+        return made[name]
+
+    return artifact_of
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of the service."""
+    return "asyncio"
+
+
+@pytest.fixture
+def filled_url(database_url: str) -> str:
+    """A database with the small catalogue, without a model."""
+    fill(database_url)
+    return database_url
+
+
+@pytest.fixture
+def trained_url(filled_url: str, artifacts: Callable[[str], Artifact]) -> str:
+    """A database with the small catalogue and EASE in production."""
+    promote(filled_url, 1, artifacts("ease"))
+    return filled_url
+
+
+@pytest.fixture
+async def service(trained_url: str, home: Path) -> AsyncIterator[Service]:
+    """The application with EASE in production."""
+    async with running(trained_url, home) as one:
+        yield one
+
+
+@pytest.fixture
+async def untrained(filled_url: str, home: Path) -> AsyncIterator[Service]:
+    """The application with ratings and no model."""
+    async with running(filled_url, home) as one:
+        yield one
+
+
+@pytest.fixture
+async def empty(database_url: str, home: Path) -> AsyncIterator[Service]:
+    """The application over a database that nothing was imported into."""
+    async with running(database_url, home) as one:
+        yield one

@@ -1,0 +1,125 @@
+"""A small catalogue, real artifacts of it, and the real application over them."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+from httpx import ASGITransport, AsyncClient, Response
+
+from cineclub import bootstrap
+from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.api.app import create_app
+from cineclub.domain.ratings import Movie, RatingLog, RatingScale
+from cineclub.domain.recipe import Recipe
+from cineclub.ports import NewPromotion
+from cineclub.serving import ApiParts
+from cineclub.settings import Settings
+
+N_USERS, N_MOVIES = 60, 40
+FIRST_EXTERNAL_ID = 1001
+SCALE = RatingScale(0.5, 5.0)
+
+
+@dataclass(frozen=True)
+class Service:
+    """The running application and how to talk to it."""
+
+    client: AsyncClient
+    parts: ApiParts
+
+    async def predict(self, user_id: Any, top_n: int = 10) -> dict[str, Any]:
+        """Return the answer to one user."""
+        response = await self.client.post("/predict/", json={"user_id": user_id, "top_n": top_n})
+        assert response.status_code == 200, response.text
+        document: dict[str, Any] = response.json()
+        return document
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A fitted model on the disk."""
+
+    folder: Path
+    manifest_sha256: str
+    recipe: Recipe
+
+
+def error_of(response: Response) -> dict[str, Any]:
+    """Return the error of an answer."""
+    error: dict[str, Any] = response.json()["error"]
+    return error
+
+
+def film_ids(answer: dict[str, Any]) -> list[int]:
+    """Return the films of an answer in their order."""
+    return [one["movie_id"] for one in answer["recommendations"]]
+
+
+def small_log() -> RatingLog:
+    """Return ratings in which users of even number like even films and the others odd ones."""
+    rng = np.random.default_rng(7)
+    rows = [
+        (user, movie, 4.5 if user % 2 == movie % 2 else 2.0)
+        for user in range(1, N_USERS + 1)
+        for movie in range(1, N_MOVIES + 1)
+        if rng.random() < (0.6 if user % 2 == movie % 2 else 0.15)
+    ]
+    users, movies, ratings = (np.array(column) for column in zip(*rows, strict=True))
+    rated_at = np.arange(len(rows), dtype=np.int64) * 1_000_000 + 1_600_000_000_000_000
+    return RatingLog.from_columns(users, movies, ratings.astype(np.float32), rated_at, SCALE)
+
+
+def small_movies() -> list[Movie]:
+    """Return the films of the small catalogue."""
+    return [
+        Movie(number, str(FIRST_EXTERNAL_ID + number - 1), f"Film {number}", 1980 + number, ("Drama",))
+        for number in range(1, N_MOVIES + 1)
+    ]
+
+
+def fill(database_url: str) -> None:
+    """Put the small catalogue and its ratings into a database."""
+    log = small_log()
+    with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO cineclub.catalogue VALUES (true, 0.5, 5, true, true)")
+        cursor.executemany(
+            "INSERT INTO cineclub.movies (external_id, title, year, genres) VALUES (%s, %s, %s, %s)",
+            [(one.external_id, one.title, one.year, list(one.genres)) for one in small_movies()],
+        )
+        cursor.execute("INSERT INTO cineclub.users (external_id) SELECT i::text FROM generate_series(1, 60) AS i")
+        with cursor.copy("COPY cineclub.ratings FROM STDIN") as copy:
+            for user, movie, rating, rated_at in zip(
+                log.user_ids, log.movie_ids, log.ratings, log.rated_at, strict=True
+            ):
+                copy.write_row((user, movie, rating, datetime.fromtimestamp(rated_at / 1e6, UTC)))
+
+
+def promote(database_url: str, version: int, artifact: Artifact) -> None:
+    """Announce a version as the worker does."""
+    promotion = NewPromotion(
+        version=version,
+        verdict="PROMOTE",
+        reason="better",
+        promoted_by="test",
+        recipe=artifact.recipe,
+        manifest_sha256=artifact.manifest_sha256,
+        artifact_folder=str(artifact.folder),
+        training_id=None,
+    )
+    PromotionHistory(database_url).record(promotion, lambda: None)
+
+
+@contextlib.asynccontextmanager
+async def running(database_url: str, home: Path, **settings: Any) -> AsyncIterator[Service]:
+    """Run the application, as bootstrapped, over a database."""
+    wired = bootstrap.api_parts(Settings(home=home, database_url=database_url, model_poll_seconds=0.05, **settings))
+    app = create_app(wired)
+    async with app.router.lifespan_context(app):
+        transport = ASGITransport(app=app)
+        async with AsyncClient(transport=transport, base_url="http://test") as client:
+            yield Service(client, wired)
