@@ -32,7 +32,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artif
     return artifact_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The event loop of the service."""
     return "asyncio"
@@ -70,4 +70,11 @@ async def untrained(filled_url: str, home: Path) -> AsyncIterator[Service]:
 async def empty(database_url: str, home: Path) -> AsyncIterator[Service]:
     """The application over a database that nothing was imported into."""
     async with running(database_url, home) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+async def refusing(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """The application over a database without our tables, shared by the tests of what is refused before it matters."""
+    async with running(server_url, tmp_path_factory.mktemp("refusing")) as one:
         yield one

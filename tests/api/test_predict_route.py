@@ -128,9 +128,9 @@ TOP_N_RULE = "top_n must be an integer from 1 to 100"
         ({"user_id": 1, "top_n": 0, "x": 1}, f"{TOP_N_RULE}; x is not a field of this request"),
     ],
 )
-async def test_malformed_requests_are_refused_precisely(empty: Service, body: dict[str, Any], message: str) -> None:
+async def test_malformed_requests_are_refused_precisely(refusing: Service, body: dict[str, Any], message: str) -> None:
     """Each wrong field is answered with 422, its name, and what it may be."""
-    response = await empty.client.post(
+    response = await refusing.client.post(
         "/predict/", content=json.dumps(body), headers={"Content-Type": "application/json"}
     )
     assert response.status_code == 422
@@ -151,9 +151,9 @@ async def test_malformed_requests_are_refused_precisely(empty: Service, body: di
         (b"user_id=1", "application/x-www-form-urlencoded", "Content-Type: application/json"),
     ],
 )
-async def test_bodies_that_are_not_json_are_refused(empty: Service, body: bytes, media_type: str, part: str) -> None:
+async def test_bodies_that_are_not_json_are_refused(refusing: Service, body: bytes, media_type: str, part: str) -> None:
     """What is not a JSON object is answered with 422 and how to send one."""
-    response = await empty.client.post("/predict/", content=body, headers={"Content-Type": media_type})
+    response = await refusing.client.post("/predict/", content=body, headers={"Content-Type": media_type})
     assert response.status_code == 422
     assert error_of(response)["code"] == "not_json"
     assert part in error_of(response)["message"]
