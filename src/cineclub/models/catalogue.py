@@ -17,6 +17,7 @@ from cineclub.domain.training_plan import SVD_GRID
 from cineclub.models.bias import Bias, BiasHyperparameters
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
+from cineclub.models.knn import Knn, KnnHyperparameters
 from cineclub.models.popular import Popular
 from cineclub.models.random import Random
 from cineclub.models.svd import Svd, SvdHyperparameters
@@ -69,6 +70,7 @@ _TRAINERS = (
     Trainer(Random),
     Trainer(Popular),
     Trainer(Bias, BiasHyperparameters),
+    Trainer(Knn, KnnHyperparameters, grid={"n_neighbours": (40, 100, 200), "shrinkage": (10.0, 25.0, 100.0)}),
     Trainer(Svd, SvdHyperparameters, grid=SVD_GRID),
     Trainer(
         Ease,
