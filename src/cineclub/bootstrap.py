@@ -13,7 +13,9 @@ from cineclub.settings import Settings
 if TYPE_CHECKING:
     from cineclub.adapters.mlflow.registry import MlflowRegistry
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
+    from cineclub.adapters.postgres.migrate import ServerFacts
     from cineclub.adapters.postgres.promotions import PromotionHistory
+    from cineclub.adapters.postgres.ratings import PostgresRatingStore
     from cineclub.domain.recommender import FittedModel
     from cineclub.ports import Promotion
     from cineclub.serving import ApiParts
@@ -69,6 +71,20 @@ def is_database_reachable(settings: Settings) -> bool:
             return True
     except StorageUnavailable:
         return False
+
+
+def server_facts(settings: Settings) -> "ServerFacts":
+    """Return which PostgreSQL answers, and the number of the newest migration there."""
+    from cineclub.adapters.postgres.migrate import server_facts as facts
+
+    return facts(database_url(settings))
+
+
+def rating_store(settings: Settings) -> "PostgresRatingStore":
+    """Return where all ratings and films are read."""
+    from cineclub.adapters.postgres.ratings import PostgresRatingStore
+
+    return PostgresRatingStore(database_url(settings), settings.source, settings.external_schema)
 
 
 def training_jobs(settings: Settings) -> "PostgresTrainingJobs":

@@ -28,7 +28,7 @@ def _prepare(settings: "Settings", stop: "StopRequest", worker: "Child") -> None
     """Make sure that there are ratings and a model in production."""
     from cineclub import bootstrap
 
-    if not bootstrap.source_facts(settings).n_ratings:
+    if not bootstrap.rating_store(settings).facts().n_ratings:
         _import_demo_ratings(settings)
     if bootstrap.promotions(settings).newest() is None and not stop.is_made:
         _train(settings, stop, worker)

@@ -102,11 +102,10 @@ def _ratings(settings: "Settings") -> Finding:
     """Look at the ratings to learn from; for views of the owner, at their columns first."""
     from cineclub import bootstrap
 
-    if problems := bootstrap.source_problems(settings):
-        return Finding(
-            "FAIL", f"views in {settings.external_schema}: {'; '.join(problems)}", "see docs/own-database.md"
-        )
-    facts = bootstrap.source_facts(settings)
+    store = bootstrap.rating_store(settings)
+    if problems := store.contract_findings():
+        return Finding("FAIL", "; ".join(problems), "docs/own-database.md shows the three views")
+    facts = store.facts()
     what = f"{facts.n_ratings:,} ratings by {facts.n_users:,} users of {facts.n_movies:,} films"
     if not facts.n_ratings:
         return Finding("WARN", what, "cineclub import PATH, or cineclub demo for real ratings to try")

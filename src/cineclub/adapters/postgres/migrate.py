@@ -30,6 +30,28 @@ class Migration:
     sql: str
 
 
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """Which PostgreSQL answers, and the number of the newest migration applied there."""
+
+    server_version: str
+    migration: int
+
+
+def server_facts(database_url: str) -> ServerFacts:
+    """Return what answers at an address that was migrated.
+
+    Raises:
+        StorageUnavailable: PostgreSQL does not answer.
+    """
+    query = (
+        "SELECT current_setting('server_version') AS version, max(version) AS newest FROM cineclub.schema_migrations"
+    )
+    with session(database_url) as connection:
+        row = connection.execute(query).fetchall()[0]
+    return ServerFacts(row["version"].split()[0], row["newest"])
+
+
 def migrations() -> list[Migration]:
     """Return every migration of this release by rising number."""
     files = [file for file in resources.files(__package__).joinpath("migrations").iterdir() if file.name[:4].isdigit()]
