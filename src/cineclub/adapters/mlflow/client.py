@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-# MLflow reads these when it is imported
+# MLflow reads these when it is imported or used; without a limit it asks a server that is away for minutes
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -26,7 +27,7 @@ def store_uri(database_url: str) -> str:
     parts = urlsplit(database_url)
     query = dict(parse_qsl(parts.query))
     query["options"] = " ".join(filter(None, (query.get("options"), f"-csearch_path={SCHEMA}")))
-    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=urlencode(query, quote_via=quote)))
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=urlencode(query, safe="/", quote_via=quote)))
 
 
 def connect(tracking_uri: str) -> MlflowClient:

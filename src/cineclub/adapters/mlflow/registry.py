@@ -28,6 +28,7 @@ CHALLENGER = "challenger"
 OUTSIDE = "outside"
 SHORT_HASH = 12
 COPIES_KEPT = 3
+PROMOTIONS_LOOKED_AT = 100
 LOCAL_COPY = re.compile(r"\d+-[0-9a-f]{12}")
 STALE_SECONDS = 24 * 3600
 
@@ -251,13 +252,13 @@ class MlflowRegistry:
 
     def _of_training(self, training_id: str, sha256: str) -> RegisteredVersion | None:
         """Return what an earlier attempt of a training registered, unless that was another model and never served."""
+        served = {promotion.version for promotion in self._promotions.recent(PROMOTIONS_LOOKED_AT)}
         with registry_errors(f"the versions of training {training_id}"):
             found = self._client.search_model_versions(f"name = '{MODEL}' and tags.training_id = '{training_id}'")
-            for version in found:
-                registered = _registered(version)
-                if registered.manifest_sha256 == sha256 or PRODUCTION in version.aliases:
+            for registered in map(_registered, found):
+                if registered.manifest_sha256 == sha256 or registered.version in served:
                     return registered
-                self._client.delete_model_version(MODEL, version.version)
+                self._client.delete_model_version(MODEL, str(registered.version))
         return None
 
     def _under_alias(self) -> ModelVersion | None:

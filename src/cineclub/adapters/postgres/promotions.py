@@ -39,8 +39,8 @@ class PromotionHistory:
     def record(self, promotion: NewPromotion, move_alias: Callable[[], None]) -> Promotion:
         """Add a promotion and move the alias with it, while nobody else can take the training over or promote.
 
-        The row appears only if ``move_alias`` succeeded. A promotion without a training is a person's: no lease guards
-        it.
+        The row appears only if ``move_alias`` succeeded; what serves already is not recorded again. A promotion without
+        a training is a person's: no lease guards it.
 
         Raises:
             LeaseLost: the training is no longer this worker's.
@@ -51,6 +51,10 @@ class PromotionHistory:
             if promotion.training_id is not None and self._holder is not None:
                 self._lock_training(connection, promotion.training_id)
             connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "promotion": PROMOTION})
+            serving = current(connection)
+            if serving and _key(serving) == _key(promotion):
+                move_alias()
+                return serving
             row = connection.execute(SQL["append"], _columns(promotion)).fetchone()
             move_alias()
             connection.execute(SQL["announce"], {"channel": CHANNEL, "version": str(promotion.version)})
@@ -98,6 +102,11 @@ def promotion_of(row: Row) -> Promotion:
         training_id=str(row["training_id"]) if row["training_id"] else None,
         artifact_folder=row["artifact_folder"],
     )
+
+
+def _key(promotion: Promotion | NewPromotion) -> tuple[int, str]:
+    """Return what tells two served models apart."""
+    return promotion.version, promotion.manifest_sha256
 
 
 def _columns(promotion: NewPromotion) -> dict[str, Any]:

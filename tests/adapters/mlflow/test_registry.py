@@ -1,0 +1,257 @@
+"""A version is registered once, promoted only when it is sound and ours to promote, and put right after a crash."""
+
+import shutil
+import uuid
+from collections.abc import Callable
+
+import numpy as np
+import psycopg
+import pytest
+
+from cineclub.adapters.artifacts import read_artifact
+from cineclub.adapters.mlflow.client import store_uri
+from cineclub.adapters.mlflow.registry import MlflowRegistry
+from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+from cineclub.domain.errors import BrokenArtifact, LeaseLost, NotFound, RegistryUnavailable, TrainingCancelled
+from cineclub.domain.recipe import Recipe
+from cineclub.ports import RegisteredVersion
+from registry_bench import RECORD, Bench
+from small_models import fitted_model, movies_of
+
+
+def assert_serves(bench: Bench, version: RegisteredVersion) -> None:
+    """Check that alias, history and local copy agree on a version that loads."""
+    newest = bench.promotions.newest()
+    assert newest is not None
+    assert (newest.version, newest.manifest_sha256) == (version.version, version.manifest_sha256)
+    assert newest.artifact_folder == f"{version.version}-{version.manifest_sha256[:12]}"
+    assert bench.registry.production() == version
+    read_artifact(bench.home / "models" / newest.artifact_folder, version.manifest_sha256)
+
+
+def test_a_registered_version_is_in_production_only_when_it_was_promoted(bench: Bench) -> None:
+    """Registering changes nothing that serves; promoting moves alias, history and local copy."""
+    version = bench.registered()
+    assert bench.registry.production() is None
+    assert bench.promotions.newest() is None
+    bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+    assert_serves(bench, version)
+    promotion = bench.promotions.recent(5)[0]
+    assert (promotion.verdict, promotion.reason, promotion.promoted_by) == ("PROMOTE", "it is better", "training")
+    assert (promotion.previous_version, promotion.training_id) == (None, bench.training_id)
+    second = bench.promoted(seed=1)
+    assert_serves(bench, second)
+    assert bench.promotions.recent(1)[0].previous_version == version.version
+
+
+def test_a_registered_model_comes_back_with_its_answers(bench: Bench) -> None:
+    """What is loaded for a comparison is what was fitted, also when no local copy is there."""
+    fitted = fitted_model()
+    loaded = bench.registry.load(bench.registered().version)
+    assert loaded.recipe == fitted.recipe
+    for name, array in fitted.recommender.arrays().items():
+        np.testing.assert_array_equal(loaded.recommender.arrays()[name], array)
+    assert not list((bench.home / "unfinished").iterdir())
+
+
+def test_a_training_registers_once(bench: Bench) -> None:
+    """A training that is run again after a crash finds its version; another model replaces one that never served."""
+    first = bench.registered(training_id=bench.training_id)
+    assert bench.registered(training_id=bench.training_id) == first
+    other = bench.registered(seed=1, training_id=bench.training_id)
+    assert other.version != first.version
+    assert [int(found.version) for found in bench.client.search_model_versions("name = 'cineclub'")] == [other.version]
+    bench.registry.promote(bench.training_id, other, "PROMOTE", "it is better")
+    assert bench.registered(seed=2, training_id=bench.training_id) == other
+
+
+def test_a_version_carries_its_record(bench: Bench) -> None:
+    """Tags, metrics, parameters and documents are there for whoever looks into MLflow."""
+    version = bench.registered(training_id=bench.training_id)
+    found = bench.client.get_model_version("cineclub", str(version.version))
+    assert found.tags["training_id"] == bench.training_id
+    assert found.tags["manifest_sha256"] == version.manifest_sha256
+    assert Recipe.from_json(found.tags["recipe"]) == version.recipe
+    run = bench.client.get_run(found.run_id)
+    assert (run.data.metrics, run.data.params["model"], run.info.status) == ({"ndcg": 0.31}, "ease", "FINISHED")
+    files = {file.path for file in bench.client.list_artifacts(found.run_id)}
+    assert {"model_card.md", "evaluation.json"} < files
+
+
+def test_candidates_are_child_runs_of_their_training(
+    bench: Bench, open_registry: Callable[[str], MlflowRegistry]
+) -> None:
+    """Each point of a grid is recorded once, also by a second attempt of the same training."""
+    for registry in (bench.registry, open_registry("another")):
+        for n_factors in (20, 64):
+            registry.record_candidate(bench.training_id, Recipe("svd", {"n_factors": n_factors}), {"ndcg": 0.1})
+    version = bench.registered(training_id=bench.training_id)
+    parent = bench.client.get_model_version("cineclub", str(version.version)).run_id
+    experiment = bench.client.get_experiment_by_name("cineclub")
+    children = bench.client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert sorted(child.data.params["n_factors"] for child in children) == ["20", "64"]
+
+
+def test_what_the_gate_holds_back_is_the_challenger(bench: Bench) -> None:
+    """A HOLD verdict leaves the version registered under an alias of its own."""
+    fitted = fitted_model()
+    record = type(RECORD)(RECORD.metrics, {**RECORD.tags, "verdict": "HOLD"}, RECORD.documents)
+    bench.registry.register(bench.training_id, fitted, movies_of(fitted), record)
+    assert bench.client.get_model_version_by_alias("cineclub", "challenger").tags["training_id"] == bench.training_id
+    assert bench.registry.production() is None
+
+
+def test_an_unknown_version_is_not_found(bench: Bench) -> None:
+    """Neither loaded nor rolled back to."""
+    with pytest.raises(NotFound, match="version 99"):
+        bench.registry.load(99)
+    with pytest.raises(NotFound, match="version 99"):
+        bench.registry.roll_back(99, "try", "a person")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
+def test_a_damaged_artifact_is_neither_loaded_nor_promoted(damage: str, bench: Bench) -> None:
+    """Production stays as it was, and the reason names what is wrong."""
+    served = bench.promoted()
+    version = bench.registered(seed=1)
+    files = bench.files_of(version)
+    if damage == "gone":
+        shutil.rmtree(files)
+    else:
+        (files / "popularity.npy").write_bytes((files / "popularity.npy").read_bytes()[:-4])
+    with pytest.raises(BrokenArtifact):
+        bench.registry.load(version.version)
+    with pytest.raises(BrokenArtifact):
+        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+    assert_serves(bench, served)
+
+
+def test_a_worker_that_lost_its_training_promotes_nothing(
+    bench: Bench, open_registry: Callable[[str], MlflowRegistry]
+) -> None:
+    """The promotion checks the lease in the transaction that records it."""
+    served = bench.promoted()
+    version = bench.registered(seed=1)
+    with pytest.raises(LeaseLost):
+        open_registry("a worker taken for dead").promote(bench.training_id, version, "PROMOTE", "it is better")
+    assert_serves(bench, served)
+    assert len(bench.promotions.recent(5)) == 1
+
+
+def test_a_cancelled_training_promotes_nothing(bench: Bench) -> None:
+    """Who cancels before the move can rely on it."""
+    version = bench.registered()
+    PostgresTrainingJobs(bench.database_url).cancel(bench.training_id)
+    with pytest.raises(TrainingCancelled):
+        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+    assert bench.registry.production() is None
+    assert bench.promotions.newest() is None
+
+
+def test_a_person_rolls_back(bench: Bench) -> None:
+    """An earlier version serves again, and the history says who wanted it."""
+    first = bench.promoted()
+    bench.promoted(seed=1)
+    bench.registry.roll_back(first.version, "complaints", "a person")
+    assert_serves(bench, first)
+    assert bench.promotions.recent(1)[0].verdict == "ROLLBACK"
+
+
+def test_only_the_last_copies_stay_on_the_disk(bench: Bench) -> None:
+    """Every night's model would fill the disk; an older one is downloaded again when somebody wants it."""
+    versions = [bench.promoted(seed) for seed in range(4)]
+    copies = sorted(path.name.partition("-")[0] for path in (bench.home / "models").iterdir())
+    assert copies == [str(version.version) for version in versions[1:]]
+    bench.registry.roll_back(versions[0].version, "complaints", "a person")
+    assert_serves(bench, versions[0])
+
+
+def test_nothing_to_reconcile(bench: Bench) -> None:
+    """Before the first promotion and while all agree nothing is done."""
+    assert bench.registry.reconcile() is None
+    version = bench.promoted()
+    assert bench.registry.reconcile() is None
+    assert_serves(bench, version)
+    assert len(bench.promotions.recent(5)) == 1
+
+
+def test_an_alias_that_moved_alone_is_followed(bench: Bench) -> None:
+    """A crash before the commit, or a person in MLflow, moved the alias: what it names serves, if it is sound."""
+    first = bench.promoted()
+    second = bench.registered(seed=1)
+    bench.client.set_registered_model_alias("cineclub", "production", str(second.version))
+    assert "is served now" in (bench.registry.reconcile() or "")
+    assert_serves(bench, second)
+    promotion = bench.promotions.recent(1)[0]
+    assert (promotion.promoted_by, promotion.previous_version) == ("outside", first.version)
+    assert bench.registry.reconcile() is None
+
+
+def test_a_promotion_that_was_recorded_by_another_is_not_recorded_twice(bench: Bench) -> None:
+    """A training run again after its promotion was seen from outside adds no row."""
+    version = bench.promoted()
+    bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+    assert_serves(bench, version)
+    assert len(bench.promotions.recent(5)) == 1
+
+
+@pytest.mark.parametrize("fault", ["damaged", "foreign", "deleted"])
+def test_an_alias_on_what_cannot_serve_goes_back(fault: str, bench: Bench) -> None:
+    """The alias never stays on something that nobody can load."""
+    served = bench.promoted()
+    if fault == "deleted":
+        bench.client.delete_registered_model_alias("cineclub", "production")
+    else:
+        number = bench.registered(seed=1).version
+        if fault == "damaged":
+            found = bench.client.get_model_version("cineclub", str(number))
+            shutil.rmtree(found.source.removeprefix("file://"))
+        else:
+            number = bench.client.create_model_version("cineclub", str(bench.home), None).version
+        bench.client.set_registered_model_alias("cineclub", "production", str(number))
+    assert f"it names version {served.version} again" in (bench.registry.reconcile() or "")
+    assert_serves(bench, served)
+    assert len(bench.promotions.recent(5)) == 1
+
+
+def test_an_alias_on_what_cannot_serve_is_taken_away_where_nothing_serves(bench: Bench) -> None:
+    """Before the first promotion there is nothing to go back to."""
+    foreign = bench.client.create_model_version("cineclub", str(bench.home), None)
+    bench.client.set_registered_model_alias("cineclub", "production", foreign.version)
+    assert "nothing is in production" in (bench.registry.reconcile() or "")
+    assert bench.registry.production() is None
+
+
+@pytest.mark.parametrize("damage", ["gone", "truncated"])
+def test_a_lost_local_copy_is_brought_home_again(damage: str, bench: Bench) -> None:
+    """A new machine, or a damaged disk, gets its copy from the registry."""
+    version = bench.promoted()
+    folder = bench.home / "models" / f"{version.version}-{version.manifest_sha256[:12]}"
+    if damage == "gone":
+        shutil.rmtree(folder)
+        assert bench.registry.reconcile() is None
+    else:
+        (folder / "popularity.npy").write_bytes(b"")
+        bench.registry.roll_back(version.version, "the disk was damaged", "a person")
+    assert_serves(bench, version)
+
+
+def test_a_store_that_is_away_is_said_so(bench: Bench) -> None:
+    """MLflow's own errors reach nobody."""
+    name = bench.database_url.partition("?")[0].rpartition("/")[2]
+    server = bench.database_url.replace(f"/{name}?", "/postgres?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with pytest.raises(RegistryUnavailable, match="cineclub doctor"):
+        bench.registry.production()
+    with pytest.raises(RegistryUnavailable, match="cineclub doctor"):
+        bench.registry.record_candidate(str(uuid.uuid4()), Recipe("svd"), {})
+
+
+def test_the_store_lies_in_a_schema_of_its_own() -> None:
+    """The address keeps what the owner's address says and adds the search path."""
+    url = "postgresql://me:s%20t@/db?host=/run/pg&options=-cstatement_timeout%3D9"
+    assert store_uri(url) == (
+        "postgresql+psycopg://me:s%20t@/db?host=/run/pg&options=-cstatement_timeout%3D9%20-csearch_path%3Dmlflow"
+    )
+    assert store_uri("postgresql://h/db") == "postgresql+psycopg://h/db?options=-csearch_path%3Dmlflow"

@@ -1,0 +1,78 @@
+"""A registry in a database of its own, and what tests do with it over and over."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from mlflow.tracking import MlflowClient
+
+from cineclub.adapters.mlflow.registry import MlflowRegistry
+from cineclub.adapters.postgres.lease import HeldLease
+from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.ports import RegisteredVersion, VersionRecord
+from small_models import fitted_model, movies_of
+
+RECORD = VersionRecord(
+    metrics={"ndcg": 0.31},
+    tags={"verdict": "PROMOTE", "snapshot_n_ratings": "60", "snapshot_sha256": "ab" * 32},
+    documents={"model_card.md": "# A model\n", "evaluation.json": "{}"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A registry with its database, and a training that this process's worker holds."""
+
+    database_url: str
+    home: Path
+    registry: MlflowRegistry
+    client: MlflowClient
+    promotions: PromotionHistory
+    lease: HeldLease
+
+    @property
+    def training_id(self) -> str:
+        """The training under way."""
+        return self.lease.training.training_id
+
+    def registered(self, seed: int = 0, training_id: str | None = None) -> RegisteredVersion:
+        """Return a version of a model of its own."""
+        fitted = fitted_model(seed=seed)
+        return self.registry.register(training_id or str(uuid.uuid4()), fitted, movies_of(fitted), RECORD)
+
+    def promoted(self, seed: int = 0) -> RegisteredVersion:
+        """Return a version of a model of its own that is in production."""
+        version = self.registered(seed)
+        self.registry.promote(self.training_id, version, "PROMOTE", "it is better")
+        return version
+
+    def files_of(self, version: RegisteredVersion) -> Path:
+        """Return where the registry keeps a version's files."""
+        (found,) = (self.home / "artifacts").glob(f"*/artifacts/model-{version.manifest_sha256[:12]}")
+        return found
+
+
+@contextlib.contextmanager
+def copied_database(server_url: str, template: str) -> Iterator[str]:
+    """Give the address of a fresh copy of a database of the test server."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    copy_database(server_url, template, name)
+    yield address_of(server_url, name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+def copy_database(server_url: str, template: str, name: str) -> None:
+    """Create a database as a copy of another, whose connections end first."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (template,))
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+
+
+def address_of(server_url: str, name: str) -> str:
+    """Return the address of another database of the test server."""
+    before, _, after = server_url.partition("/cineclub?")
+    return f"{before}/{name}?{after}"
