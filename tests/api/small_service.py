@@ -1,7 +1,8 @@
 """A small catalogue, real artifacts of it, and the real application over them."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import pytest
 from httpx import ASGITransport, AsyncClient, Response
 
 from cineclub import bootstrap
@@ -47,6 +49,15 @@ class Artifact:
     folder: Path
     manifest_sha256: str
     recipe: Recipe
+
+
+async def eventually(is_so: Callable[[], Awaitable[Any]]) -> None:
+    """Wait until something is so, for about ten seconds at most."""
+    for _ in range(500):
+        if await is_so():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("what was waited for did not happen within ten seconds")
 
 
 def error_of(response: Response) -> dict[str, Any]:
