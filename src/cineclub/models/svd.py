@@ -25,7 +25,7 @@ class SvdHyperparameters(Hyperparameters):
     n_epochs: int = within(20, 1, 1000)
     learning_rate: float = within(0.005, 0.000001, 1.0)
     regularization: float = within(0.02, 0.0, 100.0)
-    fold_in_regularization: float = within(10.0, 0.001, 100_000.0)
+    fold_in_regularization: float = within(10.0, 0.01, 100_000.0)
 
 
 @dataclass(frozen=True, slots=True)
