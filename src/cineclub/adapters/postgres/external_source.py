@@ -1,0 +1,145 @@
+"""The owner's views (CINECLUB_SOURCE=external): what they must be, and how their ids become ours."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg import sql
+
+from cineclub.adapters.postgres.sessions import Row, named_queries
+from cineclub.domain.errors import InvalidInput
+from cineclub.domain.ratings import RatingScale
+
+SQL = named_queries("external_source.sql")
+INTEGERS = frozenset({"smallint", "integer", "bigint"})
+TEXTS = frozenset({"text", "character varying", "character", "name", "citext"})
+NUMBERS = INTEGERS | {"real", "double precision", "numeric"}
+IDS = INTEGERS | TEXTS | {"uuid", "numeric"}
+CONTRACT = {
+    "movies": {
+        "movie_id": (IDS, "text or an integer"),
+        "title": (TEXTS, "text"),
+        "year": (INTEGERS, "integer"),
+        "genres": (frozenset({"text[]", "character varying[]", "name[]"}), "text[]"),
+        "imdb_id": (IDS, "text"),
+        "tmdb_id": (IDS, "text"),
+    },
+    "ratings": {
+        "user_id": (IDS, "text or an integer"),
+        "movie_id": (IDS, "text or an integer"),
+        "rating": (NUMBERS, "a number"),
+        "rated_at": (frozenset({"timestamp with time zone"}), "timestamptz"),
+    },
+    "rating_scale": {"lowest": (NUMBERS, "a number"), "highest": (NUMBERS, "a number")},
+}
+
+
+class ExternalSource:
+    """The three views of one schema, seen over one connection."""
+
+    def __init__(self, connection: psycopg.Connection[Row], schema: str) -> None:
+        """Look at the views of this schema."""
+        self._connection = connection
+        self._schema = schema
+
+    def findings(self) -> list[str]:
+        """Return what is wrong with the views, a sentence each that says how to mend it; none is a kept contract."""
+        if wrong := list(self._wrong_columns()):
+            return wrong
+        scales = self._rows("scale")
+        scale = _scale_of(scales)
+        if scale is None:
+            lack = f"{self._schema}.rating_scale must have one row with finite lowest < highest"
+            return [f"{lack}: define it as SELECT 1.0 AS lowest, 10.0 AS highest with your own bounds"]
+        return [*self._wrong_films(), *self._wrong_ratings(scale)]
+
+    def map_ids(self) -> None:
+        """Give every film and user of the views an internal id, refresh the films' texts, and keep the scale.
+
+        Raises:
+            InvalidInput: the views do not keep the contract.
+        """
+        if findings := self.findings():
+            raise InvalidInput("; ".join(findings))
+        scale, types = self._rows("scale")[0], self._types()
+        form = {"movies": types["movies"]["movie_id"] in INTEGERS, "users": types["ratings"]["user_id"] in INTEGERS}
+        with self._connection.transaction():
+            self._connection.execute(SQL["set_catalogue"], {**scale, **form})
+            for name in ("refresh_movies", "add_movies", "add_users"):
+                self._connection.execute(self._query(name))
+
+    def scale(self) -> RatingScale | None:
+        """Return the rating scale of the views; None where it is not one sound row."""
+        return _scale_of(self._rows("scale"))
+
+    def has_views(self) -> bool:
+        """Say whether the three views have the columns of the contract."""
+        return not any(self._wrong_columns())
+
+    def _wrong_columns(self) -> Iterator[str]:
+        """Yield the views and columns that are missing or of another type."""
+        types = self._types()
+        for view, columns in CONTRACT.items():
+            place = f"{self._schema}.{view}"
+            if view not in types:
+                yield f"the view {place} is missing: create it with the columns {', '.join(columns)}"
+                continue
+            for column, (allowed, wanted) in columns.items():
+                found = types[view].get(column)
+                if found is None:
+                    yield f"{place} lacks the column {column}: add it to the view as {wanted}"
+                elif found not in allowed:
+                    yield f"{place}.{column} is {found}, not {wanted}: cast it in the view"
+
+    def _wrong_films(self) -> Iterator[str]:
+        """Yield what is wrong with the films."""
+        place, fault = f"{self._schema}.movies", self._rows("films_at_fault")[0]
+        if fault["ids"]:
+            yield f"{place} has {fault['ids']:,} rows whose movie_id is null or not 1 to 256 characters: leave them out"
+        if fault["titles"]:
+            yield f"{place} has {fault['titles']:,} films without a title: use coalesce(title, '') in the view"
+        if fault["repeated"]:
+            yield f"{place} repeats {fault['repeated']:,} movie_ids: one row a film, use SELECT DISTINCT ON (movie_id)"
+
+    def _wrong_ratings(self, scale: RatingScale) -> Iterator[str]:
+        """Yield what is wrong with the ratings."""
+        place = f"{self._schema}.ratings"
+        bounds = {"lowest": scale.lowest, "highest": scale.highest}
+        fault = self._rows("ratings_at_fault", bounds)[0]
+        span = f"{scale.lowest:g} to {scale.highest:g}"
+        sentences = {
+            "users": "rows whose user_id is null or not 1 to 256 characters: leave them out",
+            "movies": "rows without movie_id: leave them out with WHERE movie_id IS NOT NULL",
+            "ratings": "rows without rating: leave them out with WHERE rating IS NOT NULL",
+            "times": "rows whose rated_at is null or infinite: leave them out, or state another time",
+            "off_scale": f"ratings off the scale {span}: correct the view, or rating_scale",
+        }
+        yield from (f"{place} has {fault[name]:,} {sentence}" for name, sentence in sentences.items() if fault[name])
+        if n_strangers := self._rows("strangers")[0]["found"]:
+            yield f"{place} has {n_strangers:,} ratings of films that {self._schema}.movies lacks: add the films there"
+        if n_repeated := self._rows("repeated")[0]["found"]:
+            yield f"{place} repeats {n_repeated:,} pairs of user and film: keep the newest, use SELECT DISTINCT ON"
+
+    def _types(self) -> dict[str, dict[str, str]]:
+        """Return the types of the views' columns by view and column."""
+        types: dict[str, dict[str, str]] = {}
+        for row in self._connection.execute(SQL["columns"], {"schema": self._schema}):
+            types.setdefault(row["view"], {})[row["column"]] = row["type"]
+        return types
+
+    def _rows(self, name: str, parameters: dict[str, Any] | None = None) -> list[Row]:
+        """Return the rows of a query on the views."""
+        return self._connection.execute(self._query(name), parameters).fetchall()
+
+    def _query(self, name: str) -> sql.Composed:
+        """Return a query with the schema put in."""
+        return sql.SQL(SQL[name]).format(schema=sql.Identifier(self._schema))
+
+
+def _scale_of(rows: list[Row]) -> RatingScale | None:
+    """Return the scale of the one row that states it."""
+    if len(rows) != 1 or None in rows[0].values():
+        return None
+    lowest, highest = rows[0]["lowest"], rows[0]["highest"]
+    return RatingScale(lowest, highest) if np.isfinite([lowest, highest]).all() and lowest < highest else None

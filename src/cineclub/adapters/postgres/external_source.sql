@@ -1,0 +1,75 @@
+-- name: columns
+-- The columns of the owner's views, with their types.
+SELECT c.relname AS view, a.attname AS column, format_type(a.atttypid, NULL) AS type
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = %(schema)s AND c.relname IN ('movies', 'ratings', 'rating_scale') AND c.relkind IN ('v', 'm', 'r', 'f', 'p');
+
+-- name: scale
+-- The rating scale; should be one row.
+SELECT lowest::float8 AS lowest, highest::float8 AS highest FROM {schema}.rating_scale LIMIT 2;
+
+-- name: films_at_fault
+-- What is wrong with films.
+SELECT count(*) FILTER (WHERE movie_id IS NULL OR length(movie_id::text) NOT BETWEEN 1 AND 256) AS ids,
+       count(*) FILTER (WHERE title IS NULL) AS titles,
+       count(movie_id) - count(DISTINCT movie_id::text) AS repeated
+FROM {schema}.movies;
+
+-- name: ratings_at_fault
+-- What is wrong with ratings, value by value.
+SELECT count(*) FILTER (WHERE user_id IS NULL OR length(user_id::text) NOT BETWEEN 1 AND 256) AS users,
+       count(*) FILTER (WHERE movie_id IS NULL) AS movies,
+       count(*) FILTER (WHERE rating IS NULL) AS ratings,
+       count(*) FILTER (WHERE rated_at IS NULL OR NOT isfinite(rated_at)) AS times,
+       count(*) FILTER (WHERE NOT rating::float8 BETWEEN %(lowest)s AND %(highest)s) AS off_scale
+FROM {schema}.ratings;
+
+-- name: strangers
+-- How many ratings are of films that the view of films lacks.
+SELECT count(*) AS found FROM {schema}.ratings r
+WHERE r.movie_id IS NOT NULL AND NOT EXISTS (SELECT FROM {schema}.movies m WHERE m.movie_id::text = r.movie_id::text);
+
+-- name: repeated
+-- How many pairs of user and film have more than one rating.
+SELECT count(*) AS found FROM (SELECT FROM {schema}.ratings GROUP BY user_id, movie_id HAVING count(*) > 1) AS pairs;
+
+-- name: set_catalogue
+-- The scale and the form of the ids, as the views have them.
+INSERT INTO cineclub.catalogue (scale_lowest, scale_highest, movie_ids_are_integers, user_ids_are_integers)
+VALUES (%(lowest)s, %(highest)s, %(movies)s, %(users)s)
+ON CONFLICT (singleton) DO UPDATE
+SET scale_lowest = excluded.scale_lowest, scale_highest = excluded.scale_highest,
+    movie_ids_are_integers = excluded.movie_ids_are_integers, user_ids_are_integers = excluded.user_ids_are_integers;
+
+-- name: refresh_movies
+-- New texts of films that are mapped.
+UPDATE cineclub.movies m
+SET title = v.title, year = v.year, genres = v.genres, imdb_id = v.imdb_id, tmdb_id = v.tmdb_id
+FROM (
+    SELECT movie_id::text AS external_id, title::text AS title, year::int AS year,
+           coalesce(genres::text[], '{{}}') AS genres, imdb_id::text AS imdb_id, tmdb_id::text AS tmdb_id
+    FROM {schema}.movies
+) v
+WHERE v.external_id = m.external_id
+  AND (m.title, m.year, m.genres, m.imdb_id, m.tmdb_id)
+      IS DISTINCT FROM (v.title, v.year, v.genres, v.imdb_id, v.tmdb_id);
+
+-- name: add_movies
+-- Films that have no internal id yet.
+INSERT INTO cineclub.movies (external_id, title, year, genres, imdb_id, tmdb_id)
+SELECT v.movie_id::text, v.title::text, v.year::int, coalesce(v.genres::text[], '{{}}'), v.imdb_id::text, v.tmdb_id::text
+FROM {schema}.movies v
+WHERE NOT EXISTS (SELECT FROM cineclub.movies m WHERE m.external_id = v.movie_id::text)
+ORDER BY v.movie_id
+ON CONFLICT (external_id) DO NOTHING;
+
+-- name: add_users
+-- Users who have no internal id yet.
+INSERT INTO cineclub.users (external_id)
+SELECT given.external_id
+FROM (SELECT DISTINCT user_id FROM {schema}.ratings) v, LATERAL (SELECT v.user_id::text AS external_id) AS given
+WHERE NOT EXISTS (SELECT FROM cineclub.users u WHERE u.external_id = given.external_id)
+ORDER BY v.user_id
+ON CONFLICT (external_id) DO NOTHING;

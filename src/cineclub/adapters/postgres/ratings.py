@@ -1,0 +1,148 @@
+"""All ratings and films of one moment, read for a training."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg import sql
+
+from cineclub.adapters.postgres.copy_stream import RatingColumns, read_ratings
+from cineclub.adapters.postgres.external_source import ExternalSource
+from cineclub.adapters.postgres.sessions import Row, connect, named_queries, session, storage_errors
+from cineclub.domain.canonical_order import canonical_order
+from cineclub.domain.errors import InvalidInput, NotEnoughData, StorageUnavailable
+from cineclub.domain.ratings import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
+from cineclub.domain.recommender import Progress
+from cineclub.ports import SourceFacts
+
+SQL = named_queries("ratings.sql")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PostgresRatingStore:
+    """Implements the port ``RatingStore`` on our own tables, or on the owner's views mapped to our ids."""
+
+    def __init__(self, database_url: str, source: Literal["internal", "external"], external_schema: str) -> None:
+        """Take the address; ``external_schema`` counts only where the source is external."""
+        self._database_url = database_url
+        self._external_schema = external_schema if source == "external" else None
+
+    def load_snapshot(self, progress: Progress) -> Snapshot:
+        """Return all ratings and films of one moment, read in one transaction.
+
+        Views of the owner are mapped to our ids just before; a user who comes in between waits for the next training.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+            NotEnoughData: nothing was imported yet.
+            InvalidInput: the owner's views do not keep the contract.
+        """
+        with _socket_errors(), storage_errors(), closing(connect(self._database_url)) as connection:
+            if self._external_schema:
+                ExternalSource(connection, self._external_schema).map_ids()
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            scale, n_ratings = self._extent(connection)
+            movies = tuple(map(_movie_of, connection.execute(self._query("movies"))))
+            statement = self._query("copy").as_bytes(connection)
+            columns = read_ratings(connection, statement, n_ratings, progress)
+        return _snapshot_of(columns, scale, movies)
+
+    def facts(self) -> SourceFacts:
+        """Return what the source holds now, counted exactly; nothing where the owner's views are not there yet.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        is_writable = self._external_schema is None
+        with session(self._database_url) as connection:
+            if self._external_schema and not ExternalSource(connection, self._external_schema).has_views():
+                return SourceFacts(0, 0, 0, None, is_writable)
+            counts = connection.execute(self._query("facts")).fetchall()[0]
+            return SourceFacts(**counts, scale=self._scale(connection), is_writable=is_writable)
+
+    def contract_findings(self) -> list[str]:
+        """Return what is wrong with the owner's views and how to mend it; our own tables keep the contract themselves.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        if self._external_schema is None:
+            return []
+        with session(self._database_url) as connection:
+            return ExternalSource(connection, self._external_schema).findings()
+
+    def _extent(self, connection: psycopg.Connection[Row]) -> tuple[RatingScale, int]:
+        """Return the scale and the number of ratings, or refuse where there are none."""
+        scale = self._scale(connection)
+        n_ratings: int = connection.execute(self._query("n_ratings")).fetchall()[0]["n_ratings"]
+        if scale is None or n_ratings == 0:
+            message = "there are no ratings to learn from: run `cineclub import PATH`, or `cineclub demo` for real ones"
+            if self._external_schema:
+                message = f"the view {self._external_schema}.ratings is empty: let it show ratings, then train again"
+            raise NotEnoughData(message)
+        return scale, n_ratings
+
+    def _scale(self, connection: psycopg.Connection[Row]) -> RatingScale | None:
+        """Return the rating scale of the source."""
+        if self._external_schema:
+            return ExternalSource(connection, self._external_schema).scale()
+        rows = connection.execute(SQL["scale"]).fetchall()
+        return RatingScale(**rows[0]) if rows else None
+
+    def _query(self, name: str) -> sql.Composed:
+        """Return the query of this name for the source."""
+        if self._external_schema:
+            return sql.SQL(SQL[f"{name}_external"]).format(schema=sql.Identifier(self._external_schema))
+        return sql.Composed([sql.SQL(SQL[name])])
+
+
+@contextmanager
+def _socket_errors() -> Iterator[None]:
+    """Raise StorageUnavailable where the socket breaks while it is read directly."""
+    try:
+        yield
+    except OSError as error:
+        message = f"PostgreSQL went away while ratings were read ({error}): run `cineclub doctor`, then try again"
+        raise StorageUnavailable(message) from error
+
+
+def _movie_of(row: Row) -> Movie:
+    """Return the film of a row."""
+    return Movie(
+        movie_id=row["id"],
+        external_id=row["external_id"],
+        title=row["title"],
+        year=row["year"],
+        genres=tuple(row["genres"]),
+        imdb_id=row["imdb_id"],
+        tmdb_id=row["tmdb_id"],
+    )
+
+
+def _snapshot_of(columns: RatingColumns, scale: RatingScale, movies: tuple[Movie, ...]) -> Snapshot:
+    """Return the snapshot of ratings in any order; they are put in order where they lie, to need less memory."""
+    if not scale.holds(columns.ratings).all():
+        message = f"some ratings are not between {scale.lowest:g} and {scale.highest:g}: `cineclub doctor` counts them"
+        raise InvalidInput(message)
+    arrays = (columns.user_ids, columns.movie_ids, columns.ratings, columns.rated_at)
+    order = canonical_order(columns.user_ids, columns.movie_ids, columns.rated_at)
+    if order is not None:
+        for array in arrays:
+            array[:] = array[order]
+    return Snapshot(RatingLog(*arrays, scale), movies, _identity_of(arrays))
+
+
+def _identity_of(
+    arrays: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]],
+) -> SnapshotIdentity:
+    """Return the identity of columns in canonical order; the hash is over their little-endian bytes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+    newest = EPOCH + timedelta(microseconds=int(arrays[3].max()))
+    return SnapshotIdentity(len(arrays[0]), newest, digest.hexdigest())

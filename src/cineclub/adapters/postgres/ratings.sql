@@ -1,0 +1,50 @@
+-- name: scale
+-- The rating scale of our own tables.
+SELECT scale_lowest::float8 AS lowest, scale_highest::float8 AS highest FROM cineclub.catalogue;
+
+-- name: facts
+-- How much our own tables hold.
+SELECT (SELECT count(*) FROM cineclub.users) AS n_users,
+       (SELECT count(*) FROM cineclub.movies) AS n_movies,
+       (SELECT count(*) FROM cineclub.ratings) AS n_ratings;
+
+-- name: facts_external
+-- How much the owner's views hold.
+SELECT (SELECT count(DISTINCT user_id) FROM {schema}.ratings) AS n_users,
+       (SELECT count(*) FROM {schema}.movies) AS n_movies,
+       (SELECT count(*) FROM {schema}.ratings) AS n_ratings;
+
+-- name: n_ratings
+-- The number of ratings that the COPY will send.
+SELECT count(*) AS n_ratings FROM cineclub.ratings;
+
+-- name: n_ratings_external
+-- The number of ratings that the COPY will send: those of users and films that are mapped.
+SELECT count(*) AS n_ratings
+FROM {schema}.ratings v
+JOIN cineclub.users u ON u.external_id = v.user_id::text
+JOIN cineclub.movies m ON m.external_id = v.movie_id::text;
+
+-- name: copy
+-- All ratings; rows of one width, because no column can be null.
+COPY (SELECT user_id, movie_id, rating, rated_at FROM cineclub.ratings) TO STDOUT (FORMAT BINARY);
+
+-- name: copy_external
+-- The same out of the owner's views.
+COPY (
+    SELECT u.id, m.id, v.rating::real, v.rated_at::timestamptz
+    FROM {schema}.ratings v
+    JOIN cineclub.users u ON u.external_id = v.user_id::text
+    JOIN cineclub.movies m ON m.external_id = v.movie_id::text
+) TO STDOUT (FORMAT BINARY);
+
+-- name: movies
+-- Every film.
+SELECT id, external_id, title, year, genres, imdb_id, tmdb_id FROM cineclub.movies ORDER BY id;
+
+-- name: movies_external
+-- Every film that the owner's view has now.
+SELECT m.id, m.external_id, m.title, m.year, m.genres, m.imdb_id, m.tmdb_id
+FROM cineclub.movies m
+WHERE EXISTS (SELECT FROM {schema}.movies v WHERE v.movie_id::text = m.external_id)
+ORDER BY m.id;
