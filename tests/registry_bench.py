@@ -55,6 +55,26 @@ class Bench:
         return found
 
 
+RATINGS = """
+INSERT INTO cineclub.catalogue VALUES (true, 0.5, 5.0, true, true);
+INSERT INTO cineclub.movies (external_id, title) SELECT m, 'Film ' || m FROM generate_series(1, 80) m;
+INSERT INTO cineclub.users (external_id) SELECT u FROM generate_series(1, 160) u;
+INSERT INTO cineclub.ratings
+SELECT u.id, m.id, CASE WHEN (u.id + m.id) % 2 = 0 THEN 4.5 ELSE 2.0 END,
+    timestamptz '2020-01-01Z' + make_interval(hours => u.id::int + abs(hashint8(u.id * 977 + m.id)) % 90)
+FROM cineclub.users u, cineclub.movies m
+WHERE abs(hashint8(u.id * 1009 + m.id)) % 1000
+    < CASE WHEN (u.id + m.id) % 2 = 0 THEN 900 ELSE 200 END / (1 + m.id / 16);
+"""
+"""People who like odd films and people who like even ones, over overlapping times."""
+
+
+def write_ratings(database_url: str) -> None:
+    """Fill the tables with ratings that have a taste in them."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(RATINGS)
+
+
 @contextlib.contextmanager
 def copied_database(server_url: str, template: str) -> Iterator[str]:
     """Give the address of a fresh copy of a database of the test server."""
@@ -76,3 +96,9 @@ def address_of(server_url: str, name: str) -> str:
     """Return the address of another database of the test server."""
     before, _, after = server_url.partition("/cineclub?")
     return f"{before}/{name}?{after}"
+
+
+def database_exists(server_url: str, name: str) -> bool:
+    """Say whether the test server has a database of this name."""
+    with psycopg.connect(server_url) as connection:
+        return bool(connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchall())

@@ -1,0 +1,146 @@
+"""The worker runs what is queued, and says how it ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cineclub import bootstrap, worker
+from cineclub.adapters.artifacts import read_artifact
+from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.settings import Settings
+from registry_bench import write_ratings
+
+MODELS = {"models": ["popular", "ease", "svd"]}
+
+
+@pytest.fixture
+def settings(bench_database: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a worker of a fresh database."""
+    monkeypatch.setenv("CINECLUB_DATABASE_URL", bench_database)
+    monkeypatch.setenv("CINECLUB_HOME", str(home))
+    return Settings()
+
+
+@pytest.fixture
+def jobs(bench_database: str) -> PostgresTrainingJobs:
+    """The queue as those who ask see it."""
+    return PostgresTrainingJobs(bench_database)
+
+
+@pytest.fixture
+def parts(settings: Settings) -> Iterator[worker.WorkerParts]:
+    """What the worker works with, in this process."""
+    holder = bootstrap.worker_name()
+    presence = bootstrap.worker_presence(settings)
+    yield worker.WorkerParts(
+        bootstrap.training_queue(settings, holder),
+        presence,
+        bootstrap.registry(settings, holder),
+        bootstrap.rating_store(settings),
+        settings,
+    )
+    presence.close()
+
+
+def run_until_idle(parts: worker.WorkerParts) -> None:
+    """Run what is queued."""
+    worker.run_worker(parts, worker.StopRequest(), until_idle=True)
+
+
+def eventually(happened: Callable[[], bool], timeout_seconds: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + timeout_seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_queued_training_ends_in_a_served_model(
+    bench_database: str, home: Path, jobs: PostgresTrainingJobs, parts: worker.WorkerParts
+) -> None:
+    """The first training promotes, the second of the same ratings refreshes; both are in the history."""
+    write_ratings(bench_database)
+    promotions = PromotionHistory(bench_database)
+    for verdict in ("PROMOTE", "REFRESH"):
+        training = jobs.start(MODELS, None)
+        run_until_idle(parts)
+        seen = jobs.get(training.training_id)
+        assert (seen.status, seen.error) == ("succeeded", None)
+        assert seen.report is not None
+        promotion = promotions.newest()
+        assert promotion is not None
+        assert (promotion.verdict, promotion.training_id) == (verdict, training.training_id)
+        assert promotion.version == seen.report["version"]
+        read_artifact(home / "models" / promotion.artifact_folder, promotion.manifest_sha256)
+    assert len(promotions.recent(5)) == 2
+
+
+def test_a_training_without_ratings_fails_with_a_sentence(
+    jobs: PostgresTrainingJobs, parts: worker.WorkerParts
+) -> None:
+    """The cause says what is missing; no traceback is in the row."""
+    training = jobs.start({}, None)
+    run_until_idle(parts)
+    seen = jobs.get(training.training_id)
+    assert seen.status == "failed"
+    assert "cineclub import" in (seen.error or "")
+    assert "Traceback" not in (seen.error or "")
+    assert "\n" not in (seen.error or "")
+
+
+def test_an_unforeseen_error_fails_the_training_in_one_sentence(
+    bench_database: str, jobs: PostgresTrainingJobs, parts: worker.WorkerParts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody thought of ends the training too; the details are in the log."""
+    write_ratings(bench_database)
+    with psycopg.connect(bench_database) as connection:
+        connection.execute("ALTER TABLE cineclub.movies RENAME COLUMN title TO name")
+    training = jobs.start(MODELS, None)
+    run_until_idle(parts)
+    error = jobs.get(training.training_id).error or ""
+    assert error.startswith("something unforeseen went wrong (UndefinedColumn")
+    assert "\n" not in error
+    assert "Traceback" in caplog.text
+    assert jobs.start({}, None).status == "queued"
+
+
+def test_a_cancelled_training_stops_and_promotes_nothing(
+    bench_database: str, jobs: PostgresTrainingJobs, parts: worker.WorkerParts
+) -> None:
+    """The flow stops at its next report."""
+    write_ratings(bench_database)
+    training = jobs.start(MODELS, None)
+    running = threading.Thread(target=run_until_idle, args=(parts,))
+    running.start()
+    eventually(lambda: jobs.get(training.training_id).status == "running")
+    jobs.cancel(training.training_id)
+    running.join(60)
+    assert jobs.get(training.training_id).status == "cancelled"
+    assert PromotionHistory(bench_database).newest() is None
+
+
+def test_a_worker_told_to_stop_puts_its_training_back(
+    bench_database: str, home: Path, jobs: PostgresTrainingJobs
+) -> None:
+    """SIGTERM ends the process within seconds, cleanly, and another worker starts the training afresh."""
+    write_ratings(bench_database)
+    environment = {**os.environ, "CINECLUB_DATABASE_URL": bench_database, "CINECLUB_HOME": str(home)}
+    process = subprocess.Popen([sys.executable, "-m", "cineclub.worker"], env=environment)
+    eventually(jobs.is_worker_alive)
+    training = jobs.start({}, None)
+    eventually(lambda: jobs.get(training.training_id).progress is not None)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    seen = jobs.get(training.training_id)
+    assert (seen.status, seen.attempt) == ("queued", 0)
+    assert "training_put_back" in (home / "logs" / "worker.log").read_text()
+    eventually(lambda: not jobs.is_worker_alive())
