@@ -6,19 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import COLUMNS, cineclub
 
 from cineclub.cli.main import COMMANDS
 from cineclub.settings import Settings
-
-COLUMNS = 80
-
-
-def cineclub(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command line in 80 columns with a state folder of its own."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("CINECLUB_", "MLFLOW_"))}
-    environment = {**ours, "COLUMNS": str(COLUMNS), "CINECLUB_HOME": str(home), **variables}
-    command = [sys.executable, "-c", "from cineclub.cli.main import main; main()", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_help_lists_every_command_in_80_columns(tmp_path: Path) -> None:

@@ -28,17 +28,27 @@ class Finding:
 
 def examine(settings: "Settings") -> Iterator[Finding]:
     """Yield the findings one by one, what others rest on first; a part that fails does not stop the rest."""
+    yield from environment_findings(settings)
+    yield from _database_findings(settings)
+    yield port_finding(settings)
+
+
+def environment_findings(settings: "Settings") -> Iterator[Finding]:
+    """Yield what can be seen without a database."""
+    for look in (_python, _settings, _home, _disk):
+        yield look(settings)
+
+
+def _database_findings(settings: "Settings") -> Iterator[Finding]:
+    """Yield what can be seen with a database, and whether there is one."""
     from cineclub import bootstrap
 
-    for check in (_python, _settings, _home, _disk):
-        yield check(settings)
     try:
         with bootstrap.database(settings) as connected:
             for look in (_postgres, _ratings, _worker, _registry, _production):
                 yield _guarded(look, connected)
     except CineclubError as error:
         yield Finding("FAIL", f"PostgreSQL: {error}", _database_mend(settings))
-    yield _port(settings)
 
 
 def _guarded(look: "Callable[[Settings], Finding]", settings: "Settings") -> Finding:
@@ -140,7 +150,7 @@ def _production(settings: "Settings") -> Finding:
     return Finding("OK", f"version {promotion.version} loads, {fitted.recipe.model}, {len(fitted.movie_ids):,} films")
 
 
-def _port(settings: "Settings") -> Finding:
+def port_finding(settings: "Settings") -> Finding:
     """Look whether the port is free, or cineclub answers there."""
     from cineclub.supervisor import address_of, is_live, refuse_used_port
 
