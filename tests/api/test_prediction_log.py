@@ -63,3 +63,15 @@ async def test_a_log_without_a_table_drops_nothing_silently(
     assert b"cineclub_prediction_log_dropped_rows_total 1.0" in metrics.exposition()[0]
     assert "prediction_log_refused" in caplog.text
     assert logged(trained_url) == []
+
+
+async def test_a_batch_that_was_written_already_is_not_written_twice(trained_url: str, home: Path) -> None:
+    """After a connection that broke at the wrong moment the same rows come again, beside new ones."""
+    async with running(trained_url, home) as service:
+        await service.predict(2)
+        log = service.parts.predictor._log
+        [record] = log._waiting
+        await eventually(lambda: asyncio.to_thread(logged, trained_url))
+        log.append(record)
+        await service.predict(3)
+    assert [row["user_id"] for row in logged(trained_url)] == ["2", "3"]

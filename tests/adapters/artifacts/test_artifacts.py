@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import IDENTITY, fitted_model, movies_of
 
 from cineclub.adapters.artifacts import (
     adopt_artifact,
@@ -26,6 +25,7 @@ from cineclub.domain.errors import BrokenArtifact
 from cineclub.domain.ratings import Movie
 from cineclub.domain.recommender import FittedModel
 from cineclub.models import catalogue
+from small_models import IDENTITY, fitted_model, movies_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def test_every_model_comes_back_with_the_same_answers(name: str, tmp_path: Path)
 def test_arrays_are_mapped_read_only(written: Written) -> None:
     """What is served lies in the page cache and cannot be changed by accident."""
     read, _ = read_artifact(written.folder, written.sha256)
-    assert isinstance(read.popularity, np.memmap)
+    assert isinstance(read.popularity.base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         read.popularity[0] = 1
 

@@ -97,7 +97,8 @@ def _check_bytes(path: Path, facts: FileFacts) -> None:
 def _array(path: Path, facts: FileFacts) -> NDArray[np.generic]:
     """Return a checked array, mapped read-only."""
     _check_bytes(path, facts)
-    array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    # a plain array over the map: numpy's own class for maps makes every row access several times slower
+    array: NDArray[np.generic] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     if array.shape != facts.shape or array.dtype.str != facts.dtype:
         message = f"{path.name} is {array.dtype.str}{array.shape}, the manifest says {facts.dtype}{facts.shape}"
         raise BrokenArtifact(message)

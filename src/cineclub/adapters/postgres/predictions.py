@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -15,7 +16,7 @@ from cineclub.ports import PredictionRecord
 
 log = logging.getLogger(__name__)
 
-BATCH_SIZE = 1000
+BATCH_SIZE = 250
 COLLECT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
@@ -24,6 +25,12 @@ COPY = """
 COPY cineclub.predictions (recommendation_id, answered_at, user_id, strategy, model_name, model_version, movie_ids,
     scores, latency_seconds, degraded) FROM STDIN (FORMAT BINARY)
 """
+INSERT_NEW = """
+INSERT INTO cineclub.predictions (recommendation_id, answered_at, user_id, strategy, model_name, model_version,
+    movie_ids, scores, latency_seconds, degraded) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (recommendation_id) DO NOTHING
+"""
+Row = tuple[Any, ...]
 TYPES = ("uuid", "timestamptz", "text", "text", "text", "int4", "int8[]", "float4[]", "float4", "bool")
 
 
@@ -36,6 +43,7 @@ class PostgresPredictionLog:
         self._max_waiting = max_waiting
         self._on_dropped = on_dropped
         self._waiting: deque[PredictionRecord] = deque()
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -51,60 +59,80 @@ class PostgresPredictionLog:
 
     async def start(self) -> None:
         """Begin to write in the background."""
-        self._task = asyncio.create_task(self._write_for_ever(), name="prediction log")
+        self._stopping.clear()
+        self._task = asyncio.create_task(self._write_until_stopped(), name="prediction log")
 
     async def stop(self) -> None:
         """Write what is waiting, for a few seconds at most; count the rest as dropped."""
+        self._stopping.set()
         if self._task is not None:
+            await asyncio.wait([self._task], timeout=FLUSH_SECONDS)
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        with contextlib.suppress(StorageUnavailable, TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                while self._waiting:
-                    await self._write_batch()
         if self._waiting:
             self._on_dropped(len(self._waiting))
             self._waiting.clear()
 
-    async def _write_for_ever(self) -> None:
-        """Write a batch whenever something waits; try again for as long as PostgreSQL is away."""
-        while True:
-            await asyncio.sleep(COLLECT_SECONDS)
+    async def _write_until_stopped(self) -> None:
+        """Write whatever waits every moment, and once more at the end; try again while PostgreSQL is away.
+
+        Answers that arrive during a write wait for the next moment, or a busy service would copy row by row.
+        """
+        pause_seconds = COLLECT_SECONDS
+        is_last = False
+        while not is_last:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
+            is_last = self._stopping.is_set()
             try:
-                while self._waiting:
+                while len(self._waiting) >= (1 if is_last else BATCH_SIZE):
                     await self._write_batch()
+                if self._waiting:
+                    await self._write_batch()
+                pause_seconds = COLLECT_SECONDS
             except StorageUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
+                pause_seconds = RETRY_SECONDS
 
     async def _write_batch(self) -> None:
         """Write the oldest answers; they leave the queue once they are written, or can never be."""
         batch = [self._waiting[position] for position in range(min(BATCH_SIZE, len(self._waiting)))]
+        rows = [_row_of(one) for one in batch]
         try:
-            await self._copy(batch)
+            try:
+                await self._copy(rows)
+            except psycopg.errors.UniqueViolation:  # the connection broke after an earlier try was committed
+                await self._insert_new(rows)
         except psycopg.Error as error:
             log.error("prediction_log_refused rows=%s cause=%r", len(batch), error)  # noqa: TRY400 - the cause says it all
             self._on_dropped(len(batch))
         for _ in batch:
             self._waiting.popleft()
 
-    async def _copy(self, batch: Sequence[PredictionRecord]) -> None:
+    async def _copy(self, rows: Sequence[Row]) -> None:
         """Copy a batch into the table."""
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
             cursor = connection.cursor()
             async with cursor.copy(COPY) as copy:
                 copy.set_types(TYPES)
-                for one in batch:
-                    await copy.write_row(
-                        (
-                            UUID(one.recommendation_id),
-                            one.answered_at,
-                            one.user_id,
-                            one.strategy,
-                            one.model_name,
-                            one.model_version,
-                            list(one.movie_ids),
-                            list(one.scores),
-                            one.latency_seconds,
-                            one.degraded,
-                        )
-                    )
+                for row in rows:
+                    await copy.write_row(row)
+
+    async def _insert_new(self, rows: Sequence[Row]) -> None:
+        """Write those rows of a batch that are not in the table yet."""
+        async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
+            await connection.cursor().executemany(INSERT_NEW, rows)
+
+
+def _row_of(one: PredictionRecord) -> Row:
+    """Return an answer in the order of the columns."""
+    return (
+        UUID(one.recommendation_id),
+        one.answered_at,
+        one.user_id,
+        one.strategy,
+        one.model_name,
+        one.model_version,
+        list(one.movie_ids),
+        list(one.scores),
+        one.latency_seconds,
+        one.degraded,
+    )
