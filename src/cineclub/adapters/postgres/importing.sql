@@ -1,0 +1,115 @@
+-- name: scale
+-- The rating scale of the catalogue.
+SELECT scale_lowest AS lowest, scale_highest AS highest FROM cineclub.catalogue;
+
+-- name: lock
+-- Nobody else adds ratings while we do; reading goes on.
+LOCK TABLE cineclub.ratings IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: set_catalogue
+-- Keep the scale; ids are integers only as long as every import's are.
+INSERT INTO cineclub.catalogue (scale_lowest, scale_highest, movie_ids_are_integers, user_ids_are_integers)
+VALUES (%(lowest)s, %(highest)s, %(movies)s, %(users)s)
+ON CONFLICT (singleton) DO UPDATE
+SET movie_ids_are_integers = catalogue.movie_ids_are_integers AND excluded.movie_ids_are_integers,
+    user_ids_are_integers = catalogue.user_ids_are_integers AND excluded.user_ids_are_integers;
+
+-- name: stage_movies
+-- The films of the import; a film without texts is only named by a rating.
+CREATE TEMPORARY TABLE import_movies (
+    code integer, external_id text, title text, year integer, genres text[], imdb_id text, tmdb_id text
+) ON COMMIT DROP;
+
+-- name: copy_movies
+COPY import_movies FROM STDIN;
+
+-- name: update_movies
+-- Bring the texts of known films up to date; what the import does not know of a film stays.
+UPDATE cineclub.movies m
+SET title = i.title, year = coalesce(i.year, m.year), genres = i.genres,
+    imdb_id = coalesce(i.imdb_id, m.imdb_id), tmdb_id = coalesce(i.tmdb_id, m.tmdb_id)
+FROM import_movies i
+WHERE m.external_id = i.external_id AND i.title IS NOT NULL
+  AND (m.title, m.year, m.genres, m.imdb_id, m.tmdb_id) IS DISTINCT FROM
+      (i.title, coalesce(i.year, m.year), i.genres, coalesce(i.imdb_id, m.imdb_id), coalesce(i.tmdb_id, m.tmdb_id));
+
+-- name: insert_movies
+-- A film that nothing describes is titled by its id.
+INSERT INTO cineclub.movies (external_id, title, year, genres, imdb_id, tmdb_id)
+SELECT external_id, coalesce(title, external_id), year, coalesce(genres, '{}'), imdb_id, tmdb_id
+FROM import_movies
+WHERE NOT EXISTS (SELECT FROM cineclub.movies m WHERE m.external_id = import_movies.external_id)
+ORDER BY code
+ON CONFLICT (external_id) DO NOTHING;
+
+-- name: movie_ids
+-- The internal id of each film of the import, by code.
+SELECT string_agg(int8send(m.id), ''::bytea ORDER BY i.code) AS packed
+FROM import_movies i JOIN cineclub.movies m USING (external_id);
+
+-- name: stage_users
+CREATE TEMPORARY TABLE import_users (code integer, external_id text) ON COMMIT DROP;
+
+-- name: copy_users
+COPY import_users FROM STDIN;
+
+-- name: insert_users
+INSERT INTO cineclub.users (external_id)
+SELECT external_id FROM import_users
+WHERE NOT EXISTS (SELECT FROM cineclub.users u WHERE u.external_id = import_users.external_id)
+ORDER BY code
+ON CONFLICT (external_id) DO NOTHING;
+
+-- name: user_ids
+-- The internal id of each user of the import, by code.
+SELECT string_agg(int8send(u.id), ''::bytea ORDER BY i.code) AS packed
+FROM import_users i JOIN cineclub.users u USING (external_id);
+
+-- name: is_empty
+-- Whether there is no rating at all.
+SELECT NOT EXISTS (SELECT FROM cineclub.ratings) AS is_empty;
+
+-- name: drop_keys
+-- Building keys once over all rows is several times faster than row by row.
+ALTER TABLE cineclub.ratings
+    DROP CONSTRAINT ratings_pkey, DROP CONSTRAINT ratings_user_id_fkey, DROP CONSTRAINT ratings_movie_id_fkey;
+DROP INDEX cineclub.ratings_movie_id_idx, cineclub.ratings_rated_at_idx;
+
+-- name: copy_ratings
+COPY cineclub.ratings (user_id, movie_id, rating, rated_at) FROM STDIN (FORMAT BINARY);
+
+-- name: add_keys
+-- The keys as the first migration made them.
+ALTER TABLE cineclub.ratings
+    ADD CONSTRAINT ratings_pkey PRIMARY KEY (user_id, movie_id),
+    ADD CONSTRAINT ratings_user_id_fkey FOREIGN KEY (user_id) REFERENCES cineclub.users (id) ON DELETE CASCADE,
+    ADD CONSTRAINT ratings_movie_id_fkey FOREIGN KEY (movie_id) REFERENCES cineclub.movies (id);
+CREATE INDEX ratings_movie_id_idx ON cineclub.ratings (movie_id);
+CREATE INDEX ratings_rated_at_idx ON cineclub.ratings (rated_at);
+
+-- name: stage_ratings
+CREATE TEMPORARY TABLE import_ratings (
+    user_id bigint NOT NULL, movie_id bigint NOT NULL, rating real NOT NULL, rated_at timestamptz NOT NULL
+) ON COMMIT DROP;
+
+-- name: copy_staged_ratings
+COPY import_ratings (user_id, movie_id, rating, rated_at) FROM STDIN (FORMAT BINARY);
+
+-- name: analyze_staged_ratings
+ANALYZE import_ratings;
+
+-- name: update_ratings
+UPDATE cineclub.ratings r
+SET rating = i.rating, rated_at = i.rated_at
+FROM import_ratings i
+WHERE r.user_id = i.user_id AND r.movie_id = i.movie_id
+  AND (r.rating, r.rated_at) IS DISTINCT FROM (i.rating, i.rated_at);
+
+-- name: insert_ratings
+INSERT INTO cineclub.ratings (user_id, movie_id, rating, rated_at)
+SELECT user_id, movie_id, rating, rated_at FROM import_ratings i
+WHERE NOT EXISTS (SELECT FROM cineclub.ratings r WHERE r.user_id = i.user_id AND r.movie_id = i.movie_id);
+
+-- name: analyze
+-- The planner knows the tables as they are now.
+ANALYZE cineclub.ratings, cineclub.movies, cineclub.users;
