@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from cineclub.adapters.postgres.migrate import ServerFacts
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
+    from cineclub.domain.imported_ratings import ColumnMapping
+    from cineclub.domain.ratings import RatingLog, RatingScale
     from cineclub.domain.recommender import FittedModel
-    from cineclub.ports import Promotion
+    from cineclub.flows.importing import ImportReport
+    from cineclub.ports import ImportProgress, Promotion, RatingSource
     from cineclub.serving import ApiParts
 
 
@@ -85,6 +89,68 @@ def rating_store(settings: Settings) -> "PostgresRatingStore":
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
 
     return PostgresRatingStore(database_url(settings), settings.source, settings.external_schema)
+
+
+def rating_source(path: Path, mapping: "ColumnMapping | None", scale: "RatingScale | None") -> "RatingSource":
+    """Return the ratings of a file or folder.
+
+    Raises:
+        InvalidInput: there is nothing there, or nothing that is known.
+    """
+    from cineclub.adapters.files import open_source
+
+    return open_source(path, mapping, scale)
+
+
+def demo_source() -> "RatingSource":
+    """Return the demo ratings.
+
+    Raises:
+        InvalidInput: they are not installed.
+    """
+    from cineclub.adapters.files import demo_source as source
+
+    return source()
+
+
+def ratings_of_file(path: Path, mapping: "ColumnMapping | None", scale: "RatingScale | None") -> "RatingLog":
+    """Return the valid ratings of a file or folder as models take them, without a database.
+
+    Raises:
+        InvalidInput: nothing that is known, no scale, or no valid rating.
+    """
+    from cineclub.adapters.files import read_rating_log
+
+    return read_rating_log(path, mapping, scale)
+
+
+def import_ratings(
+    settings: Settings, source: "RatingSource", rejects_path: Path, *, strict: bool, progress: "ImportProgress"
+) -> "ImportReport":
+    """Write a source's ratings and films into the database.
+
+    Raises:
+        InvalidInput: what the source holds cannot be used, or a bad row and ``strict``.
+        ReadOnlySource: ratings come from the owner's views.
+    """
+    from cineclub.adapters.files import write_rejects
+    from cineclub.adapters.postgres.importing import PostgresRatingImport
+    from cineclub.flows import importing
+
+    target = PostgresRatingImport(database_url(settings), is_writable=external_schema(settings) is None)
+    return importing.import_ratings(source, target, write_rejects, rejects_path, strict=strict, progress=progress)
+
+
+def export_ratings(settings: Settings, folder: Path, progress: "ImportProgress") -> int:
+    """Write ratings and films into a folder, and return the number of ratings.
+
+    Raises:
+        InvalidInput: the folder holds an export already.
+        NotEnoughData: nothing was imported yet.
+    """
+    from cineclub.adapters.postgres.exporting import export_ratings as export
+
+    return export(database_url(settings), folder, progress)
 
 
 def training_jobs(settings: Settings) -> "PostgresTrainingJobs":

