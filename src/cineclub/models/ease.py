@@ -26,7 +26,7 @@ class Ease:
 
     Attributes:
         weights: (n_movies, n_movies) row: the liked film, column: the scored film; zero on the diagonal.
-        has_likes: (n_movies,) whether anybody liked the film when the model learned; other rows are all zero.
+        has_weights: (n_movies,) whether a film's row holds any weight: not if nobody liked it along with another film.
         liked_from: (1,) the rating from which a film counts as liked.
     """
 
@@ -34,7 +34,7 @@ class Ease:
     is_personal: ClassVar[bool] = True
 
     weights: NDArray[np.float32]
-    has_likes: NDArray[np.bool_]
+    has_weights: NDArray[np.bool_]
     liked_from: NDArray[np.float32]
 
     @classmethod
@@ -51,20 +51,19 @@ class Ease:
         liked_from = np.float32(ratings.scale.relevance_threshold)
         gram = gram_of_likes(ratings, liked_from)
         progress(0.2)
-        has_likes = gram.diagonal() > 0
         weights = weights_of_gram(gram, hyperparameters.regularization, progress)
-        return cls(weights, has_likes, one_value(float(liked_from)))
+        return cls(weights, np.asarray(weights.any(axis=1)), one_value(float(liked_from)))
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the sum of the weights from the liked films, shape (n_movies,)."""
-        scores = np.zeros(len(self.has_likes), np.float32)
+        scores = np.zeros(len(self.has_weights), np.float32)
         for movie_index in history.movie_indices[self.uses(history)]:
             scores += self.weights[movie_index]
         return scores
 
     def uses(self, history: History) -> NDArray[np.bool_]:
-        """Say which ratings, shape (n,), are likes of films that others liked too."""
-        return (history.ratings >= self.liked_from) & self.has_likes[history.movie_indices]
+        """Say which ratings, shape (n,), are likes of films with weights."""
+        return (history.ratings >= self.liked_from) & self.has_weights[history.movie_indices]
 
     def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
         """Return the weight of each rated film on one film, shape (n,); zero for films that are not liked."""
@@ -72,14 +71,14 @@ class Ease:
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the weights and what counts as a like."""
-        return {"weights": self.weights, "has_likes": self.has_likes, "liked_from": self.liked_from}
+        return {"weights": self.weights, "has_weights": self.has_weights, "liked_from": self.liked_from}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """Return the model of its arrays."""
-        has_likes = stored(arrays, "has_likes", np.bool_, (None,))
+        has_weights = stored(arrays, "has_weights", np.bool_, (None,))
         return cls(
-            weights=stored(arrays, "weights", np.float32, (len(has_likes), len(has_likes))),
-            has_likes=has_likes,
+            weights=stored(arrays, "weights", np.float32, (len(has_weights), len(has_weights))),
+            has_weights=has_weights,
             liked_from=stored(arrays, "liked_from", np.float32, (1,)),
         )

@@ -1,0 +1,74 @@
+"""The catalogue names every model, refuses what it cannot fit, and stays light to import."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small_ratings import drawn_matrix, ignore
+
+from cineclub.domain.errors import InvalidInput, NotEnoughData
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings import RatingLog, RatingScale
+from cineclub.domain.recipe import Recipe
+from cineclub.models import catalogue
+from cineclub.models.catalogue import CATALOGUE, default_recipe, fit
+
+HEAVY = ("numba", "scipy", "pandas", "pyarrow", "mlflow")
+
+
+def test_the_models_of_the_training_flow_are_there() -> None:
+    """The candidates of the drawing and the floor that they are shown beside have their names."""
+    assert list(CATALOGUE) == ["random", "popular", "bias", "knn", "svd", "ease"]
+
+
+def test_importing_the_catalogue_imports_numpy_alone() -> None:
+    """A process that only serves never pays for compilers and solvers."""
+    code = f"import sys, cineclub.models.catalogue; print([name for name in {HEAVY} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "[]"
+
+
+def test_an_unknown_model_is_refused_with_those_there_are() -> None:
+    """The message lists the names to choose from."""
+    with pytest.raises(InvalidInput, match=r"'oracle'.*random, popular, bias, knn, svd, ease"):
+        default_recipe("oracle")
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_a_fitted_model_says_every_hyperparameter(name: str) -> None:
+    """A recipe that names none is completed, so that what is registered can be fitted again."""
+    assert fit(Recipe(name), drawn_matrix(), np.random.default_rng(0), ignore).recipe == default_recipe(name)
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_a_grid_holds_valid_values_only(name: str) -> None:
+    """Every value of a model's grid is one that the model accepts."""
+    trainer = CATALOGUE[name]
+    for label, values in trainer.grid.items():
+        for value in values:
+            assert trainer.hyperparameters.of({label: value}).by_name()[label] == value
+
+
+def test_ease_refuses_more_films_than_it_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal says what to do, and comes before any memory is taken."""
+    assert CATALOGUE["ease"].refusal(10**6, 20_000, 10**8) is None
+    assert "min_ratings_per_movie" in (CATALOGUE["ease"].refusal(10**6, 20_001, 10**8) or "")
+    monkeypatch.setattr(catalogue, "EASE_MOST_MOVIES", 14)
+    with pytest.raises(InvalidInput, match="not 15"):
+        fit(default_recipe("ease"), drawn_matrix(), np.random.default_rng(0), ignore)
+
+
+def test_nothing_is_learned_from_nothing() -> None:
+    """A matrix without ratings is refused with what to do."""
+    empty = np.empty(0, np.int64)
+    log = RatingLog.from_columns(empty, empty, empty.astype(np.float32), empty, RatingScale(1, 5))
+    with pytest.raises(NotEnoughData, match="cineclub import"):
+        fit(default_recipe("popular"), RatingMatrix.from_log(log), np.random.default_rng(0), ignore)
+
+
+def test_a_whole_number_serves_as_a_decimal_one_but_not_the_other_way() -> None:
+    """A regularization of 300 means 300.0; 2.5 factors mean nothing."""
+    assert CATALOGUE["ease"].hyperparameters.of({"regularization": 300}) == CATALOGUE["ease"].hyperparameters()
+    with pytest.raises(InvalidInput, match="n_factors must be a whole number from 1 to 512"):
+        CATALOGUE["svd"].hyperparameters.of({"n_factors": 2.5})
