@@ -91,7 +91,8 @@ class Transaction:
     def _write_movies(self, named: Sequence[str], movies: Sequence[NewMovie]) -> tuple[NDArray[np.int64], int]:
         """Write films, and return the internal ids of those that ratings name, by code, and how many are new."""
         described = {movie.external_id: movie for movie in movies}
-        others = [movie for movie in movies if movie.external_id not in set(named)]
+        is_named = set(named)
+        others = [movie for movie in movies if movie.external_id not in is_named]
         records = [_movie_record(code, name, described.get(name)) for code, name in enumerate(named)]
         records += [_movie_record(len(named) + nth, movie.external_id, movie) for nth, movie in enumerate(others)]
         self._run("stage_movies")

@@ -1,0 +1,171 @@
+"""One file with everything: the database's two schemas, and the registry's artifacts.
+
+It is also the way from one major version of PostgreSQL to the next: a dump is read by every newer version.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from cineclub.adapters.postgres.embedded import packaged_binaries
+from cineclub.adapters.postgres.migrate import migrate
+from cineclub.adapters.postgres.sessions import session
+from cineclub.domain.errors import InvalidInput, StorageUnavailable
+
+FORMAT = 1
+SCHEMAS = ("cineclub", "mlflow")
+FACTS, DUMP, ARTIFACTS, MODELS = "backup.json", "database.dump", "artifacts", "models"
+ENVIRONMENT = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+
+
+def backup(database_url: str, home: Path, target: Path) -> int:
+    """Write everything into one file, complete or not at all, and return its size in bytes.
+
+    Raises:
+        InvalidInput: the file is there already.
+        StorageUnavailable: PostgreSQL does not answer, or its programs fail.
+    """
+    if target.exists():
+        message = f"{target} is there already: choose another name"
+        raise InvalidInput(message)
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    with tempfile.TemporaryDirectory(prefix="cineclub-backup-") as folder:
+        dump = Path(folder) / DUMP
+        schemas = [f"--schema={schema}" for schema in SCHEMAS]
+        _run(database_url, "pg_dump", "--format=custom", "--no-owner", *schemas, f"--file={dump}")
+        facts = {"format": FORMAT, "home": str(home.absolute()), "dump_sha256": _sha256(dump)}
+        with tarfile.open(unfinished, "w:gz", compresslevel=1) as archive:
+            _add_text(archive, FACTS, json.dumps(facts, indent=1))
+            archive.add(dump, DUMP)
+            for name in (ARTIFACTS, MODELS):
+                if (home / name).is_dir():
+                    archive.add(home / name, name)
+    unfinished.rename(target)
+    return target.stat().st_size
+
+
+def restore(source: Path, database_url: str, home: Path, *, replace: bool = False) -> None:
+    """Bring everything back, into this home too if the backup was made in another.
+
+    The database changes in one transaction; it is migrated to this release afterwards.
+
+    Raises:
+        InvalidInput: the file is no backup or damaged, or the database holds ratings and ``replace`` is not set.
+        StorageUnavailable: PostgreSQL does not answer, or its programs fail; the database is as it was.
+    """
+    if not replace and _holds_ratings(database_url):
+        message = "the database holds ratings already: restore with --replace to put the backup in their place"
+        raise InvalidInput(message)
+    with _unpacked(source) as folder:
+        facts = json.loads((folder / FACTS).read_text("utf-8"))
+        if facts["format"] != FORMAT or facts["dump_sha256"] != _sha256(folder / DUMP):
+            message = f"{source} is damaged, or of a newer release: use another backup"
+            raise InvalidInput(message)
+        script = folder / "database.sql"
+        _run(database_url, "pg_restore", "--no-owner", f"--file={script}", str(folder / DUMP))
+        _replace_schemas(database_url, script)
+        for name in (ARTIFACTS, MODELS):
+            _replace_folder(folder / name, home / name)
+    _move_addresses(database_url, facts["home"], str(home.absolute()))
+    migrate(database_url)
+
+
+def _replace_schemas(database_url: str, script: Path) -> None:
+    """Put the dump's schemas in the place of those that are there, in one transaction."""
+    head = script.with_name("head.sql")
+    drops = [f"DROP SCHEMA IF EXISTS {schema} CASCADE;" for schema in SCHEMAS]
+    head.write_text("\n".join(drops) + "\n", "utf-8")
+    options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=" + os.devnull)
+    _run(database_url, "psql", *options, f"--file={head}", f"--file={script}")
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Put a folder of the backup in the place of the one that is there, which is kept beside it until then."""
+    former = target.with_name(f"{target.name}.before-restore")
+    if target.is_dir():
+        shutil.rmtree(former, ignore_errors=True)
+        target.rename(former)
+    if source.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _move_addresses(database_url: str, old_home: str, new_home: str) -> None:
+    """Let the registry and the promotions name the artifacts where they are now."""
+    columns = {
+        "mlflow.experiments": ("artifact_location",),
+        "mlflow.runs": ("artifact_uri",),
+        "mlflow.model_versions": ("source", "storage_location"),
+        "cineclub.promotions": ("artifact_folder",),
+    }
+    with session(database_url) as connection, connection.transaction():
+        for table, names in columns.items():
+            found = connection.execute("SELECT to_regclass(%s) AS name", (table,)).fetchall()
+            for name in names if found[0]["name"] else ():
+                statement = f"UPDATE {table} SET {name} = replace({name}, %s, %s) WHERE position(%s in {name}) > 0"  # noqa: S608
+                connection.execute(statement.encode(), (old_home, new_home, old_home))
+
+
+def _holds_ratings(database_url: str) -> bool:
+    """Say whether there is any rating."""
+    with session(database_url) as connection:
+        try:
+            return bool(connection.execute("SELECT 1 FROM cineclub.ratings LIMIT 1").fetchall())
+        except psycopg.errors.UndefinedTable:
+            return False
+
+
+@contextmanager
+def _unpacked(source: Path) -> Iterator[Path]:
+    """Give a folder with the files of a backup."""
+    with tempfile.TemporaryDirectory(prefix="cineclub-restore-") as folder:
+        try:
+            with tarfile.open(source) as archive:
+                archive.extractall(folder, filter="data")
+        except (OSError, tarfile.TarError, EOFError) as error:
+            message = f"{source} is not a backup of cineclub, or is cut short ({error}): use another"
+            raise InvalidInput(message) from error
+        if not (Path(folder) / FACTS).is_file() or not (Path(folder) / DUMP).is_file():
+            message = f"{source} is not a backup of cineclub: use a file that `cineclub backup` made"
+            raise InvalidInput(message)
+        yield Path(folder)
+
+
+def _run(database_url: str, program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL on the database; the password goes by the environment, which others cannot read."""
+    parameters = conninfo_to_dict(database_url)
+    environment = {ENVIRONMENT[name]: str(value) for name, value in parameters.items() if name in ENVIRONMENT}
+    command = [str(packaged_binaries().folder / program), *arguments]
+    done = subprocess.run(  # noqa: S603 - our own
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        words = done.stderr.strip().splitlines()[-1:] or ["no words"]
+        message = f"{program} failed ({words[0]}): run `cineclub doctor`, then try again"
+        raise StorageUnavailable(message)
+
+
+def _add_text(archive: tarfile.TarFile, name: str, text: str) -> None:
+    """Add a text as a file."""
+    content = text.encode()
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def _sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
