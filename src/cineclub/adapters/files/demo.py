@@ -2,6 +2,7 @@
 
 import lzma
 import pickle
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def demo_source() -> Release:
 
     def frame() -> Any:  # a pandas frame, which has no types here
         if not frames:
-            with lzma.open(path) as file:
+            with lzma.open(path) as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the file was written by an older numpy
                 frames.append(pickle.load(file))  # noqa: S301 - a data file of a pinned and hashed dependency
         return frames[0]
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,7 +135,7 @@ def _unpacked(source: Path) -> Iterator[Path]:
         try:
             with tarfile.open(source) as archive:
                 archive.extractall(folder, filter="data")
-        except (OSError, tarfile.TarError, EOFError) as error:
+        except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
             message = f"{source} is not a backup of cineclub, or is cut short ({error}): use another"
             raise InvalidInput(message) from error
         if not (Path(folder) / FACTS).is_file() or not (Path(folder) / DUMP).is_file():
