@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from cineclub.domain.errors import StorageUnavailable
+from cineclub.domain.errors import Conflict, StorageUnavailable
 from cineclub.settings import Settings
 
 if TYPE_CHECKING:
@@ -151,6 +151,32 @@ def export_ratings(settings: Settings, folder: Path, progress: "ImportProgress")
     from cineclub.adapters.postgres.exporting import export_ratings as export
 
     return export(database_url(settings), folder, progress)
+
+
+def backup(settings: Settings, target: Path) -> int:
+    """Write data, registry and artifacts into one file, and return its size in bytes.
+
+    Raises:
+        InvalidInput: the file is there already.
+    """
+    from cineclub.adapters.postgres.backup import backup as write
+
+    return write(database_url(settings), settings.home, target)
+
+
+def restore(settings: Settings, source: Path, *, replace: bool) -> None:
+    """Bring everything back from a backup.
+
+    Raises:
+        Conflict: a worker is alive, whose work would be lost.
+        InvalidInput: it is no backup, or there are ratings and ``replace`` is not set.
+    """
+    from cineclub.adapters.postgres.backup import restore as read
+
+    if training_jobs(settings).is_worker_alive():
+        message = "cineclub is running on this database: stop `cineclub serve` and every worker, then restore"
+        raise Conflict(message)
+    read(source, database_url(settings), settings.home, replace=replace)
 
 
 def training_jobs(settings: Settings) -> "PostgresTrainingJobs":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cineclub.flows.importing import ImportReport
 
 REJECTS = Path("rejects.csv")
+BYTES_PER_MIB = 1 << 20
 COLUMN_HELP = "column of a plain file that holds "
 
 
@@ -76,6 +77,36 @@ def export_ratings(
             settings, path, lambda fraction, message: lines.show("export", fraction, message)
         )
     typer.echo(f"{n_ratings:,} ratings written to {path}")
+
+
+def backup(path: Annotated[Path, typer.Argument(metavar="FILE", help="a new file")]) -> None:
+    """Write data, registry and models into one file."""
+    from cineclub import bootstrap
+    from cineclub.settings import Settings
+
+    with bootstrap.database(Settings()) as settings:
+        n_bytes = bootstrap.backup(settings, path)
+    typer.echo(f"{n_bytes / BYTES_PER_MIB:,.1f} MiB written to {path}")
+
+
+def restore(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="what cineclub backup wrote")],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="put it in the place of the ratings that are there")
+    ] = False,
+) -> None:
+    """Bring back what a backup holds.
+
+    Also the way to the next major version of PostgreSQL: back up with the old, restore with the new.
+    """
+    from cineclub import bootstrap
+    from cineclub.settings import Settings
+
+    with bootstrap.database(Settings()) as settings:
+        bootstrap.restore(settings, path, replace=replace)
+        facts = bootstrap.rating_store(settings).facts()
+    typer.echo(f"restored: {facts.n_ratings:,} ratings by {facts.n_users:,} users of {facts.n_movies:,} films")
 
 
 def mapping_of(columns: "dict[str, str | None]") -> "ColumnMapping | None":

@@ -32,6 +32,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "models": inspecting.models,
     "settings": inspecting.settings,
     "doctor": inspecting.doctor,
+    "backup": data.backup,
+    "restore": data.restore,
     "worker": serving.worker,
     "version": inspecting.version,
 }

@@ -1,0 +1,85 @@
+"""`cineclub import`, `export`, `backup` and `restore`, as a person uses them."""
+
+from pathlib import Path
+
+import pytest
+from command_line import COLUMNS, cineclub
+
+from cineclub import bootstrap
+from cineclub.cli.data import scale_of
+from cineclub.domain.errors import InvalidInput
+from cineclub.domain.ratings import RatingScale
+from cineclub.settings import Settings
+
+RATINGS = """who,what,points,when,name
+ann,heat,9,1700000000,Heat (1995)
+ann,alien,7,2023-11-14T22:13:20Z,Alien (1979)
+bob,heat,11,1700000000,Heat (1995)
+bob,alien,8,1700000000000,Alien (1979)
+bob,heat,8,1700000001,Heat (1995)
+"""
+COLUMN_OPTIONS = [
+    *("--user-column", "who", "--movie-column", "what", "--rating-column", "points"),
+    *("--time-column", "when", "--title-column", "name", "--scale", "1-10"),
+]
+
+
+@pytest.fixture
+def ratings_file(tmp_path: Path) -> Path:
+    """A plain CSV with two bad rows: one off the scale, one in milliseconds."""
+    path = tmp_path / "votes.csv"
+    path.write_text(RATINGS)
+    return path
+
+
+def test_a_plain_file_is_imported_exported_backed_up_and_restored(
+    connected: Settings, home: Path, ratings_file: Path, tmp_path: Path
+) -> None:
+    """Bad rows are told with their lines, a second import changes nothing, and a backup is restored elsewhere."""
+    rejects = tmp_path / "bad.csv"
+    command = ("import", str(ratings_file), *COLUMN_OPTIONS, "--rejects", str(rejects))
+
+    strict = cineclub(connected.home, *command, "--strict")
+    assert strict.returncode == 1
+    assert "nothing was imported" in strict.stderr
+    assert bootstrap.rating_store(connected).facts().n_ratings == 0
+
+    first = cineclub(connected.home, *command)
+    assert first.returncode == 0, first.stderr
+    assert "3 new, 0 changed, 0 as they were" in first.stdout
+    assert "2 bad rows" in first.stdout
+    assert max(len(line) for line in first.stdout.splitlines()) <= max(COLUMNS, len(str(rejects)) + 60)
+    reasons = rejects.read_text()
+    assert ",4,the rating is off the scale 1 to 10," in reasons
+    assert ",5,the time lies after 2100: it looks like milliseconds" in reasons
+
+    again = cineclub(connected.home, *command)
+    assert "0 new, 0 changed, 3 as they were" in again.stdout
+
+    exported = cineclub(connected.home, "export", str(tmp_path / "out"))
+    assert exported.returncode == 0, exported.stderr
+    assert (tmp_path / "out" / "ratings.csv").read_text().count("\n") == 4
+
+    backup = tmp_path / "all.backup"
+    assert cineclub(connected.home, "backup", str(backup)).returncode == 0
+    restored = cineclub(home, "restore", str(backup))
+    assert restored.returncode == 0, restored.stderr
+    assert restored.stdout == "restored: 3 ratings by 2 users of 2 films\n"
+    refused = cineclub(connected.home, "restore", str(backup))
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"), [("1-10", RatingScale(1, 10)), ("0.5-5", RatingScale(0.5, 5)), ("-1-1", RatingScale(-1, 1))]
+)
+def test_a_scale_is_written_with_a_dash(text: str, scale: RatingScale) -> None:
+    """Whole numbers, fractions and a negative end are read."""
+    assert scale_of(text) == scale
+
+
+@pytest.mark.parametrize("text", ["", "5", "a-b", "5-1", "nan-5"])
+def test_what_is_no_scale_is_refused(text: str) -> None:
+    """The message shows how a scale is written."""
+    with pytest.raises(InvalidInput, match="scale"):
+        scale_of(text)
