@@ -1,0 +1,41 @@
+"""How every benchmark reports: printed, as JSON, and as a part of docs/benchmarks.md."""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "benchmarks"
+TITLES = {
+    "data": "Loading and importing (`make bench-data`)",
+    "flow": "The training flow and the demo (`make bench-flow`)",
+    "serving": "Predictions over HTTP (`make bench-serving`)",
+}
+PREFACE = """# Benchmarks
+
+Written by the commands named below. A peer runs beside cineclub in the same run: read the ratios, absolute times belong
+to the machine and to what else it was doing.
+"""
+
+
+def machine() -> str:
+    """Return what the numbers belong to."""
+    return f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def write_report(name: str, figures: dict[str, Any], table: str) -> None:
+    """Print a table, keep the figures, and join all tables into docs/benchmarks.md."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    document = {"measured_at": datetime.now(tz=UTC).isoformat(timespec="seconds"), **figures}
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(f"{table}\n\nMeasured on {machine()}.\n")
+    parts = [
+        f"## {title}\n\n{(RESULTS / f'{part}.md').read_text()}"
+        for part, title in TITLES.items()
+        if (RESULTS / f"{part}.md").is_file()
+    ]
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join([PREFACE, *parts]))
+    print(table)
