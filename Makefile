@@ -9,7 +9,7 @@ PYTHON ?= $(shell for candidate in $(CANDIDATES); do \
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-flow clean
+.PHONY: help setup demo test test-faults check bench-data bench-flow bench-serving clean
 
 help: ## this list
 	@echo "make setup        .venv with everything from requirements.lock, and cineclub itself"
@@ -19,6 +19,7 @@ help: ## this list
 	@echo "make check        format, lint, types, layers, installed packages; no tests"
 	@echo "make bench-data   loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-flow   the training flow on ml-latest-small, and the demo from start to ready"
+	@echo "make bench-serving requests a second and latency of /predict/ beside /health"
 	@echo "make clean        remove .venv and caches; the state in CINECLUB_HOME stays"
 
 setup: $(INSTALLED)
@@ -53,6 +54,9 @@ bench-data: setup
 
 bench-flow: setup
 	$(BIN)/python benchmarks/flow.py
+
+bench-serving: setup
+	$(BIN)/python benchmarks/serving.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

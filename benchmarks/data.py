@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def load_in_a_child(url: str) -> dict[str, float]:
 def load(url: str, sender: Any) -> None:
     """Load twice, columns alone and the whole snapshot, and send both times and the memory beyond what was there."""
     before = status("VmRSS")
-    with connect(url) as connection:
+    with closing(connect(url)) as connection:
         n_rows = connection.execute("SELECT count(*) AS n FROM cineclub.ratings").fetchall()[0]["n"]
         started = time.perf_counter()
         read_ratings(connection, COPY.encode(), n_rows, ignore)

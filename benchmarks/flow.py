@@ -5,7 +5,6 @@ Writes ``docs/benchmarks/flow.json`` and ``docs/benchmarks/flow.md`` and prints 
 
 import json
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -16,14 +15,14 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from report import machine, write_report
 
 ROOT = Path(__file__).parents[1]
 CINECLUB = str(Path(sys.executable).with_name("cineclub"))
 RATINGS = ROOT.parent / "shared" / "data" / "ml-latest-small"
-RESULTS = ROOT / "docs" / "benchmarks"
 PATIENCE_SECONDS = 300.0
 
 
@@ -37,17 +36,8 @@ def main() -> None:
             ("demo, second start to ready", demo_seconds(home)),
         ]
     rows = [*trainings, *demos]
-    document = {"measured_at": datetime.now(tz=UTC).isoformat(), "machine": machine(), "seconds": dict(rows)}
     table = "\n".join(["| part | seconds |", "|---|---:|", *(f"| {name} | {seconds:.1f} |" for name, seconds in rows)])
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "flow.json").write_text(json.dumps(document, indent=1) + "\n")
-    (RESULTS / "flow.md").write_text(f"{table}\n\nMeasured by `make bench-flow` on {machine()}.\n")
-    print(table)
-
-
-def machine() -> str:
-    """What the numbers belong to."""
-    return f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    write_report("flow", {"machine": machine(), "seconds": dict(rows)}, table)
 
 
 @contextmanager

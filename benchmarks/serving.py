@@ -29,6 +29,7 @@ from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import Movie, RatingLog, RatingScale, SnapshotIdentity
 from cineclub.models import catalogue
 from cineclub.ports import NewPromotion
+from report import machine, write_report
 
 PORT = 18_765
 N_USERS, N_MOVIES, N_RATINGS = 610, 9_000, 100_000
@@ -150,12 +151,20 @@ def main() -> None:
             fill(url, log)
             promote(url, home / "models" / "bench", log, options.model)
             with server(url, home) as start_seconds:
-                print(f"{options.model}, {len(log)} ratings; ready after {start_seconds:.2f} s")
-                print(f"{'case':<14}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
-                for case, requests in cases.items():
-                    latencies = np.array(asyncio.run(hammer(requests, options.connections, options.seconds)))
-                    p50, p99 = np.percentile(latencies, [50, 99]) * 1000
-                    print(f"{case:<14}{len(latencies) / options.seconds:>12.0f}{p50:>9.1f}{p99:>9.1f}")
+                figures = {case: figures_of(requests, options) for case, requests in cases.items()}
+    title = f"{options.model}, {len(log):,} generated ratings; ready {start_seconds:.2f} s after the process began."
+    rows = [
+        f"| {case} | {one['rate']:,.0f} | {one['p50_ms']:.1f} | {one['p99_ms']:.1f} |" for case, one in figures.items()
+    ]
+    table = "\n".join([title, "", "| requests | a second | p50 ms | p99 ms |", "|---|---:|---:|---:|", *rows])
+    write_report("serving", {"machine": machine(), "start_seconds": start_seconds, "cases": figures}, table)
+
+
+def figures_of(requests: list[bytes], options: argparse.Namespace) -> dict[str, float]:
+    """Return the rate and the latencies of one kind of request."""
+    latencies = np.array(asyncio.run(hammer(requests, options.connections, options.seconds)))
+    p50, p99 = np.percentile(latencies, [50, 99]) * 1000
+    return {"rate": len(latencies) / options.seconds, "p50_ms": p50, "p99_ms": p99}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -27,7 +29,15 @@ from cineclub.domain.errors import InvalidInput, StorageUnavailable
 FORMAT = 1
 SCHEMAS = ("cineclub", "mlflow")
 FACTS, DUMP, ARTIFACTS, MODELS = "backup.json", "database.dump", "artifacts", "models"
-ENVIRONMENT = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+ENVIRONMENT = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "options": "PGOPTIONS",
+}
 
 
 def backup(database_url: str, home: Path, target: Path) -> int:
@@ -111,12 +121,14 @@ def _move_addresses(database_url: str, old_home: str, new_home: str) -> None:
         "mlflow.model_versions": ("source", "storage_location"),
         "cineclub.promotions": ("artifact_folder",),
     }
+    # The registry keeps addresses with spaces and the like percent-encoded.
+    moves = {old_home: new_home, quote(old_home): quote(new_home)}
     with session(database_url) as connection, connection.transaction():
         for table, names in columns.items():
             found = connection.execute("SELECT to_regclass(%s) AS name", (table,)).fetchall()
-            for name in names if found[0]["name"] else ():
+            for name, (old, new) in product(names if found[0]["name"] else (), moves.items()):
                 statement = f"UPDATE {table} SET {name} = replace({name}, %s, %s) WHERE position(%s in {name}) > 0"  # noqa: S608
-                connection.execute(statement.encode(), (old_home, new_home, old_home))
+                connection.execute(statement.encode(), (old, new, old))
 
 
 def _holds_ratings(database_url: str) -> bool:
