@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.canonical_order import canonical_order
 from cineclub.domain.errors import InvalidInput
 
 RELEVANT_FRACTION_OF_SCALE = 0.8
@@ -96,7 +97,9 @@ class RatingLog:
         if not scale.holds(ratings).all():
             message = f"ratings must be finite and between {scale.lowest} and {scale.highest}"
             raise InvalidInput(message)
-        order = np.lexsort((movie_ids, rated_at, user_ids))
+        order = canonical_order(user_ids, movie_ids, rated_at)
+        if order is None:
+            return cls(user_ids, movie_ids, ratings, rated_at, scale)
         return cls(user_ids[order], movie_ids[order], ratings[order], rated_at[order], scale)
 
     def __len__(self) -> int:

@@ -114,6 +114,18 @@ def test_every_bad_row_is_named_by_its_line_and_reason(tmp_path: Path) -> None:
     assert imported.n_read == 16
 
 
+def test_bytes_that_are_not_utf_8_cost_only_their_row(tmp_path: Path) -> None:
+    """One garbled id is one rejected row, with its line."""
+    rows = b"1,1,4,100\n\xff2,1,4,100\n3,1,4,1.5e9\n4,1,1e999,100\n5,1,4,1234567890123456789\n"
+    (tmp_path / "ratings.csv").write_bytes(HEADER.encode() + rows)
+    imported = read(tmp_path)
+    assert triples(imported) == {("1", "1", 4, 100), ("3", "1", 4, 1_500_000_000)}
+    found = reasons(imported)
+    assert "UTF-8" in found[3]
+    assert "not finite" in found[5]
+    assert "milliseconds" in found[6]
+
+
 def test_the_later_of_two_ratings_of_a_film_counts(tmp_path: Path) -> None:
     """An earlier rating of the same user and film is superseded, whichever line it stands on."""
     (tmp_path / "ratings.csv").write_text(HEADER + "1,1,2,200\n1,1,5,300\n1,1,3,100\n")

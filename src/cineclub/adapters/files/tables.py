@@ -80,37 +80,70 @@ def read_delimited(file: str, content: bytes, layout: Layout) -> Columns:
         content, delimiter = content.replace(delimiter.encode(), UNIT_SEPARATOR.encode()), UNIT_SEPARATOR
     content = content.removeprefix(b"\xef\xbb\xbf")
     skipped: list[pyarrow.csv.InvalidRow] = []
-
-    def note(row: pyarrow.csv.InvalidRow) -> str:
-        skipped.append(row)
-        return "skip"
-
     names = layout.names or header_of(file, content, delimiter)
     wanted = [*layout.columns, *layout.others]
     if missing := [name for name in wanted if name not in names]:
         message = f"{file} has no column {', '.join(missing)} (it has {', '.join(names)}): name its columns"
         raise InvalidInput(message)
     try:
-        table = pyarrow.csv.read_csv(
-            io.BytesIO(content),
-            read_options=pyarrow.csv.ReadOptions(
-                column_names=list(names), skip_rows=0 if layout.names else 1, use_threads=False, block_size=1 << 24
-            ),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=delimiter,
-                quote_char='"' if delimiter == "," else False,
-                ignore_empty_lines=False,
-                invalid_row_handler=note,
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        message = f"{file} cannot be read as a table of ratings ({error}): check its delimiter and its encoding, UTF-8"
-        raise InvalidInput(message) from error
+        table = _parsed(content, delimiter, layout, names, skipped)
+    except pa.ArrowInvalid:
+        skipped.clear()  # once more, bytes that are not UTF-8 replaced, so that only their rows are refused
+        cleaned = content.decode("utf-8", "replace").encode()
+        table = _parsed_again(file, cleaned, delimiter, layout, names, skipped)
     lines = _line_numbers(table.num_rows, skipped, 1 if layout.names else 2)
     return _columns_of(file, table, layout, lines, _malformed(file, skipped))
+
+
+def _parsed(
+    content: bytes,
+    delimiter: str,
+    layout: Layout,
+    names: Sequence[str],
+    skipped: list[pyarrow.csv.InvalidRow],
+) -> pa.Table:
+    """Return the wanted columns as text; rows with another number of columns go to ``skipped``."""
+    wanted = [*layout.columns, *layout.others]
+
+    def note(row: pyarrow.csv.InvalidRow) -> str:
+        skipped.append(row)
+        return "skip"
+
+    return pyarrow.csv.read_csv(
+        io.BytesIO(content),
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=list(names), skip_rows=0 if layout.names else 1, use_threads=False, block_size=1 << 24
+        ),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=delimiter,
+            quote_char='"' if delimiter == "," else False,
+            ignore_empty_lines=False,
+            invalid_row_handler=note,
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
+        ),
+    )
+
+
+def _parsed_again(
+    file: str,
+    content: bytes,
+    delimiter: str,
+    layout: Layout,
+    names: Sequence[str],
+    skipped: list[pyarrow.csv.InvalidRow],
+) -> pa.Table:
+    """Return the wanted columns of cleaned content.
+
+    Raises:
+        InvalidInput: it is no table even so.
+    """
+    try:
+        return _parsed(content, delimiter, layout, names, skipped)
+    except pa.ArrowInvalid as error:
+        message = f"{file} cannot be read as a table of ratings ({error}): check its delimiter"
+        raise InvalidInput(message) from error
 
 
 def header_of(file: str, content: bytes, delimiter: str) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Every row of ratings checked by set: what is valid becomes codes and numbers, the rest gets its reason."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,7 +17,7 @@ NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 INTEGER = r"^[+-]?\d{1,18}$"
 MICROSECONDS = 1_000_000
 YEAR_2100_SECONDS = 4_102_444_800
-Fault = tuple[NDArray[np.bool_], Callable[[int], str]]
+TOO_LATE = "the time lies after 2100: it looks like milliseconds; give seconds since 1970 or an ISO 8601 time"
 
 
 class RowCheck:
@@ -88,6 +87,8 @@ def _ids(check: RowCheck, field: pa.Array, whose: str) -> tuple[NDArray[np.int32
     lengths = np.fromiter(map(len, ids), np.int64, len(ids))
     check.refuse((lengths == 0)[codes], f"the {whose} id is missing")
     check.refuse((lengths > MAX_ID_CHARACTERS)[codes], f"the {whose} id is longer than {MAX_ID_CHARACTERS} characters")
+    is_garbled = np.fromiter(("\ufffd" in name for name in ids), np.bool_, len(ids))
+    check.refuse(is_garbled[codes], f"the {whose} id is not UTF-8")
     holds_nul = np.fromiter(("\0" in name for name in ids), np.bool_, len(ids))
     check.refuse(holds_nul[codes], f"the {whose} id holds a NUL character")
     return codes, ids
@@ -112,6 +113,7 @@ def _ratings(check: RowCheck, field: pa.Array, scale: RatingScale) -> NDArray[np
         check.refuse(is_not_finite, "the rating is not finite")
         numbers, is_number = _numbers(text, NUMBER, pa.float64())
         check.refuse(~is_number, "the rating is not a number")
+        check.refuse(~np.isfinite(numbers.astype(np.float64)), "the rating is not finite")
     ratings: NDArray[np.float32] = numbers.astype(np.float32)
     check.refuse(~scale.holds(ratings), f"the rating is off the scale {scale.lowest:g} to {scale.highest:g}")
     return ratings
@@ -130,7 +132,7 @@ def _times(check: RowCheck, field: pa.Array) -> NDArray[np.int64]:
     seconds = times // MICROSECONDS
     check.refuse(
         seconds >= YEAR_2100_SECONDS,
-        "the time lies after 2100: it looks like milliseconds; give seconds since 1970 or an ISO 8601 time",
+        TOO_LATE,
     )
     return times
 
@@ -140,6 +142,8 @@ def _times_of_text(check: RowCheck, text: pa.Array) -> NDArray[np.int64]:
     check.refuse(_is_empty(text), "the time is missing")
     numbers, is_integer = _numbers(text, INTEGER, pa.int64())
     seconds = numbers.astype(np.int64)
+    too_long = pc.match_substring_regex(text, r"^[+-]?\d{19,}$").to_numpy(zero_copy_only=False)
+    check.refuse(np.asarray(too_long, np.bool_), TOO_LATE)
     beyond = np.abs(seconds) > np.iinfo(np.int64).max // MICROSECONDS
     times = np.where(beyond, np.iinfo(np.int64).max, np.where(beyond, 0, seconds) * MICROSECONDS)
     is_known = is_integer.copy()
@@ -153,7 +157,7 @@ def _times_of_text(check: RowCheck, text: pa.Array) -> NDArray[np.int64]:
 
 def microseconds_of(text: str) -> int | None:
     """Return the microseconds since 1970 of one time; without a zone it is UTC; None where it is none."""
-    if re.fullmatch(r"[+-]?\d{1,12}\.\d+", text):
+    if re.fullmatch(r"[+-]?\d{1,12}(\.\d+)?([eE][+]?\d{1,2})?", text) and float(text) < YEAR_2100_SECONDS * 1000:
         return round(float(text) * MICROSECONDS)
     try:
         moment = datetime.fromisoformat(text)

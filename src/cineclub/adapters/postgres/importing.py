@@ -1,7 +1,7 @@
 """Writing a whole file of ratings in one transaction, by COPY and by set."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from cineclub.adapters.postgres.copy_stream import EPOCH_2000_MICROSECONDS, ROW
 from cineclub.adapters.postgres.sessions import Row, named_queries, session
-from cineclub.domain.errors import ReadOnlySource
+from cineclub.domain.canonical_order import canonical_order
+from cineclub.domain.errors import Conflict, ReadOnlySource
 from cineclub.domain.imported_ratings import NewMovie, RatingRows, are_integers
 from cineclub.domain.ratings import RatingScale
 from cineclub.ports import ImportCounts, ImportProgress
@@ -76,6 +77,7 @@ class Transaction:
     def write(self, rows: RatingRows, movies: Sequence[NewMovie], scale: RatingScale) -> ImportCounts:
         """Write everything, and return what changed."""
         self._run("lock")
+        self._refuse_other_scale(scale)
         with self._phase("films", 0.0):
             movie_ids, n_new_movies = self._write_movies(rows.movie_ids, movies)
         with self._phase("users", 0.1):
@@ -87,6 +89,13 @@ class Transaction:
         n_inserted, n_updated = write(encoded)
         n_unchanged = len(rows) - n_inserted - n_updated
         return ImportCounts(n_inserted, n_updated, n_unchanged, n_new_users, n_new_movies, self._seconds)
+
+    def _refuse_other_scale(self, scale: RatingScale) -> None:
+        """Refuse if another import has set another scale since this one looked."""
+        row = self._run("scale").fetchone()
+        if row and RatingScale(row["lowest"], row["highest"]) != scale:
+            message = "another import has just set another scale: run this one again"
+            raise Conflict(message)
 
     def _write_movies(self, named: Sequence[str], movies: Sequence[NewMovie]) -> tuple[NDArray[np.int64], int]:
         """Write films, and return the internal ids of those that ratings name, by code, and how many are new."""
@@ -181,16 +190,14 @@ def _unpacked(row: Row) -> NDArray[np.int64]:
 def _encoded(rows: RatingRows, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64]) -> NDArray[np.void]:
     """Return the rows as a binary COPY sends them, in canonical order, in which a training then reads them."""
     users, movies = user_ids[rows.user_codes], movie_ids[rows.movie_codes]
-    order = np.lexsort((movies, rows.rated_at, users))
+    order = canonical_order(users, movies, rows.rated_at)
+    in_order = slice(None) if order is None else order
     encoded = np.empty(len(rows), ROW)
     for field, value in FIELD_BYTES.items():
         encoded[field] = value
-    columns: Mapping[str, Callable[[], NDArray[np.generic]]] = {
-        "user_id": lambda: users[order],
-        "movie_id": lambda: movies[order],
-        "rating": lambda: rows.ratings[order],
-        "rated_at": lambda: rows.rated_at[order] - EPOCH_2000_MICROSECONDS,
-    }
-    for field, column in columns.items():
-        encoded[field] = column()
+    encoded["user_id"] = users[in_order]
+    encoded["movie_id"] = movies[in_order]
+    encoded["rating"] = rows.ratings[in_order]
+    encoded["rated_at"] = rows.rated_at[in_order]
+    encoded["rated_at"] -= EPOCH_2000_MICROSECONDS
     return encoded

@@ -26,12 +26,13 @@ COPY import_movies FROM STDIN;
 -- name: update_movies
 -- Bring the texts of known films up to date; what the import does not know of a film stays.
 UPDATE cineclub.movies m
-SET title = i.title, year = coalesce(i.year, m.year), genres = i.genres,
+SET title = i.title, year = coalesce(i.year, m.year), genres = CASE i.genres WHEN '{}' THEN m.genres ELSE i.genres END,
     imdb_id = coalesce(i.imdb_id, m.imdb_id), tmdb_id = coalesce(i.tmdb_id, m.tmdb_id)
 FROM import_movies i
 WHERE m.external_id = i.external_id AND i.title IS NOT NULL
   AND (m.title, m.year, m.genres, m.imdb_id, m.tmdb_id) IS DISTINCT FROM
-      (i.title, coalesce(i.year, m.year), i.genres, coalesce(i.imdb_id, m.imdb_id), coalesce(i.tmdb_id, m.tmdb_id));
+      (i.title, coalesce(i.year, m.year), CASE i.genres WHEN '{}' THEN m.genres ELSE i.genres END,
+       coalesce(i.imdb_id, m.imdb_id), coalesce(i.tmdb_id, m.tmdb_id));
 
 -- name: insert_movies
 -- A film that nothing describes is titled by its id.
