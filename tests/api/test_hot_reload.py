@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 from small_service import Artifact, Service, eventually, promote, running
 
+from cineclub.adapters.artifacts import read_artifact
+from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+from cineclub.domain.errors import StorageUnavailable
+from cineclub.flows.live_model import LiveModelHolder
+from cineclub.ports import Production
+
 pytestmark = pytest.mark.anyio
 
 Artifacts = Callable[[str], Artifact]
@@ -129,3 +135,35 @@ async def test_a_start_without_a_database_serves_the_last_good_copy(
         ready = await service.client.get("/ready")
     assert (answer["strategy"], answer["degraded"], answer["model"]["version"]) == ("popular", True, 7)
     assert (ready.status_code, ready.json()["database"], ready.json()["degraded"]) == (200, "away", True)
+
+
+class AwayWhenCancelled:
+    """A database whose driver turns a cancelled query into an error of its own, as psycopg may."""
+
+    def __init__(self) -> None:
+        """Answer the first look only."""
+        self.asked_again = asyncio.Event()
+        self._n_reads = 0
+
+    async def read(self) -> Production:
+        """Return nothing at first, then hang until cancelled."""
+        self._n_reads += 1
+        if self._n_reads == 1:
+            return Production(None, movie_ids_are_integers=True)
+        self.asked_again.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            message = "the query was cancelled"
+            raise StorageUnavailable(message) from error
+        return Production(None, movie_ids_are_integers=True)
+
+
+async def test_a_stop_in_the_middle_of_a_look_ends_it(home: Path) -> None:
+    """The service stops even where the cancelled look ends as a database error."""
+    production = AwayWhenCancelled()
+    holder = LiveModelHolder(production, read_artifact, home / "models", PrometheusMetrics(), 0.01)
+    await holder.start()
+    async with asyncio.timeout(5):
+        await production.asked_again.wait()
+        await holder.stop()

@@ -45,6 +45,7 @@ class LiveModelHolder:
         self._poll_seconds = poll_seconds
         self._live: LiveModel | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
         self._refused: str | None = None
         self._retry_seconds = 0.0
         self._retry_at = 0.0
@@ -63,11 +64,13 @@ class LiveModelHolder:
             log.warning("database_away_at_start")
         if self._live is None:
             await self._serve_last_good()
+        self._is_stopping = False
         self._task = asyncio.create_task(self._poll(), name="live model poll")
 
     async def stop(self) -> None:
         """Stop looking; the loaded model stays usable."""
         if self._task is not None:
+            self._is_stopping = True  # a query that is cancelled may end as a database error instead
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -120,7 +123,7 @@ class LiveModelHolder:
 
     async def _poll(self) -> None:
         """Look for a new model for as long as the service lives, whatever goes wrong."""
-        while True:
+        while not self._is_stopping:
             await asyncio.sleep(self._poll_seconds)
             try:
                 await self.refresh()
