@@ -77,6 +77,13 @@ def is_database_reachable(settings: Settings) -> bool:
         return False
 
 
+def is_embedded_server_running(settings: Settings) -> bool:
+    """Say whether the process of the embedded PostgreSQL is there; a busy one is not gone."""
+    from cineclub.adapters.postgres.embedded import is_server_running
+
+    return is_server_running(settings.home)
+
+
 def server_facts(settings: Settings) -> "ServerFacts":
     """Return which PostgreSQL answers, and the number of the newest migration there."""
     from cineclub.adapters.postgres.migrate import server_facts as facts

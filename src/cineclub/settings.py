@@ -1,10 +1,11 @@
 """The only reader of the environment: every setting, with its meaning and default."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cineclub.domain.training_plan import TrainingPlan
@@ -69,6 +70,15 @@ class Settings(BaseSettings):
         """Return the variables that look like settings of ours and are none, in alphabetic order."""
         known = {cls.variable_of(name) for name in cls.model_fields}
         return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what is no address of a PostgreSQL, without repeating it: it may hold a password."""
+        if value is not None and not re.match(r"^postgres(ql)?://", value.get_secret_value()):
+            message = "must look like postgresql://user:password@host/name"
+            raise ValueError(message)
+        return value
 
     def training_plan(self, models: tuple[str, ...] = ()) -> TrainingPlan:
         """Return the plan of a training of these candidates (empty: all)."""

@@ -183,7 +183,7 @@ class KeptDatabase:
         if self._asked_for.database_url is not None or not is_due:
             return
         self._looked_at_seconds = time.monotonic()
-        if not bootstrap.is_database_reachable(self.settings):
+        if not bootstrap.is_embedded_server_running(self.settings):
             self._open.close()
             self._open.enter_context(bootstrap.database(self._asked_for))
 

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 DATABASE = "database"
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
     source: Annotated[str, typer.Argument(metavar="PATH_OR_database", help="a file or folder, or: database")],
     models: Annotated[str, typer.Option(help="names with commas between; all unless given")] = "",
     split: Annotated[Literal["time", "random", "last-out"], typer.Option(help="how ratings are held out")] = "time",
     test_fraction: Annotated[float, typer.Option(min=0.01, max=0.9, help="share of the ratings to hold out")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="what every random choice derives from")] = 0,
     scale: Annotated[str | None, typer.Option(metavar="LO-HI", help="a plain file's scale, as 1-10")] = None,
+    user_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the user")] = None,
+    movie_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the film")] = None,
+    rating_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the rating")] = None,
+    time_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the time")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print the scoreboard as JSON")] = False,
 ) -> None:
@@ -33,7 +37,8 @@ def evaluate(
     from cineclub.cli.training import names_between_commas
     from cineclub.flows.evaluation import evaluate_ratings
 
-    log = _log_of(source, scale)
+    columns = {"user": user_column, "movie": movie_column, "rating": rating_column, "rated_at": time_column}
+    log = _log_of(source, scale, columns)
     with ProgressLines() as lines:
         evaluation = evaluate_ratings(
             log,
@@ -49,16 +54,16 @@ def evaluate(
         _print_evaluation(evaluation, stdout())
 
 
-def _log_of(source: str, scale: str | None) -> "RatingLog":
+def _log_of(source: str, scale: str | None, columns: dict[str, str | None]) -> "RatingLog":
     """Return the ratings of a file, or of the database."""
     from cineclub import bootstrap
-    from cineclub.cli.data import scale_of
+    from cineclub.cli.data import mapping_of, scale_of
     from cineclub.settings import Settings
 
     if source == DATABASE:
         with bootstrap.database(Settings()) as settings:
             return bootstrap.rating_store(settings).load_snapshot(lambda _fraction: None).log
-    return bootstrap.ratings_of_file(Path(source), None, scale_of(scale))
+    return bootstrap.ratings_of_file(Path(source), mapping_of(columns), scale_of(scale))
 
 
 def _print_evaluation(evaluation: "Evaluation", console: "Console") -> None:

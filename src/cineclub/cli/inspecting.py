@@ -89,7 +89,8 @@ def explain_invalid_settings(error: "ValidationError") -> str:
     variable = Settings.variable_of(name) if name in Settings.model_fields else location
     meaning = Settings.model_fields[name].description if name in Settings.model_fields else ""
     problem = first["msg"][:1].lower() + first["msg"][1:]
-    return f"{variable} is {first.get('input')!r}, but: {problem} ({meaning}); cineclub settings lists all"
+    value = MASK if name == "database_url" else repr(first.get("input"))
+    return f"{variable} is {value}, but: {problem} ({meaning}); cineclub settings lists all"
 
 
 def masked(url: str) -> str:

@@ -26,6 +26,7 @@ from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, StepPr
 
 POPULAR = "popular"
 SEARCHED = "svd"
+LAST_STEP = "promote_if_better"
 BASELINES = (POPULAR, "bias", "random")
 GATE_STREAM = 1
 """Keeps the gate's resamples apart from the fits, which derive from the seed and a model's name."""
@@ -67,7 +68,8 @@ def step(
         started = METERS.seconds()
         outcome = method(self, *args, **kwargs)
         self.step_seconds[name] = METERS.seconds() - started
-        self.report(StepProgress(name, None, 1.0, "done"))
+        if name != LAST_STEP:  # once promoted, a cancel comes too late: the report is what remains to be written
+            self.report(StepProgress(name, None, 1.0, "done"))
         return outcome
 
     return reported

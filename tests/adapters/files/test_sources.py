@@ -58,6 +58,7 @@ def test_a_dat_release_and_its_zip_say_the_same(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "ratings.dat").write_text("1::1193::5::978300760\n2::661::3::978302109\n")
     (folder / "movies.dat").write_bytes("661::Cité des enfants perdus, La (1995)::Adventure|Sci-Fi\n".encode("latin-1"))
+    (folder / "README").write_text("MovieLens 1M\n")
     archive = tmp_path / "ml-1m.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in folder.iterdir():
@@ -86,6 +87,16 @@ def test_movietweetings_keeps_its_ids_and_its_scale(tmp_path: Path) -> None:
     assert triples(imported) == {("1", "0068646", 10, 1381620027), ("1", "0113277", 0, 1379466669)}
 
 
+def test_a_dat_file_that_no_readme_explains_needs_a_stated_scale(tmp_path: Path) -> None:
+    """Stars are not guessed where points are as likely; a bare file is read with its neighbours."""
+    (tmp_path / "ratings.dat").write_text("1::0068646::10::1381620027\n")
+    (tmp_path / "movies.dat").write_text("0068646::The Godfather (1972)::Crime\n")
+    assert open_source(tmp_path).scale is None
+    imported = read(tmp_path / "ratings.dat", RatingScale(0, 10))
+    assert triples(imported) == {("1", "0068646", 10, 1381620027)}
+    assert imported.movies[0].title == "The Godfather"
+
+
 def test_every_bad_row_is_named_by_its_line_and_reason(tmp_path: Path) -> None:
     """Whatever is wrong with a row, its true line number comes with it, blank lines counted."""
     bad = {
@@ -102,16 +113,17 @@ def test_every_bad_row_is_named_by_its_line_and_reason(tmp_path: Path) -> None:
         14: ("1,10,,964982703", "rating is missing"),
         15: ("1,11,3,", "time is missing"),
         16: ("1,12,3,-5", "before 1970"),
+        18: ("1,13,3,20240501", "looks like a date"),
         17: (f"{'x' * 257},13,3,964982703", "longer than 256"),
     }
-    lines = {2: "1,1,4,964982703", 13: "", 18: "2,1,3,964982703"} | {line: text for line, (text, _) in bad.items()}
+    lines = {2: "1,1,4,964982703", 13: "", 19: "2,1,3,964982703"} | {line: text for line, (text, _) in bad.items()}
     (tmp_path / "ratings.csv").write_text(HEADER + "\n".join(lines[line] for line in sorted(lines)) + "\n")
     imported = read(tmp_path)
     assert triples(imported) == {("1", "1", 4, 964982703), ("2", "1", 3, 964982703)}
     found = reasons(imported)
     assert found.keys() == bad.keys()
     assert all(expected in found[line] for line, (_, expected) in bad.items())
-    assert imported.n_read == 16
+    assert imported.n_read == 17
 
 
 def test_bytes_that_are_not_utf_8_cost_only_their_row(tmp_path: Path) -> None:

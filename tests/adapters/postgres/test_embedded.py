@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from cineclub.adapters.postgres import embedded
-from cineclub.adapters.postgres.embedded import embedded_postgres, place_of, running_database_url
+from cineclub.adapters.postgres.embedded import embedded_postgres, is_server_running, place_of
 from cineclub.domain.errors import StorageUnavailable
 
 HOLD_A_SERVER = """
@@ -42,7 +42,7 @@ def test_what_is_written_is_there_after_a_restart(home: Path) -> None:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     with embedded_postgres(home) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchall() == [(42,)]
-    assert running_database_url(home) is None
+    assert not is_server_running(home)
 
 
 def test_a_second_process_attaches_to_the_running_server(home: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_second_process_attaches_to_the_running_server(home: Path) -> None:
     with embedded_postgres(home) as first:
         with embedded_postgres(home) as second:
             assert second == first
-        assert running_database_url(home) == first
+        assert is_server_running(home)
 
 
 def test_a_long_home_gets_a_short_socket_folder(home: Path) -> None:

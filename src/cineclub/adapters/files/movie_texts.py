@@ -27,7 +27,8 @@ def movie_of(external_id: str, title: str, genres: str) -> NewMovie:
 
 
 def decoded(content: bytes) -> str:
-    """Return a file's text: UTF-8, or Latin-1 as the oldest releases have it."""
+    """Return a file's text without NUL characters: UTF-8, or Latin-1 as the oldest releases have it."""
+    content = content.replace(b"\0", b"")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -95,8 +96,6 @@ def _fault(external_id: str, title: str | None, films: Mapping[str, NewMovie]) -
         return f"the film id is longer than {MAX_ID_CHARACTERS} characters"
     if title is None or not title.strip():
         return "the film has no title, or the row lacks columns"
-    if "\0" in title:
-        return "the title holds a NUL character"
     return "the film stands in this file already" if external_id in films else None
 
 

@@ -28,6 +28,7 @@ HALF_STARS = RatingScale(0.5, 5.0)
 WHOLE_STARS = RatingScale(1.0, 5.0)
 TEN_POINTS = RatingScale(0.0, 10.0)
 OUR_FACTS = "cineclub.json"
+LONGEST_YEAR = 4
 KNOWN = (
     "a MovieLens folder or zip (ratings.csv, ratings.dat or u.data), MovieTweetings, or a .csv or .parquet file with a "
     "column each for the user, the film, the rating and its time"
@@ -99,7 +100,7 @@ def open_source(path: Path, mapping: ColumnMapping | None = None, scale: RatingS
     if zipfile.is_zipfile(path) and path.suffix != ".parquet":
         return _release(path, _files_of_zip(path), scale)
     if path.name in {"ratings.dat", "u.data"}:
-        return _release(path, {path.name: path.read_bytes}, scale)
+        return _release(path, _files_of_folder(path.parent), scale)
     return _plain(path, mapping, scale)
 
 
@@ -151,7 +152,8 @@ def _release(path: Path, files: Mapping[str, Read], scale: RatingScale | None) -
     """Return the release that the names of the files tell."""
     movies: Callable[[], Films] = lambda: ([], [])  # noqa: E731 - a film without texts is titled by its id
     if "ratings.csv" in files:
-        ratings, layout, own_scale = files["ratings.csv"], CSV_RELEASE, _our_scale(files) or HALF_STARS
+        ratings, layout = files["ratings.csv"], CSV_RELEASE
+        own_scale: RatingScale | None = _our_scale(files) or HALF_STARS
         if "movies.csv" in files:
             links = files.get("links.csv")
             movies = lambda: csv_movies("movies.csv", files["movies.csv"](), links() if links else None)  # noqa: E731
@@ -176,14 +178,20 @@ def _our_scale(files: Mapping[str, Read]) -> RatingScale | None:
     """Return the scale that an export of ours carries."""
     if OUR_FACTS not in files:
         return None
-    facts = json.loads(files[OUR_FACTS]())
-    return RatingScale(facts["scale_lowest"], facts["scale_highest"])
+    try:
+        facts = json.loads(files[OUR_FACTS]())
+        return RatingScale(float(facts["scale_lowest"]), float(facts["scale_highest"]))
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{OUR_FACTS} does not say the scale of the ratings: export again, or remove it and state --scale"
+        raise InvalidInput(message) from error
 
 
-def _dat_scale(files: Mapping[str, Read]) -> RatingScale:
-    """Return the scale of a ``::`` release: MovieTweetings' own if its README says that it is one."""
+def _dat_scale(files: Mapping[str, Read]) -> RatingScale | None:
+    """Return the scale of a ``::`` release as its README tells; None where none tells, since it cannot be guessed."""
     readme = b"".join(read() for name, read in files.items() if name.lower().startswith("readme"))
-    return TEN_POINTS if b"MovieTweetings" in readme else HALF_STARS
+    if b"MovieTweetings" in readme:
+        return TEN_POINTS
+    return HALF_STARS if b"MovieLens" in readme else None
 
 
 def _plain(path: Path, mapping: ColumnMapping | None, scale: RatingScale | None) -> PlainFile:
@@ -215,8 +223,10 @@ def _movie_beside(columns: Columns, mapping: ColumnMapping, row: int, external_i
 
     def text(name: str | None) -> str:
         value = columns.others[name][row].as_py() if name else None
-        return "" if value is None else "|".join(value) if isinstance(value, list) else str(value).strip()
+        joined = "|".join(map(str, value)) if isinstance(value, list) else str(value or "")
+        return joined.replace("\0", "").strip()
 
     film = movie_of(external_id, text(mapping.title) or external_id, text(mapping.genres))
     year = text(mapping.year).removesuffix(".0")
-    return NewMovie(film.external_id, film.title, int(year) if year.isdecimal() else film.year, film.genres)
+    is_year = year.isascii() and year.isdecimal() and len(year) <= LONGEST_YEAR
+    return NewMovie(film.external_id, film.title, int(year) if is_year else film.year, film.genres)

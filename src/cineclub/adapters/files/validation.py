@@ -15,6 +15,7 @@ from cineclub.domain.ratings import RatingScale
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 INTEGER = r"^[+-]?\d{1,18}$"
+DATE_AS_NUMBER = r"^(19|20)\d{2}((0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]))?$"
 MICROSECONDS = 1_000_000
 YEAR_2100_SECONDS = 4_102_444_800
 TOO_LATE = "the time lies after 2100: it looks like milliseconds; give seconds since 1970 or an ISO 8601 time"
@@ -144,6 +145,8 @@ def _times_of_text(check: RowCheck, text: pa.Array) -> NDArray[np.int64]:
     seconds = numbers.astype(np.int64)
     too_long = pc.match_substring_regex(text, r"^[+-]?\d{19,}$").to_numpy(zero_copy_only=False)
     check.refuse(np.asarray(too_long, np.bool_), TOO_LATE)
+    is_date = pc.match_substring_regex(text, DATE_AS_NUMBER).to_numpy(zero_copy_only=False)
+    check.refuse(np.asarray(is_date, np.bool_), "the time looks like a date without hyphens: write 2024-05-01")
     beyond = np.abs(seconds) > np.iinfo(np.int64).max // MICROSECONDS
     times = np.where(beyond, np.iinfo(np.int64).max, np.where(beyond, 0, seconds) * MICROSECONDS)
     is_known = is_integer.copy()

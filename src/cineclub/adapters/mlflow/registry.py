@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from cineclub.adapters.mlflow.client import connect, is_missing, registry_errors
 from cineclub.adapters.mlflow.runs import TrainingRuns
-from cineclub.domain.errors import BrokenArtifact
+from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
 from cineclub.domain.ratings import Movie, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
@@ -201,7 +201,8 @@ class MlflowRegistry:
             artifact_folder=folder.name,
         )
         self._promotions.record(promotion, lambda: self._move_alias(version.version))
-        self._forget_old_copies()
+        with suppress(OSError, StorageUnavailable):  # the promotion stands; the next one tidies up
+            self._forget_old_copies()
 
     def _forget_old_copies(self) -> None:
         """Delete the local copies of all but the last promotions, and what a killed worker left unfinished.

@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -22,11 +22,16 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from cineclub.adapters.postgres.embedded import packaged_binaries
-from cineclub.adapters.postgres.migrate import migrate
+from cineclub.adapters.postgres.migrate import migrate, migrations
 from cineclub.adapters.postgres.sessions import session
 from cineclub.domain.errors import InvalidInput, StorageUnavailable
 
 FORMAT = 1
+ANYTHING = """
+(SELECT 1 FROM cineclub.ratings LIMIT 1) UNION ALL
+(SELECT 1 FROM cineclub.trainings LIMIT 1) UNION ALL
+(SELECT 1 FROM cineclub.promotions LIMIT 1)
+"""
 SCHEMAS = ("cineclub", "mlflow")
 FACTS, DUMP, ARTIFACTS, MODELS = "backup.json", "database.dump", "artifacts", "models"
 ENVIRONMENT = {
@@ -54,8 +59,13 @@ def backup(database_url: str, home: Path, target: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="cineclub-backup-") as folder:
         dump = Path(folder) / DUMP
         schemas = [f"--schema={schema}" for schema in SCHEMAS]
-        _run(database_url, "pg_dump", "--format=custom", "--no-owner", *schemas, f"--file={dump}")
-        facts = {"format": FORMAT, "home": str(home.absolute()), "dump_sha256": _sha256(dump)}
+        _run(database_url, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", *schemas, f"--file={dump}")
+        facts = {
+            "format": FORMAT,
+            "migration": migrations()[-1].version,
+            "homes": sorted({str(home.absolute()), str(home.resolve())}, key=len, reverse=True),
+            "dump_sha256": _sha256(dump),
+        }
         with tarfile.open(unfinished, "w:gz", compresslevel=1) as archive:
             _add_text(archive, FACTS, json.dumps(facts, indent=1))
             archive.add(dump, DUMP)
@@ -72,23 +82,31 @@ def restore(source: Path, database_url: str, home: Path, *, replace: bool = Fals
     The database changes in one transaction; it is migrated to this release afterwards.
 
     Raises:
-        InvalidInput: the file is no backup or damaged, or the database holds ratings and ``replace`` is not set.
-        StorageUnavailable: PostgreSQL does not answer, or its programs fail; the database is as it was.
+        InvalidInput: the file is no backup, damaged or of a newer release, or the database is in use and ``replace``
+            is not set; nothing has changed.
+        StorageUnavailable: PostgreSQL does not answer, or its programs fail.
     """
-    if not replace and _holds_ratings(database_url):
-        message = "the database holds ratings already: restore with --replace to put the backup in their place"
+    if not replace and _holds_anything(database_url):
+        message = (
+            "the database is in use already: restore with --replace to put the backup in the place of what is there"
+        )
         raise InvalidInput(message)
     with _unpacked(source) as folder:
         facts = json.loads((folder / FACTS).read_text("utf-8"))
-        if facts["format"] != FORMAT or facts["dump_sha256"] != _sha256(folder / DUMP):
-            message = f"{source} is damaged, or of a newer release: use another backup"
+        if facts["format"] != FORMAT or facts["migration"] > migrations()[-1].version:
+            message = f"{source} was made by a newer cineclub: restore it with that release"
+            raise InvalidInput(message)
+        if facts["dump_sha256"] != _sha256(folder / DUMP):
+            message = f"{source} is a damaged backup: use another"
             raise InvalidInput(message)
         script = folder / "database.sql"
-        _run(database_url, "pg_restore", "--no-owner", f"--file={script}", str(folder / DUMP))
-        _replace_schemas(database_url, script)
-        for name in (ARTIFACTS, MODELS):
-            _replace_folder(folder / name, home / name)
-    _move_addresses(database_url, facts["home"], str(home.absolute()))
+        options = ("--no-owner", "--no-privileges", f"--file={script}")
+        _run(database_url, "pg_restore", *options, str(folder / DUMP))
+        _drop_settings_of_newer_servers(script)
+        with _folders_beside(folder, home) as put_in_place:
+            _replace_schemas(database_url, script)
+            put_in_place()
+    _move_addresses(database_url, facts["homes"], str(home.resolve()))
     migrate(database_url)
 
 
@@ -101,28 +119,41 @@ def _replace_schemas(database_url: str, script: Path) -> None:
     _run(database_url, "psql", *options, f"--file={head}", f"--file={script}")
 
 
-def _replace_folder(source: Path, target: Path) -> None:
-    """Put a folder of the backup in the place of the one that is there, which is kept beside it until then."""
-    former = target.with_name(f"{target.name}.before-restore")
-    if target.is_dir():
-        shutil.rmtree(former, ignore_errors=True)
-        target.rename(former)
-    if source.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, target)
-    shutil.rmtree(former, ignore_errors=True)
+def _drop_settings_of_newer_servers(script: Path) -> None:
+    """Take out of the script what servers older than the programs do not know."""
+    with script.open("rb") as source, script.with_suffix(".older").open("wb") as target:
+        target.writelines(line for line in source if not line.startswith(b"SET transaction_timeout"))
+    script.with_suffix(".older").rename(script)
 
 
-def _move_addresses(database_url: str, old_home: str, new_home: str) -> None:
-    """Let the registry and the promotions name the artifacts where they are now."""
+@contextmanager
+def _folders_beside(source: Path, home: Path) -> Iterator[Callable[[], None]]:
+    """Copy the backup's folders beside those of the home, and give what puts them in their place by renaming."""
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=home) as beside:
+        for name in (ARTIFACTS, MODELS):
+            if (source / name).is_dir():
+                shutil.copytree(source / name, Path(beside) / name)
+
+        def put_in_place() -> None:
+            for name in (ARTIFACTS, MODELS):
+                if (home / name).is_dir():
+                    (home / name).rename(Path(beside) / f"former-{name}")
+                if (Path(beside) / name).is_dir():
+                    (Path(beside) / name).rename(home / name)
+
+        yield put_in_place
+
+
+def _move_addresses(database_url: str, old_homes: Sequence[str], new_home: str) -> None:
+    """Let the registry name the artifacts where they are now."""
     columns = {
         "mlflow.experiments": ("artifact_location",),
         "mlflow.runs": ("artifact_uri",),
         "mlflow.model_versions": ("source", "storage_location"),
-        "cineclub.promotions": ("artifact_folder",),
     }
     # The registry keeps addresses with spaces and the like percent-encoded.
-    moves = {old_home: new_home, quote(old_home): quote(new_home)}
+    moves = dict.fromkeys(old_homes, new_home) | {quote(old): quote(new_home) for old in old_homes}
     with session(database_url) as connection, connection.transaction():
         for table, names in columns.items():
             found = connection.execute("SELECT to_regclass(%s) AS name", (table,)).fetchall()
@@ -131,11 +162,11 @@ def _move_addresses(database_url: str, old_home: str, new_home: str) -> None:
                 connection.execute(statement.encode(), (old, new, old))
 
 
-def _holds_ratings(database_url: str) -> bool:
-    """Say whether there is any rating."""
+def _holds_anything(database_url: str) -> bool:
+    """Say whether there is a rating, a training or a promotion."""
     with session(database_url) as connection:
         try:
-            return bool(connection.execute("SELECT 1 FROM cineclub.ratings LIMIT 1").fetchall())
+            return bool(connection.execute(ANYTHING.encode()).fetchall())
         except psycopg.errors.UndefinedTable:
             return False
 

@@ -197,14 +197,13 @@ def embedded_postgres(home: Path) -> Iterator[str]:
             _stop(process)
 
 
-def running_database_url(home: Path) -> str | None:
-    """Return the address of a home's database if its server answers, without starting it."""
-    place = place_of(home)
+def is_server_running(home: Path) -> bool:
+    """Say whether the server process of a home is there, busy or not."""
     try:
-        with psycopg.connect(place.database_url, connect_timeout=2):
-            return place.database_url
-    except (OSError, psycopg.OperationalError):
-        return None
+        pid = int((place_of(home).data / "postmaster.pid").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return False
+    return _is_running(pid)
 
 
 def _start(place: Place) -> "subprocess.Popen[bytes]":
@@ -303,8 +302,11 @@ def _wait_for_predecessor(place: Place) -> None:
 
 
 def _is_running(pid: int) -> bool:
-    """Say whether a process with this number is there."""
+    """Say whether a process with this number is there; a child of ours that has died is not."""
     try:
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                return False
         os.kill(pid, 0)
     except ProcessLookupError:
         return False

@@ -89,7 +89,7 @@ class PostgresTrainingJobs:
         with contextlib.suppress(ValueError), session(self._database_url) as connection:
             if row := connection.execute(SQL[query], {"training_id": uuid.UUID(training_id)}).fetchone():
                 return row
-        message = f"there is no training {training_id}: list them with `cineclub trainings` or GET /training/"
+        message = f"there is no training {training_id}: GET /training/ lists them"
         raise NotFound(message)
 
 

@@ -66,13 +66,14 @@ def migrate(database_url: str) -> list[int]:
         StorageUnavailable: PostgreSQL does not answer.
         InvalidInput: the role may not create the schema, or the database was migrated by a newer release.
     """
-    try:
-        with session(database_url) as connection, connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_FAMILY, MIGRATION_LOCK))
-            return _apply_missing(connection)
-    except psycopg.errors.InsufficientPrivilege as error:
-        message = f"the role may not create the schema cineclub ({error}): GRANT CREATE ON DATABASE … TO the role"
-        raise InvalidInput(message) from error
+    with session(database_url) as connection:
+        try:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_FAMILY, MIGRATION_LOCK))
+                return _apply_missing(connection)
+        except psycopg.errors.InsufficientPrivilege as error:
+            message = f"the role may not create the schema cineclub ({error}): GRANT CREATE ON DATABASE … TO the role"
+            raise InvalidInput(message) from error
 
 
 def _apply_missing(connection: psycopg.Connection[dict[str, object]]) -> list[int]:

@@ -9,19 +9,13 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from cineclub.adapters.postgres.sessions import Row
+from cineclub.adapters.postgres.sessions import LACKING, Row
 from cineclub.domain.errors import StorageUnavailable
 
 MAX_CONNECTIONS = 8
 WAIT_SECONDS = 1.0
 AWAY_SECONDS = 0.5
 STOP_SECONDS = 2.0
-LACKING = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.InvalidSchemaName,
-    psycopg.errors.InsufficientPrivilege,
-)
 
 
 class ServingPool:

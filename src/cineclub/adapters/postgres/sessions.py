@@ -16,6 +16,12 @@ CONNECT_TIMEOUT_SECONDS = 5
 ADVISORY_FAMILY = 1_667_853_921
 """The first half of every advisory lock of cineclub, so that they do not meet those of others in the database."""
 
+LACKING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.InsufficientPrivilege,
+)
 Row = dict[str, Any]
 
 
@@ -34,12 +40,21 @@ def connect(database_url: str) -> psycopg.Connection[Row]:
 
 @contextlib.contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise StorageUnavailable where PostgreSQL does not answer."""
+    """Raise StorageUnavailable where PostgreSQL does not answer, or lacks what cineclub needs."""
     try:
         yield
+    except LACKING as error:
+        first_line = str(error).splitlines()[0]
+        message = f"the database lacks what cineclub needs ({first_line}): run `cineclub doctor`"
+        raise StorageUnavailable(message) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         message = f"PostgreSQL does not answer ({str(error).strip()}): run `cineclub doctor`, then try again"
         raise StorageUnavailable(message) from error
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is not None:
+            raise
+        message = f"CINECLUB_DATABASE_URL is no address of a database ({str(error).splitlines()[0]}): mend it"
+        raise StorageUnavailable(message) from None  # the cause may repeat the password
 
 
 @contextlib.contextmanager

@@ -74,10 +74,8 @@ BEGIN
     RAISE EXCEPTION 'cineclub.% is append-only: add a row that corrects it', TG_TABLE_NAME;
 END;
 $$;
--- Restoring a backup into another home rewrites where the local copies are; nothing else may ever change.
 CREATE TRIGGER promotions_append_only
-BEFORE UPDATE OF id, promoted_at, version, previous_version, verdict, reason, promoted_by, training_id, recipe,
-    manifest_sha256 OR DELETE ON cineclub.promotions
+BEFORE UPDATE OR DELETE ON cineclub.promotions
 FOR EACH ROW EXECUTE FUNCTION cineclub.refuse_change();
 
 CREATE TABLE cineclub.predictions (
