@@ -12,15 +12,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help setup demo test test-faults check bench-data bench-flow bench-serving clean
 
 help: ## this list
-	@echo "make setup        .venv with everything from requirements.lock, and cineclub itself"
-	@echo "make demo         import 100,004 real ratings, train, promote, serve on 127.0.0.1:8000"
-	@echo "make test         the whole test suite (6 minutes at most)"
-	@echo "make test-faults  the slow tests that kill processes"
-	@echo "make check        format, lint, types, layers, installed packages; no tests"
-	@echo "make bench-data   loading and importing beside psql's own copy, 10 M generated rows"
-	@echo "make bench-flow   the training flow on ml-latest-small, and the demo from start to ready"
-	@echo "make bench-serving requests a second and latency of /predict/ beside /health"
-	@echo "make clean        remove .venv and caches; the state in CINECLUB_HOME stays"
+	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
+	@echo "make demo           import 100,004 real ratings, train, promote, serve on 127.0.0.1:8000"
+	@echo "make test           the whole test suite (6 minutes at most)"
+	@echo "make test-faults    the slow tests that kill processes"
+	@echo "make check          format, lint, types, layers, installed packages; no tests"
+	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
+	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
+	@echo "make bench-serving  requests a second and latency of /predict/ beside /health"
+	@echo "make clean          remove .venv and caches; the state in CINECLUB_HOME stays"
 
 setup: $(INSTALLED)
 

@@ -15,7 +15,7 @@ from cineclub.domain.ratings import RatingScale
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 INTEGER = r"^[+-]?\d{1,18}$"
-DATE_AS_NUMBER = r"^(19|20)\d{2}((0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]))?$"
+FIRST_DAY, LAST_DAY, MONTHS, DAYS = 19_000_000, 21_000_000, 12, 31
 MICROSECONDS = 1_000_000
 YEAR_2100_SECONDS = 4_102_444_800
 TOO_LATE = "the time lies after 2100: it looks like milliseconds; give seconds since 1970 or an ISO 8601 time"
@@ -27,10 +27,10 @@ class RowCheck:
     def __init__(self, columns: Columns) -> None:
         """Start with every row sound, but for empty lines, which are no rows."""
         self._columns = columns
-        fields = (columns.user, columns.movie, columns.rating, columns.rated_at)
-        empty = [_is_empty(field) for field in fields]
-        self.is_row = ~np.logical_and.reduce(empty)
-        self.is_sound = self.is_row.copy()
+        self.is_sound = np.ones(len(columns.lines), np.bool_)
+        if _is_empty(columns.user).any():
+            fields = (columns.user, columns.movie, columns.rating, columns.rated_at)
+            self.is_sound = ~np.logical_and.reduce([_is_empty(field) for field in fields])
         self.rejected = list(columns.malformed)
 
     def refuse(self, is_bad: NDArray[np.bool_], reason: str) -> None:
@@ -82,8 +82,12 @@ def _text(field: pa.Array) -> pa.Array:
 
 def _ids(check: RowCheck, field: pa.Array, whose: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Return the codes (n,) of external ids and the ids."""
-    encoded = pc.dictionary_encode(_text(field))
-    ids = tuple(encoded.dictionary.to_pylist())
+    encoded = pc.dictionary_encode(field)
+    trimmed = _text(encoded.dictionary)
+    if encoded.null_count or len(pc.unique(trimmed)) < len(trimmed):  # two ways to write one id
+        encoded = pc.dictionary_encode(_text(field))
+        trimmed = encoded.dictionary
+    ids = tuple(trimmed.to_pylist())
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
     lengths = np.fromiter(map(len, ids), np.int64, len(ids))
     check.refuse((lengths == 0)[codes], f"the {whose} id is missing")
@@ -108,16 +112,33 @@ def _ratings(check: RowCheck, field: pa.Array, scale: RatingScale) -> NDArray[np
         numbers = pc.fill_null(pc.cast(field, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
         check.refuse(~np.isfinite(numbers), "the rating is missing or not finite")
     else:
+        numbers = _ratings_of_text(check, field)
+    ratings: NDArray[np.float32] = numbers.astype(np.float32)
+    check.refuse(~scale.holds(ratings), f"the rating is off the scale {scale.lowest:g} to {scale.highest:g}")
+    return ratings
+
+
+def _ratings_of_text(check: RowCheck, field: pa.Array) -> NDArray[np.generic]:
+    """Return the ratings written as text, shape (n,); where all are numbers one cast does it."""
+    numbers = _cast_whole(field, pa.float64())
+    if numbers is None:
         text = _text(field)
         check.refuse(_is_empty(text), "the rating is missing")
         is_not_finite = np.asarray(pc.match_substring_regex(text, NOT_FINITE).to_numpy(zero_copy_only=False), np.bool_)
         check.refuse(is_not_finite, "the rating is not finite")
         numbers, is_number = _numbers(text, NUMBER, pa.float64())
         check.refuse(~is_number, "the rating is not a number")
-        check.refuse(~np.isfinite(numbers.astype(np.float64)), "the rating is not finite")
-    ratings: NDArray[np.float32] = numbers.astype(np.float32)
-    check.refuse(~scale.holds(ratings), f"the rating is off the scale {scale.lowest:g} to {scale.highest:g}")
-    return ratings
+    check.refuse(~np.isfinite(numbers.astype(np.float64)), "the rating is not finite")
+    return numbers
+
+
+def _cast_whole(field: pa.Array, kind: pa.DataType) -> NDArray[np.generic] | None:
+    """Return a column of text as numbers, shape (n,); None where any of it is none."""
+    try:
+        numbers = pc.cast(field, kind)
+    except pa.ArrowInvalid:
+        return None
+    return None if numbers.null_count else numbers.to_numpy(zero_copy_only=False)
 
 
 def _times(check: RowCheck, field: pa.Array) -> NDArray[np.int64]:
@@ -128,7 +149,8 @@ def _times(check: RowCheck, field: pa.Array) -> NDArray[np.int64]:
         check.refuse(_is_empty(field), "the time is missing")
         times: NDArray[np.int64] = pc.fill_null(microseconds, 0).to_numpy(zero_copy_only=False)
     else:
-        times = _times_of_text(check, _text(field))
+        seconds = _cast_whole(field, pa.int64())
+        times = _times_of_text(check, _text(field)) if seconds is None else _times_of_seconds(check, seconds)
     check.refuse(times < 0, "the time lies before 1970")
     seconds = times // MICROSECONDS
     check.refuse(
@@ -138,6 +160,19 @@ def _times(check: RowCheck, field: pa.Array) -> NDArray[np.int64]:
     return times
 
 
+def _times_of_seconds(check: RowCheck, numbers: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return the times of whole seconds since 1970, shape (n,); those beyond what fits are as late as can be."""
+    seconds = numbers.astype(np.int64)
+    month, day = seconds // 100 % 100, seconds % 100
+    is_day = (
+        (seconds >= FIRST_DAY) & (seconds < LAST_DAY) & (month >= 1) & (month <= MONTHS) & (day >= 1) & (day <= DAYS)
+    )
+    is_year = (seconds >= FIRST_DAY // 10_000) & (seconds < LAST_DAY // 10_000)
+    check.refuse(is_day | is_year, "the time looks like a date without hyphens: write 2024-05-01")
+    beyond = np.abs(seconds) > np.iinfo(np.int64).max // MICROSECONDS
+    return np.where(beyond, np.iinfo(np.int64).max, np.where(beyond, 0, seconds) * MICROSECONDS)
+
+
 def _times_of_text(check: RowCheck, text: pa.Array) -> NDArray[np.int64]:
     """Return the times of seconds since 1970, with or without a fraction, or of ISO 8601."""
     check.refuse(_is_empty(text), "the time is missing")
@@ -145,10 +180,7 @@ def _times_of_text(check: RowCheck, text: pa.Array) -> NDArray[np.int64]:
     seconds = numbers.astype(np.int64)
     too_long = pc.match_substring_regex(text, r"^[+-]?\d{19,}$").to_numpy(zero_copy_only=False)
     check.refuse(np.asarray(too_long, np.bool_), TOO_LATE)
-    is_date = pc.match_substring_regex(text, DATE_AS_NUMBER).to_numpy(zero_copy_only=False)
-    check.refuse(np.asarray(is_date, np.bool_), "the time looks like a date without hyphens: write 2024-05-01")
-    beyond = np.abs(seconds) > np.iinfo(np.int64).max // MICROSECONDS
-    times = np.where(beyond, np.iinfo(np.int64).max, np.where(beyond, 0, seconds) * MICROSECONDS)
+    times = _times_of_seconds(check, seconds)
     is_known = is_integer.copy()
     for row in np.flatnonzero(~is_integer & check.is_sound).tolist():
         moment = microseconds_of(text[row].as_py())
