@@ -74,11 +74,15 @@ def trainer(registry: MlflowRegistry) -> Trainer:
 
 
 def test_the_steps_of_a_training_are_the_boxes_of_its_drawing_in_order(trainer: Trainer) -> None:
-    """What is reported starts and ends each box once, and every box has its seconds in the report."""
+    """Each box is reported once at its start and its end, the last at its start alone, and each has its seconds.
+
+    A report can raise to cancel the training, for which it is too late once the last box has promoted.
+    """
     report = trainer.train()
     started = [one.step for one in trainer.seen if one.message == "started"]
     done = [one.step for one in trainer.seen if one.message == "done"]
-    assert started == done == BOXES
+    assert started == BOXES
+    assert done == BOXES[:-1]
     assert list(report.to_json()["step_seconds"]) == BOXES
 
 

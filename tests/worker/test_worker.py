@@ -103,11 +103,16 @@ def test_an_unforeseen_error_fails_the_training_in_one_sentence(
     """What nobody thought of ends the training too; the details are in the log."""
     write_ratings(bench_database)
     with psycopg.connect(bench_database) as connection:
-        connection.execute("ALTER TABLE cineclub.movies RENAME COLUMN title TO name")
+        connection.execute("ALTER TABLE cineclub.movies RENAME TO films")
+        connection.execute(
+            "CREATE VIEW cineclub.movies AS"
+            " SELECT id, external_id, (1 / (id - id))::text AS title, year, genres, imdb_id, tmdb_id"
+            " FROM cineclub.films"
+        )
     training = jobs.start(MODELS, None)
     run_until_idle(parts)
     error = jobs.get(training.training_id).error or ""
-    assert error.startswith("something unforeseen went wrong (UndefinedColumn")
+    assert error.startswith("something unforeseen went wrong (DivisionByZero")
     assert "\n" not in error
     assert "Traceback" in caplog.text
     assert jobs.start({}, None).status == "queued"
