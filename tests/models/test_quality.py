@@ -14,6 +14,13 @@ from cineclub.models.baseline import Baseline
 from cineclub.models.kernels.svd import Factors, descend
 
 MAX_RMSE = {"bias": 1.0, "knn": 0.97, "svd": 0.99}
+PEER_RMSE = {100_836: 0.8830, 100_004: 0.9008}
+"""What Surprise 1.1.5 reaches on exactly the split below, with the same hyperparameters, by number of ratings.
+
+The first is ml-latest-small as it stands, the second the older edition of it that the demo ratings are.
+"""
+MAX_BEHIND_PEER = 0.003
+"""Four seeds of the peer differ by 0.0016 on one split; this is about twice that."""
 MIN_NDCG = {"popular": 0.06, "knn": 0.09, "ease": 0.10}
 
 
@@ -68,7 +75,7 @@ def test_models_of_taste_predict_stars_better_than_means(name: str, judged: dict
 
 
 def test_trained_vectors_predict_held_out_ratings_as_published_models_do(real_log: RatingLog) -> None:
-    """On a random fifth the descent beats damped means, and the error is that of other implementations, near 0.87."""
+    """On a random fifth the descent beats damped means, and its error is that of another implementation."""
     rng = np.random.default_rng(0)
     is_held_out = rng.random(len(real_log)) < 0.2
     ratings = RatingMatrix.from_log(real_log.take(~is_held_out))
@@ -84,5 +91,5 @@ def test_trained_vectors_predict_held_out_ratings_as_published_models_do(real_lo
     predicted = mean + factors.user_offsets[users] + factors.movie_offsets[movies] + products
     rmse = np.sqrt(np.mean((np.clip(predicted, 0.5, 5) - held_out.ratings) ** 2))
     means = mean + Baseline.fit(ratings, 5, 5).movie_offsets[movies]
-    assert rmse < 0.89
+    assert rmse < PEER_RMSE[len(real_log)] + MAX_BEHIND_PEER
     assert rmse < np.sqrt(np.mean((means - held_out.ratings) ** 2))
