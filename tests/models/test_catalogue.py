@@ -8,10 +8,10 @@ import pytest
 from small_ratings import drawn_matrix, ignore
 
 from cineclub.domain.errors import InvalidInput, NotEnoughData
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingLog, RatingScale
 from cineclub.domain.recipe import Recipe
-from cineclub.models import catalogue
 from cineclub.models.catalogue import CATALOGUE, default_recipe, fit
 
 HEAVY = ("numba", "scipy", "pandas", "pyarrow", "mlflow")
@@ -50,13 +50,23 @@ def test_a_grid_holds_valid_values_only(name: str) -> None:
             assert trainer.hyperparameters.of({label: value}).by_name()[label] == value
 
 
-def test_ease_refuses_more_films_than_it_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The refusal says what to do, and comes before any memory is taken."""
-    assert CATALOGUE["ease"].refusal(10**6, 20_000, 10**8) is None
-    assert "min_ratings_per_movie" in (CATALOGUE["ease"].refusal(10**6, 20_001, 10**8) or "")
-    monkeypatch.setattr(catalogue, "EASE_MOST_MOVIES", 14)
-    with pytest.raises(InvalidInput, match="not 15"):
-        fit(default_recipe("ease"), drawn_matrix(), np.random.default_rng(0), ignore)
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE) - {"random"}))
+def test_a_fit_that_needs_more_memory_than_there_is_never_starts(name: str) -> None:
+    """The refusal says how much is needed and what to do, and comes before any memory is taken."""
+    fractions: list[float] = []
+    with pytest.raises(InvalidInput, match=f"{name} needs about .* GiB .*min_ratings_per_movie"):
+        fit(default_recipe(name), drawn_matrix(), np.random.default_rng(0), fractions.append, memory_limit_bytes=100)
+    assert not fractions
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_the_memory_needed_grows_with_the_ratings(name: str) -> None:
+    """A hundred times the people, films and ratings need more memory."""
+    trainer = CATALOGUE[name]
+    small, large = (
+        trainer.model.needed_bytes(trainer.hyperparameters(), Extent(n, n, 10 * n)) for n in (1_000, 100_000)
+    )
+    assert 0 < small < large
 
 
 def test_nothing_is_learned_from_nothing() -> None:

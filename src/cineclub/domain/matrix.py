@@ -1,16 +1,35 @@
 """The user-by-film matrix that models learn from, in compressed rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.filtering import Extent
 from cineclub.domain.ratings import RatingLog, RatingScale
 
 
 @dataclass(frozen=True, slots=True)
+class MovieColumns:
+    """The same ratings as compressed sparse columns, a column a film, users rising within the column.
+
+    Attributes:
+        starts: (n_movies + 1,) where each film's ratings begin.
+        user_indices: (n_ratings,) row of each rating.
+        rows: (n_ratings,) where each rating stands among those of the matrix.
+    """
+
+    starts: NDArray[np.int64]
+    user_indices: NDArray[np.int32]
+    rows: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class RatingMatrix:
     """Ratings as compressed sparse rows, a row a user, in canonical order within the row.
+
+    What is derived from them is made once and shared by every model that is fitted on the matrix.
 
     Attributes:
         user_ids: (n_users,) rising; row ``user_index`` belongs to ``user_ids[user_index]``.
@@ -56,6 +75,19 @@ class RatingMatrix:
         return len(self.ratings)
 
     @property
+    def extent(self) -> Extent:
+        """How much the matrix holds."""
+        return Extent(self.n_users, self.n_movies, self.n_ratings)
+
+    @cached_property
     def user_indices(self) -> NDArray[np.int32]:
         """The row of each rating, shape (n_ratings,)."""
         return np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(self.row_starts))
+
+    @cached_property
+    def columns(self) -> MovieColumns:
+        """The ratings film by film."""
+        rows = np.argsort(self.movie_indices, kind="stable").astype(np.int32)
+        counts = np.bincount(self.movie_indices, minlength=self.n_movies)
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        return MovieColumns(starts, self.user_indices[rows], rows)

@@ -1,6 +1,6 @@
 """What every model is: item-side arrays that turn one person's history into scores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
@@ -40,6 +40,17 @@ class History:
         """Return the number of ratings."""
         return len(self.movie_indices)
 
+    def recency_weights(self, half_life: float) -> NDArray[np.float32]:
+        """Return how much each rating counts, shape (n,): the newest 1, and half as much every ``half_life`` ratings.
+
+        The age of a rating is how many others came after it; a half-life of 0 lets all count alike.
+        """
+        if not half_life:
+            return np.ones(len(self), np.float32)
+        n_newer = np.arange(len(self) - 1, -1, -1, dtype=np.float32)
+        weights: NDArray[np.float32] = np.exp2(-n_newer / np.float32(half_life))
+        return weights
+
 
 class Recommender(Protocol):
     """A fitted model. It holds item-side arrays only, so a user who came a second ago is answered like any other."""
@@ -71,6 +82,15 @@ class Recommender(Protocol):
         Raises:
             BrokenArtifact: an array is missing, or its shape does not fit the others.
         """
+        ...
+
+
+@runtime_checkable
+class ScoresMany(Protocol):
+    """A model that scores many people at once faster than one after the other."""
+
+    def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """Return what ``scores`` returns for each history, but for the last digits, shape (n_histories, n_movies)."""
         ...
 
 

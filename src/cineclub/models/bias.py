@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.recommender import History, Progress
 from cineclub.models.baseline import Baseline
@@ -40,6 +41,11 @@ class Bias:
     ) -> Self:
         """Return the damped means of the matrix."""
         return cls(Baseline.fit(ratings, hyperparameters.movie_damping, hyperparameters.user_damping))
+
+    @classmethod
+    def needed_bytes(cls, _hyperparameters: BiasHyperparameters, extent: Extent) -> int:
+        """Return about how much memory a fit takes: the ratings a few times in double precision."""
+        return 32 * extent.n_ratings
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""

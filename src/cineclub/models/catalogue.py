@@ -1,6 +1,6 @@
 """Every model by name: how it is fitted, with which hyperparameters, and how it comes back from its arrays."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import BrokenArtifact, InvalidInput, NotEnoughData
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.popularity import popularity_of
 from cineclub.domain.ratings import RatingScale, UserRatings
@@ -22,7 +23,7 @@ from cineclub.models.popular import Popular
 from cineclub.models.random import Random
 from cineclub.models.svd import Svd, SvdHyperparameters
 
-EASE_MOST_MOVIES = 20_000
+GIB = 2**30
 
 
 class Trainable(Recommender, Protocol):
@@ -33,20 +34,10 @@ class Trainable(Recommender, Protocol):
         """Return the model of a matrix; the same matrix, hyperparameters and generator give the same arrays."""
         ...
 
-
-def fits_any_size(_n_users: int, _n_movies: int, _n_ratings: int) -> str | None:
-    """Refuse nothing."""
-    return None
-
-
-def too_many_movies_for_ease(_n_users: int, n_movies: int, _n_ratings: int) -> str | None:
-    """Refuse more films than a dense film-by-film matrix can sensibly hold."""
-    if n_movies <= EASE_MOST_MOVIES:
-        return None
-    return (
-        f"ease keeps a weight for every pair of films and fits up to {EASE_MOST_MOVIES} of them, not {n_movies}: raise "
-        "min_ratings_per_movie, or choose other models"
-    )
+    @classmethod
+    def needed_bytes(cls, hyperparameters: Any, extent: Extent) -> int:
+        """Return about how much memory a fit takes at its peak, beside the matrix itself."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +47,11 @@ class Trainer:
     Attributes:
         model: its class.
         hyperparameters: the class of its hyperparameters, with their defaults.
-        refusal: says why a size of (n_users, n_movies, n_ratings) cannot be fitted; None if it can.
         grid: the values that a search tries; empty where there is nothing to search.
     """
 
     model: type[Trainable]
     hyperparameters: type[Hyperparameters] = NoHyperparameters
-    refusal: Callable[[int, int, int], str | None] = fits_any_size
     grid: Mapping[str, Sequence[Hyperparameter]] = field(default_factory=dict)
 
 
@@ -75,7 +64,6 @@ _TRAINERS = (
     Trainer(
         Ease,
         EaseHyperparameters,
-        too_many_movies_for_ease,
         grid={"regularization": (100.0, 300.0, 1000.0)},
     ),
 )
@@ -93,7 +81,13 @@ def default_recipe(name: str) -> Recipe:
     return Recipe(name, _trainer(name).hyperparameters().by_name())
 
 
-def fit(recipe: Recipe, ratings: RatingMatrix, rng: np.random.Generator, progress: Progress) -> FittedModel:
+def fit(
+    recipe: Recipe,
+    ratings: RatingMatrix,
+    rng: np.random.Generator,
+    progress: Progress,
+    memory_limit_bytes: int | None = None,
+) -> FittedModel:
     """Return the recipe's model of a matrix, with the films it knows and their popularity.
 
     Args:
@@ -101,9 +95,10 @@ def fit(recipe: Recipe, ratings: RatingMatrix, rng: np.random.Generator, progres
         ratings: what it learns from.
         rng: where its random choices come from.
         progress: told the finished fraction; may raise to stop.
+        memory_limit_bytes: how much memory the fit may take beside the matrix; None for as much as there is.
 
     Raises:
-        InvalidInput: an unknown model or hyperparameter, a value outside its range, or a size the model refuses.
+        InvalidInput: an unknown model or hyperparameter, a value outside its range, or more memory needed than allowed.
         NotEnoughData: there is no rating to learn from.
     """
     trainer = _trainer(recipe.model)
@@ -111,9 +106,7 @@ def fit(recipe: Recipe, ratings: RatingMatrix, rng: np.random.Generator, progres
     if not ratings.n_ratings:
         message = "there are no ratings to learn from: import some with `cineclub import PATH`"
         raise NotEnoughData(message)
-    refusal = trainer.refusal(ratings.n_users, ratings.n_movies, ratings.n_ratings)
-    if refusal:
-        raise InvalidInput(refusal)
+    _check_memory(recipe.model, trainer.model.needed_bytes(hyperparameters, ratings.extent), memory_limit_bytes)
     progress(0.0)
     recommender = trainer.model.fit(ratings, hyperparameters, rng, progress)
     progress(1.0)
@@ -140,6 +133,16 @@ def restore(
         message = f"the model scores {n_scored} films and names {len(movie_ids)}: train again or roll back"
         raise BrokenArtifact(message)
     return FittedModel(recipe, recommender, movie_ids, popularity, scale)
+
+
+def _check_memory(name: str, needed_bytes: int, limit_bytes: int | None) -> None:
+    """Refuse a fit that would take more memory than it may, before it takes any."""
+    if limit_bytes is not None and needed_bytes > limit_bytes:
+        message = (
+            f"{name} needs about {needed_bytes / GIB:.1f} GiB to learn from these ratings, and "
+            f"{limit_bytes / GIB:.1f} GiB are free: raise min_ratings_per_movie, choose other models, or give the machine more memory"
+        )
+        raise InvalidInput(message)
 
 
 def _trainer(name: str) -> Trainer:

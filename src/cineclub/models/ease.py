@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.recommender import History, Progress
 from cineclub.models.hyperparameters import Hyperparameters, within
@@ -53,6 +54,11 @@ class Ease:
         progress(0.2)
         weights = weights_of_gram(gram, hyperparameters.regularization, progress)
         return cls(weights, np.asarray(weights.any(axis=1)), one_value(float(liked_from)))
+
+    @classmethod
+    def needed_bytes(cls, _hyperparameters: EaseHyperparameters, extent: Extent) -> int:
+        """Return about how much memory a fit takes: the matrix of film pairs in double and in single precision."""
+        return 20 * extent.n_movies**2
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the sum of the weights from the liked films, shape (n_movies,)."""

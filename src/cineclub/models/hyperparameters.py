@@ -1,4 +1,4 @@
-"""Hyperparameters as values: each is declared once, with its default and the range it is checked against."""
+"""Hyperparameters as values: each is declared once, with its default and what it is checked against."""
 
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
@@ -31,14 +31,39 @@ class Range:
         return f"a {'whole ' if self.is_whole else ''}number from {self.lowest:g} to {self.highest:g}"
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def holds(self, value: object) -> bool:
+        """Say whether a value is one of the words."""
+        return value in self.words
+
+    def __str__(self) -> str:
+        """Return for example ``one of cosine, pearson``."""
+        return f"one of {', '.join(self.words)}"
+
+
 def within(default: float, lowest: float, highest: float) -> Any:
     """Return a dataclass field with a default and a range, whole numbers if ``lowest`` is an int."""
-    return field(default=default, metadata={"range": Range(lowest, highest)})
+    return field(default=default, metadata={"allowed": Range(lowest, highest)})
+
+
+def one_of(default: str, *others: str) -> Any:
+    """Return a dataclass field that holds one of a few words."""
+    return field(default=default, metadata={"allowed": Choice((default, *others))})
+
+
+def half_life() -> Any:
+    """Return the field of the half-life of a history: the newest ratings count most; 0 lets all count alike."""
+    return within(0.0, 0.0, 1_000_000.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What one model is fitted with; a model declares its own as fields made by ``within``."""
+    """What one model is fitted with; a model declares its own as fields made by ``within`` or ``one_of``."""
 
     def __post_init__(self) -> None:
         """Refuse a value outside its range, naming the range."""
@@ -70,8 +95,8 @@ class NoHyperparameters(Hyperparameters):
 
 
 def _check(declared: Field[Any], value: object) -> None:
-    """Refuse a value that its field's range does not hold."""
-    allowed: Range = declared.metadata["range"]
+    """Refuse a value that its field does not allow."""
+    allowed: Range | Choice = declared.metadata["allowed"]
     if not allowed.holds(value):
         message = f"{declared.name} must be {allowed}, not {value!r}"
         raise InvalidInput(message)

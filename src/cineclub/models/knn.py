@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import BrokenArtifact
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.recommender import History, Progress
 from cineclub.models.baseline import Baseline
@@ -82,6 +83,11 @@ class Knn:
             liked_from=one_value(float(liked_from)),
             baseline=Baseline.fit(ratings, DAMPING, DAMPING),
         )
+
+    @classmethod
+    def needed_bytes(cls, hyperparameters: KnnHyperparameters, extent: Extent) -> int:
+        """Return about how much memory a fit takes: the likes both ways, and the neighbours twice."""
+        return 40 * extent.n_ratings + 40 * hyperparameters.n_neighbours * extent.n_movies
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the summed similarity to liked films, shape (n_movies,)."""

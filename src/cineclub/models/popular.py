@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.popularity import popularity_of
 from cineclub.domain.recommender import History, Progress
@@ -37,6 +38,11 @@ class Popular:
     ) -> Self:
         """Return the popularity of every film of the matrix."""
         return cls(popularity_of(ratings))
+
+    @classmethod
+    def needed_bytes(cls, _hyperparameters: NoHyperparameters, extent: Extent) -> int:
+        """Return about how much memory a fit takes: the ratings once in double precision."""
+        return 8 * extent.n_ratings
 
     def scores(self, _history: History) -> NDArray[np.float32]:
         """Return the popularity, shape (n_movies,)."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.recommender import History, Progress
 from cineclub.models.hyperparameters import NoHyperparameters
@@ -36,6 +37,11 @@ class Random:
     ) -> Self:
         """Return scores drawn for every film of the matrix."""
         return cls(rng.random(ratings.n_movies, np.float32))
+
+    @classmethod
+    def needed_bytes(cls, _hyperparameters: NoHyperparameters, extent: Extent) -> int:
+        """Return about how much memory a fit takes: a score a film."""
+        return 4 * extent.n_movies
 
     def scores(self, _history: History) -> NDArray[np.float32]:
         """Return the drawn scores, shape (n_movies,)."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingScale
 from cineclub.domain.recommender import History, Progress
@@ -85,6 +86,11 @@ class Svd:
             movie_vectors=np.hstack((ones, factors.movie_factors)),
             fold_in_regularization=one_value(hyperparameters.fold_in_regularization),
         )
+
+    @classmethod
+    def needed_bytes(cls, hyperparameters: SvdHyperparameters, extent: Extent) -> int:
+        """Return about how much memory a fit takes: the ratings once more, and all vectors."""
+        return 12 * extent.n_ratings + 8 * hyperparameters.n_factors * (extent.n_users + extent.n_movies)
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""

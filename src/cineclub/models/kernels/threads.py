@@ -1,0 +1,65 @@
+"""Compiled kernels on all cores: the work is cut by the data alone, so that no result depends on how many there are."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Part = Callable[[int], None]
+"""Does one part of a piece of work, in compiled code that releases the interpreter, and touches no other part's."""
+
+
+def on_all_threads(part: Part, n_parts: int) -> None:
+    """Do the parts 0 to ``n_parts`` - 1 on as many threads as numba may use, and return when all are done.
+
+    Threads take the next part as they become free: make several parts a thread where their sizes differ.
+    """
+    n_threads = min(numba.get_num_threads(), n_parts)
+    if n_threads <= 1:
+        for nth in range(n_parts):
+            part(nth)
+        return
+    parts = iter(range(n_parts))
+
+    def take_parts() -> None:
+        for nth in parts:  # a step of a range iterator is atomic
+            part(nth)
+
+    others = [_pool(n_threads - 1).submit(take_parts) for _ in range(n_threads - 1)]
+    take_parts()
+    for other in others:
+        other.result()
+
+
+def even_bounds(starts: NDArray[np.int64], n_parts: int) -> NDArray[np.int64]:
+    """Return where to cut rows, shape (n_parts + 1,), so that each part has about as many entries.
+
+    Args:
+        starts: (n_rows + 1,) where each row's entries begin.
+        n_parts: how many parts; some are empty where there are fewer rows.
+    """
+    targets = np.linspace(starts[0], starts[-1], n_parts + 1)
+    bounds = np.searchsorted(starts, targets).astype(np.int64)
+    bounds[0], bounds[-1] = 0, len(starts) - 1
+    return bounds
+
+
+@contextmanager
+def threads(n_threads: int) -> Iterator[None]:
+    """Let kernels use this many threads inside the block; for measurements."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+@lru_cache(maxsize=4)
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    """Return the threads that wait for work beside the caller's."""
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="cineclub-kernel")
