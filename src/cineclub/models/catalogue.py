@@ -140,7 +140,8 @@ def _check_memory(name: str, needed_bytes: int, limit_bytes: int | None) -> None
     if limit_bytes is not None and needed_bytes > limit_bytes:
         message = (
             f"{name} needs about {needed_bytes / GIB:.1f} GiB to learn from these ratings, and "
-            f"{limit_bytes / GIB:.1f} GiB are free: raise min_ratings_per_movie, choose other models, or give the machine more memory"
+            f"{limit_bytes / GIB:.1f} GiB are free: raise min_ratings_per_movie, choose other models, or find a larger "
+            "machine"
         )
         raise InvalidInput(message)
 
