@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rating_worlds import degenerate_worlds, everybody_in, fitted_on, worlds
 
-from cineclub.domain.cold_start import answer, is_new_user
+from cineclub.domain.cold_start import answer, is_new_user, scores_of_many
 from cineclub.domain.errors import BrokenArtifact, InvalidInput, TrainingCancelled
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ranking import rank_movies
@@ -92,6 +92,19 @@ def test_a_stored_model_answers_the_same_bytes(name: str, log: RatingLog) -> Non
     assert bytes_of(loaded.recommender.arrays()) == bytes_of(fitted.recommender.arrays())
     for person in everybody_in(log):
         assert answer(loaded, person).scores.tobytes() == answer(fitted, person).scores.tobytes()
+
+
+@every_model
+@few_examples
+@given(log=worlds())
+def test_many_people_at_once_are_answered_as_one_by_one(name: str, log: RatingLog) -> None:
+    """Scores in a batch are those of single answers but for the last digits, newcomers among them."""
+    fitted = fitted_on(name, log)
+    people = everybody_in(log)
+    batch = scores_of_many(fitted, [History.of(person, fitted.movie_ids) for person in people])
+    single = np.array([answer(fitted, person).scores for person in people])
+    assert batch.dtype == np.float32
+    np.testing.assert_allclose(batch, single, atol=1e-4 * (log.scale.highest - log.scale.lowest))
 
 
 @every_model

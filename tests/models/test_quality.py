@@ -11,7 +11,7 @@ from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingLog
 from cineclub.models import catalogue
 from cineclub.models.baseline import Baseline
-from cineclub.models.kernels.svd import Factors, descend
+from cineclub.models.svd import SvdHyperparameters, trained_factors
 
 MAX_RMSE = {"bias": 1.0, "knn": 0.97, "svd": 0.99}
 PEER_RMSE = {100_836: 0.8830, 100_004: 0.9008}
@@ -80,15 +80,15 @@ def test_trained_vectors_predict_held_out_ratings_as_published_models_do(real_lo
     is_held_out = rng.random(len(real_log)) < 0.2
     ratings = RatingMatrix.from_log(real_log.take(~is_held_out))
     mean = ratings.ratings.mean(dtype=np.float64)
-    factors = Factors.drawn(ratings.n_users, ratings.n_movies, 64, rng)
-    descend(ratings, (ratings.ratings - mean).astype(np.float32), factors, 20, 0.005, 0.02, rng, lambda _fraction: None)
+    factors = trained_factors(ratings, SvdHyperparameters(64, 20, 0.005, 0.02), rng, lambda _fraction: None)
     held_out = real_log.take(is_held_out)
     known = np.isin(held_out.movie_ids, ratings.movie_ids) & np.isin(held_out.user_ids, ratings.user_ids)
     held_out = held_out.take(known)
     movies = np.searchsorted(ratings.movie_ids, held_out.movie_ids)
     users = np.searchsorted(ratings.user_ids, held_out.user_ids)
     products = (factors.user_factors[users] * factors.movie_factors[movies]).sum(axis=1)
-    predicted = mean + factors.user_offsets[users] + factors.movie_offsets[movies] + products
+    unit = (5 - 0.5) / 4
+    predicted = mean + unit * (factors.user_offsets[users] + factors.movie_offsets[movies] + products)
     rmse = np.sqrt(np.mean((np.clip(predicted, 0.5, 5) - held_out.ratings) ** 2))
     means = mean + Baseline.fit(ratings, 5, 5).movie_offsets[movies]
     assert rmse < PEER_RMSE[len(real_log)] + MAX_BEHIND_PEER

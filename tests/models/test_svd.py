@@ -7,7 +7,9 @@ from small_ratings import drawn_matrix, history_of, ignore
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingLog, RatingScale
-from cineclub.models.svd import Svd, SvdHyperparameters
+from cineclub.domain.threads import threads
+from cineclub.models.kernels import svd as kernel
+from cineclub.models.svd import OFFSET_REGULARIZATION, Svd, SvdHyperparameters, trained_factors
 
 
 def fitted(matrix: RatingMatrix, **hyperparameters: float) -> Svd:
@@ -33,7 +35,7 @@ def test_a_person_is_the_solution_of_the_ridge_problem() -> None:
     history = history_of({0: 5.0, 3: 1.0, 8: 3.5})
     rated = model.movie_vectors[history.movie_indices].astype(np.float64)
     wanted = (history.ratings - model.global_mean) / model.rating_unit - model.movie_offsets[history.movie_indices]
-    stacked = np.vstack((rated, np.sqrt(2.0) * np.eye(5)))
+    stacked = np.vstack((rated, np.diag(np.sqrt([OFFSET_REGULARIZATION, 2.0, 2.0, 2.0, 2.0]))))
     person = np.linalg.lstsq(stacked, np.concatenate((wanted, np.zeros(5))), rcond=None)[0]
     expected = model.global_mean + model.rating_unit * (model.movie_offsets + model.movie_vectors @ person)
     np.testing.assert_allclose(model.scores(history), expected, rtol=1e-4)
@@ -63,3 +65,80 @@ def test_a_descent_that_runs_away_is_refused() -> None:
     """Nothing infinite is ever registered: the message says which hyperparameter to lower."""
     with pytest.raises(InvalidInput, match="learning_rate"):
         fitted(drawn_matrix(share=1.0), n_epochs=200, learning_rate=1.0)
+
+
+def plainly_descended(matrix: RatingMatrix, hyperparameters: SvdHyperparameters) -> kernel.Factors:
+    """The factors by the textbook's loop over the ratings in the kernel's order, from the kernel's start."""
+    rng = np.random.default_rng(0)
+    centred = (matrix.ratings - matrix.ratings.mean(dtype=np.float64)) / (
+        (matrix.scale.highest - matrix.scale.lowest) / 4
+    )
+    factors = kernel.Factors.drawn(matrix.n_users, matrix.n_movies, hyperparameters.n_factors, rng)
+    of_users, of_movies, p, q = (array.astype(np.float64) for array in factors)
+    strata = kernel.Strata.of(matrix, centred.astype(np.float32))
+    rate, penalty = hyperparameters.learning_rate, hyperparameters.regularization
+    for _ in range(hyperparameters.n_epochs):
+        order = rng.permutation(matrix.n_users)
+        for shift in range(strata.n_blocks):
+            for user in order:
+                starts = strata.starts[(strata.user_blocks[user] + shift) % strata.n_blocks]
+                for row in range(starts[user], starts[user + 1]):
+                    film = strata.movie_indices[row]
+                    error = strata.centred[row] - of_users[user] - of_movies[film] - p[user] @ q[film]
+                    of_users[user] += rate * (error - penalty * of_users[user])
+                    of_movies[film] += rate * (error - penalty * of_movies[film])
+                    p[user], q[film] = (
+                        p[user] + rate * (error * q[film] - penalty * p[user]),
+                        q[film] + rate * (error * p[user] - penalty * q[film]),
+                    )
+    return kernel.Factors(of_users, of_movies, p, q)
+
+
+@pytest.mark.parametrize("n_factors", [1, 5, 8, 33])
+def test_looking_ahead_descends_as_the_plain_loop_does(n_factors: int) -> None:
+    """The compiled steps with their products found in advance equal one step after the other."""
+    matrix, hyperparameters = drawn_matrix(), SvdHyperparameters(n_factors, 7, 0.02, 0.1)
+    expected = plainly_descended(matrix, hyperparameters)
+    found = trained_factors(matrix, hyperparameters, np.random.default_rng(0), ignore)
+    for name in ("user_offsets", "movie_offsets", "user_factors", "movie_factors"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=2e-5)
+    assert not found.movie_factors[:, n_factors:].any()
+
+
+@pytest.mark.parametrize("n_blocks", [2, 3, 16])
+def test_any_number_of_threads_gives_the_same_bytes(n_blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strata follow from the ratings alone, and threads never meet in one."""
+    monkeypatch.setattr(kernel, "FEWEST_BLOCKS", n_blocks)
+    matrix, hyperparameters = drawn_matrix(n_users=200, n_movies=60), SvdHyperparameters()
+    found = []
+    for n_threads in (1, 2):
+        with threads(n_threads):
+            found.append(trained_factors(matrix, hyperparameters, np.random.default_rng(0), ignore))
+    assert all(one.tobytes() == other.tobytes() for one, other in zip(*found, strict=True))
+
+
+def test_strata_hold_every_rating_once_and_share_no_user_or_film() -> None:
+    """The strata of a round touch different users and different films, and together the rounds see each rating once."""
+    matrix = drawn_matrix()
+    strata = kernel.Strata.of(matrix, np.arange(matrix.n_ratings, dtype=np.float32))
+    seen = []
+    films_of_block: dict[int, set[int]] = {}
+    for block in range(strata.n_blocks):
+        for user in range(matrix.n_users):
+            rows = slice(strata.starts[block, user], strata.starts[block, user + 1])
+            original = strata.centred[rows].astype(np.int64)
+            assert (matrix.user_indices[original] == user).all()
+            assert (matrix.movie_indices[original] == strata.movie_indices[rows]).all()
+            films_of_block.setdefault(block, set()).update(strata.movie_indices[rows].tolist())
+            seen += original.tolist()
+    assert sorted(seen) == list(range(matrix.n_ratings))
+    assert not set.intersection(*films_of_block.values())
+
+
+def test_recent_ratings_count_more_with_a_half_life() -> None:
+    """Of two opposite histories in another order, the newer rating wins; without a half-life the order is nothing."""
+    matrix = drawn_matrix()
+    one, other = history_of({0: 5.0, 3: 1.0}), history_of({3: 1.0, 0: 5.0})
+    alike, fading = fitted(matrix), fitted(matrix, history_half_life=1.0)
+    np.testing.assert_allclose(alike.scores(one), alike.scores(other), rtol=1e-4)
+    assert fading.scores(one)[0] < fading.scores(other)[0]

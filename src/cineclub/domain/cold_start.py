@@ -1,5 +1,6 @@
 """Who is new to a model, and what they are answered with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recommender import FittedModel, History
+from cineclub.domain.recommender import FittedModel, History, ScoresMany
 
 Strategy = Literal["model", "popular"]
 POPULAR = "popular"
@@ -37,3 +38,21 @@ def answer(fitted: FittedModel, user_ratings: UserRatings) -> Answer:
         return Answer("popular", fitted.popularity, history)
     strategy: Strategy = "popular" if fitted.recommender.name == POPULAR else "model"
     return Answer(strategy, fitted.recommender.scores(history), history)
+
+
+def scores_of_many(fitted: FittedModel, histories: Sequence[History]) -> NDArray[np.float32]:
+    """Return what ``answer`` scores for each history, but for the last digits, shape (n_histories, n_movies)."""
+    is_new = np.array([is_new_user(fitted, history) for history in histories], np.bool_)
+    known = [history for history, new in zip(histories, is_new, strict=True) if not new]
+    scores = np.empty((len(histories), len(fitted.movie_ids)), np.float32)
+    scores[is_new] = fitted.popularity
+    recommender = fitted.recommender
+    if isinstance(recommender, ScoresMany):
+        of_known = recommender.scores_of_many(known)
+        if not is_new.any():
+            return of_known
+        scores[~is_new] = of_known
+    else:
+        for row, history in zip(np.flatnonzero(~is_new), known, strict=True):
+            scores[row] = recommender.scores(history)
+    return scores

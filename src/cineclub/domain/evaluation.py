@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain import metrics
-from cineclub.domain.cold_start import Answer, answer
+from cineclub.domain.batch_ranking import NO_MOVIE, lists_of
+from cineclub.domain.cold_start import Answer
 from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import RatingScale
 from cineclub.domain.recipe import Recipe
@@ -129,18 +130,16 @@ class _Errors:
 
 
 def judge(fitted: FittedModel, window: JudgedWindow, top_k: int) -> Judgement:
-    """Return how the model does for every person of the window, answered by the code that serves.
+    """Return how the model does for every person of the window, answered as they would be served.
 
     Lists are ranked over every film the model knows, without those the person is known to have rated. A liked film
     that the model does not know counts as missed; rating errors are over the held-out films it does know.
     """
-    recommended = np.full((len(window), top_k), NO_FILM, np.int64)
-    errors = []
-    for row in range(len(window)):
-        answered = answer(fitted, window.known_of(row))
-        listed = list_of(answered, top_k)
-        recommended[row, : len(listed)] = fitted.movie_ids[listed]
-        errors.append(_errors_of(fitted, answered.history, History.of(window.held_out_of(row), fitted.movie_ids)))
+    known = [History.of(window.known_of(row), fitted.movie_ids) for row in range(len(window))]
+    held_out = [History.of(window.held_out_of(row), fitted.movie_ids) for row in range(len(window))]
+    listed = lists_of(fitted, known, top_k)
+    recommended = np.where(listed == NO_MOVIE, NO_FILM, fitted.movie_ids[listed])
+    errors = [_errors_of(fitted, *of_person) for of_person in zip(known, held_out, strict=True)]
     hits, n_relevant = _hits(recommended, window)
     return Judgement(
         recipe=fitted.recipe,

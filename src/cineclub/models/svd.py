@@ -1,8 +1,8 @@
 """SVD: biased matrix factorisation by stochastic gradient descent (Koren, Bell & Volinsky 2009)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,14 @@ from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingScale
 from cineclub.domain.recommender import History, Progress
-from cineclub.models.hyperparameters import Hyperparameters, within
+from cineclub.models.hyperparameters import Hyperparameters, half_life, within
 from cineclub.models.stored import one_value, stored
+
+if TYPE_CHECKING:
+    from cineclub.models.kernels.svd import Factors
+
+OFFSET_REGULARIZATION = np.float32(3.0)
+"""How firmly a person's offset is held near zero when answering: less than their vector, of which more is noise."""
 
 REFERENCE_SPAN = 4.0
 """Ratings are learned in units of a scale from 1 to 5, so that one learning rate suits every scale."""
@@ -26,7 +32,8 @@ class SvdHyperparameters(Hyperparameters):
     n_epochs: int = within(20, 1, 1000)
     learning_rate: float = within(0.005, 0.000001, 1.0)
     regularization: float = within(0.02, 0.0, 100.0)
-    fold_in_regularization: float = within(10.0, 0.01, 100_000.0)
+    fold_in_regularization: float = within(20.0, 0.01, 100_000.0)
+    history_half_life: float = half_life()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,8 @@ class Svd:
         scale_ends: (2,) lowest and highest rating.
         movie_offsets: (n_movies,) learned units.
         movie_vectors: (n_movies, 1 + n_factors) a one, which meets the person's offset, and the factors.
-        fold_in_regularization: (1,) of the ridge solve.
+        fold_in_regularization: (1,) of the vector in the ridge solve.
+        history_half_life: (1,) after how many newer ratings one counts half in the solve; 0: all count alike.
     """
 
     name: ClassVar[str] = "svd"
@@ -51,6 +59,7 @@ class Svd:
     movie_offsets: NDArray[np.float32]
     movie_vectors: NDArray[np.float32]
     fold_in_regularization: NDArray[np.float32]
+    history_half_life: NDArray[np.float32]
 
     @classmethod
     def fit(
@@ -61,40 +70,33 @@ class Svd:
         progress: Progress,
     ) -> Self:
         """Return the films' side of the factors."""
-        from cineclub.models.kernels.svd import Factors, descend
-
-        mean = float(np.mean(ratings.ratings, dtype=np.float64))
-        unit = _unit_of(ratings.scale)
-        centred = ((ratings.ratings - np.float32(mean)) / np.float32(unit)).astype(np.float32)
-        factors = Factors.drawn(ratings.n_users, ratings.n_movies, hyperparameters.n_factors, rng)
-        descend(
-            ratings,
-            centred,
-            factors,
-            hyperparameters.n_epochs,
-            hyperparameters.learning_rate,
-            hyperparameters.regularization,
-            rng,
-            progress,
-        )
+        factors = trained_factors(ratings, hyperparameters, rng, progress)
         ones = np.ones((ratings.n_movies, 1), np.float32)
         return cls(
-            global_mean=one_value(mean),
-            rating_unit=one_value(unit),
+            global_mean=one_value(_mean_of(ratings)),
+            rating_unit=one_value(_unit_of(ratings.scale)),
             scale_ends=np.array([ratings.scale.lowest, ratings.scale.highest], np.float32),
             movie_offsets=factors.movie_offsets,
-            movie_vectors=np.hstack((ones, factors.movie_factors)),
+            movie_vectors=np.hstack((ones, factors.movie_factors[:, : hyperparameters.n_factors])),
             fold_in_regularization=one_value(hyperparameters.fold_in_regularization),
+            history_half_life=one_value(hyperparameters.history_half_life),
         )
 
     @classmethod
     def needed_bytes(cls, hyperparameters: SvdHyperparameters, extent: Extent) -> int:
         """Return about how much memory a fit takes: the ratings once more, and all vectors."""
-        return 12 * extent.n_ratings + 8 * hyperparameters.n_factors * (extent.n_users + extent.n_movies)
+        return 40 * extent.n_ratings + 8 * (hyperparameters.n_factors + 16) * (extent.n_users + extent.n_movies)
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""
         return self._on_data_scale(self.movie_offsets + self.movie_vectors @ self._person(history))
+
+    def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """Return the expected rating of every film for each history, shape (n_histories, n_movies)."""
+        people = np.array([self._person(history) for history in histories], np.float32)
+        liking = people.reshape(len(histories), self.movie_vectors.shape[1]) @ self.movie_vectors.T
+        liking += self.movie_offsets
+        return self._on_data_scale(liking)
 
     def predict_stars(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the expected rating of each film asked for, shape (m,), clipped to the scale."""
@@ -108,9 +110,9 @@ class Svd:
 
     def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
         """Return what each rating, shape (n,), adds to one film's score through the ridge solve."""
-        rated = self.movie_vectors[history.movie_indices]
-        pull = np.linalg.solve(self._normal_matrix(rated), self.movie_vectors[movie_index])
-        return (rated @ pull) * self._surprise(history) * self.rating_unit
+        rated, weighted = self._rated(history)
+        pull = np.linalg.solve(self._normal_matrix(rated, weighted), self.movie_vectors[movie_index])
+        return (weighted @ pull) * self._surprise(history) * self.rating_unit
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the films' side and the scalars."""
@@ -121,6 +123,7 @@ class Svd:
             "movie_offsets": self.movie_offsets,
             "movie_vectors": self.movie_vectors,
             "fold_in_regularization": self.fold_in_regularization,
+            "history_half_life": self.history_half_life,
         }
 
     @classmethod
@@ -134,18 +137,28 @@ class Svd:
             movie_offsets=movie_offsets,
             movie_vectors=stored(arrays, "movie_vectors", np.float32, (len(movie_offsets), None)),
             fold_in_regularization=stored(arrays, "fold_in_regularization", np.float32, (1,)),
+            history_half_life=stored(arrays, "history_half_life", np.float32, (1,)),
         )
 
     def _person(self, history: History) -> NDArray[np.float32]:
         """Return the offset and vector, shape (1 + n_factors,), that fit a history best; zeros without one."""
-        rated = self.movie_vectors[history.movie_indices]
-        person: NDArray[np.float32] = np.linalg.solve(self._normal_matrix(rated), rated.T @ self._surprise(history))
+        rated, weighted = self._rated(history)
+        person: NDArray[np.float32] = np.linalg.solve(
+            self._normal_matrix(rated, weighted), weighted.T @ self._surprise(history)
+        )
         return person
 
-    def _normal_matrix(self, rated: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the matrix of the ridge solve over rated films' vectors, shape (n, 1 + n_factors)."""
-        normal: NDArray[np.float32] = rated.T @ rated
+    def _rated(self, history: History) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the vectors of the rated films, shape (n, 1 + n_factors), plain and times how much each counts."""
+        rated = self.movie_vectors[history.movie_indices]
+        half_life = float(self.history_half_life[0])
+        return (rated, rated * history.recency_weights(half_life)[:, None]) if half_life else (rated, rated)
+
+    def _normal_matrix(self, rated: NDArray[np.float32], weighted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the matrix of the ridge solve, shape (1 + n_factors, 1 + n_factors)."""
+        normal: NDArray[np.float32] = weighted.T @ rated
         normal[np.diag_indices_from(normal)] += self.fold_in_regularization
+        normal[0, 0] += OFFSET_REGULARIZATION - self.fold_in_regularization[0]
         return normal
 
     def _surprise(self, history: History) -> NDArray[np.float32]:
@@ -155,6 +168,28 @@ class Svd:
     def _on_data_scale(self, learned: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return learned units, shape (m,), as ratings of the data."""
         return self.global_mean + self.rating_unit * learned
+
+
+def trained_factors(
+    ratings: RatingMatrix, hyperparameters: SvdHyperparameters, rng: np.random.Generator, progress: Progress
+) -> "Factors":
+    """Return both sides of the factors in learned units; serving keeps the films' side alone.
+
+    Raises:
+        InvalidInput: the learning rate is too large for these ratings.
+    """
+    from cineclub.models.kernels.svd import Descent, Factors, descend
+
+    centred = (ratings.ratings - np.float32(_mean_of(ratings))) / np.float32(_unit_of(ratings.scale))
+    factors = Factors.drawn(ratings.n_users, ratings.n_movies, hyperparameters.n_factors, rng)
+    descent = Descent(hyperparameters.n_epochs, hyperparameters.learning_rate, hyperparameters.regularization)
+    descend(ratings, centred, factors, descent, rng, progress)
+    return factors
+
+
+def _mean_of(ratings: RatingMatrix) -> float:
+    """Return the mean of all ratings."""
+    return float(np.mean(ratings.ratings, dtype=np.float64))
 
 
 def _unit_of(scale: RatingScale) -> float:

@@ -1,4 +1,10 @@
-"""Biased matrix factorisation by stochastic gradient descent, one thread, compiled."""
+"""Biased matrix factorisation by stochastic gradient descent, compiled, on all cores and still reproducible.
+
+Users and films are cut into blocks. A stratum is a block of users with a block of films; strata that share neither can
+be descended at once without touching each other's vectors (Gemulla, Nijkamp, Haas & Sismanis 2011). An epoch is as
+many rounds as there are blocks, with a barrier after each. The blocks follow from the ratings alone, so any number of
+threads gives the same vectors.
+"""
 
 from typing import NamedTuple, Self
 
@@ -9,8 +15,21 @@ from numpy.typing import NDArray
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.recommender import Progress
+from cineclub.domain.threads import on_all_threads
 
 INITIAL_DEVIATION = 0.1
+FEWEST_BLOCKS, MOST_BLOCKS = 2, 16
+RATINGS_PER_BLOCK = 250_000
+"""With this many ratings a block, a barrier costs nothing beside a round, and a block of films stays in the cache."""
+
+INITIAL_HALF_WIDTH = np.float32(INITIAL_DEVIATION * 3**0.5)
+"""Vectors start from uniform numbers of the same deviation as the classic normal ones, drawn four times as fast."""
+
+N_DRAWN_PARTS = 8
+VECTOR_WIDTH = 8
+"""Vectors are filled up with zeros to a multiple of this, so that the processor never handles single numbers."""
+
+CACHE_LINE_BYTES = 64
 
 
 class Factors(NamedTuple):
@@ -32,72 +51,213 @@ class Factors(NamedTuple):
 
     @classmethod
     def drawn(cls, n_users: int, n_movies: int, n_factors: int, rng: np.random.Generator) -> Self:
-        """Return offsets of zero and small normal vectors to start from."""
+        """Return offsets of zero and small random vectors to start from."""
         return cls(
             np.zeros(n_users, np.float32),
             np.zeros(n_movies, np.float32),
-            rng.standard_normal((n_users, n_factors), np.float32) * np.float32(INITIAL_DEVIATION),
-            rng.standard_normal((n_movies, n_factors), np.float32) * np.float32(INITIAL_DEVIATION),
+            _drawn_vectors(n_users, n_factors, rng),
+            _drawn_vectors(n_movies, n_factors, rng),
         )
 
     @property
     def is_finite(self) -> bool:
         """Whether the descent did not run away."""
-        return all(bool(np.isfinite(learned).all()) for learned in self)
+        return self.has_finite_offsets and bool(
+            np.isfinite(self.user_factors).all() and np.isfinite(self.movie_factors).all()
+        )
+
+    @property
+    def has_finite_offsets(self) -> bool:
+        """Whether the offsets, which every step moves, did not run away: a quick look."""
+        return bool(np.isfinite(self.user_offsets).all() and np.isfinite(self.movie_offsets).all())
+
+
+class Descent(NamedTuple):
+    """How to descend: epochs, the length of a step, and how strongly everything is pulled to zero at each step."""
+
+    n_epochs: int
+    learning_rate: float
+    regularization: float
+
+
+class Strata(NamedTuple):
+    """The ratings cut by blocks of users and films.
+
+    Attributes:
+        n_blocks: how many blocks of users, and how many of films.
+        user_blocks: (n_users,) the block of each user.
+        starts: (n_blocks, n_users + 1) where each user's ratings of a block of films begin.
+        movie_indices: (n_ratings,) by block of films, then user, then canonical order.
+        centred: (n_ratings,) the ratings less their mean, in the same order.
+    """
+
+    n_blocks: int
+    user_blocks: NDArray[np.int8]
+    starts: NDArray[np.int64]
+    movie_indices: NDArray[np.int32]
+    centred: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, ratings: RatingMatrix, centred: NDArray[np.float32]) -> Self:
+        """Return the strata of ``centred`` ratings, shape (n_ratings,), as many blocks as their number deserves."""
+        wanted = min(max(ratings.n_ratings // RATINGS_PER_BLOCK, FEWEST_BLOCKS), MOST_BLOCKS)
+        n_blocks = min(wanted, ratings.n_users, ratings.n_movies)
+        user_blocks = balanced_blocks(np.diff(ratings.row_starts), n_blocks)
+        movie_blocks = balanced_blocks(np.bincount(ratings.movie_indices, minlength=ratings.n_movies), n_blocks)
+        block_of_rating = movie_blocks[ratings.movie_indices]
+        order = np.argsort(block_of_rating, kind="stable")
+        starts = _starts_by_block(ratings.row_starts, block_of_rating, n_blocks)
+        return cls(n_blocks, user_blocks, starts, ratings.movie_indices[order], centred[order])
 
 
 def descend(
     ratings: RatingMatrix,
     centred: NDArray[np.float32],
     factors: Factors,
-    n_epochs: int,
-    learning_rate: float,
-    regularization: float,
+    descent: Descent,
     rng: np.random.Generator,
     progress: Progress,
 ) -> None:
     """Change ``factors`` so that they reproduce ``centred`` ratings, shape (n_ratings,).
 
-    Each epoch visits the users in another order and each user's ratings in canonical order, so that a user's vector
-    stays in the cache.
+    Each epoch visits the users of a stratum in another order and each user's ratings in canonical order, so that a
+    user's vector stays in the cache.
 
     Raises:
         InvalidInput: the descent ran away.
     """
-    for epoch in range(n_epochs):
-        order = rng.permutation(ratings.n_users)
-        rows = (ratings.row_starts, ratings.movie_indices, centred)
-        _run_epoch(order, rows, factors, np.float32(learning_rate), np.float32(regularization))
-        if not factors.is_finite:
-            message = f"learning_rate {learning_rate} is too large for these ratings: choose a smaller one"
+    strata = Strata.of(ratings, centred)
+    for epoch in range(descent.n_epochs):
+        _run_epoch(strata, rng.permutation(ratings.n_users), factors, descent)
+        is_last = epoch + 1 == descent.n_epochs
+        if not (factors.is_finite if is_last else factors.has_finite_offsets):
+            message = f"learning_rate {descent.learning_rate} is too large for these ratings: choose a smaller one"
             raise InvalidInput(message)
-        progress((epoch + 1) / n_epochs)
+        progress((epoch + 1) / descent.n_epochs)
+
+
+def balanced_blocks(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int8]:
+    """Return a block for each member, shape (n,), so that blocks have about equal sums of ``counts``, shape (n,).
+
+    The members are dealt out by falling count, back and forth, as one deals cards fairly.
+    """
+    nth = np.arange(len(counts))
+    round_trip = nth % (2 * n_blocks)
+    dealt = np.minimum(round_trip, 2 * n_blocks - 1 - round_trip).astype(np.int8)
+    blocks = np.empty(len(counts), np.int8)
+    blocks[np.argsort(-counts, kind="stable")] = dealt
+    return blocks
+
+
+def _run_epoch(strata: Strata, order: NDArray[np.int64], factors: Factors, descent: Descent) -> None:
+    """Take one step of descent for every rating: one round of strata after the other, those of a round at once."""
+    of_block = strata.user_blocks[order]
+    users = [order[of_block == block] for block in range(strata.n_blocks)]
+    steps = (np.float32(descent.learning_rate), np.float32(descent.regularization))
+    for shift in range(strata.n_blocks):
+
+        def descend_stratum(block: int, shift: int = shift) -> None:
+            movie_block = (block + shift) % strata.n_blocks
+            rows = (strata.starts[movie_block], strata.movie_indices, strata.centred)
+            _descend_stratum(users[block], rows, factors, steps)
+
+        on_all_threads(descend_stratum, strata.n_blocks)
+
+
+def _starts_by_block(
+    row_starts: NDArray[np.int64], block_of_rating: NDArray[np.int8], n_blocks: int
+) -> NDArray[np.int64]:
+    """Return where each user's ratings of each block begin once sorted by block, shape (n_blocks, n_users + 1)."""
+    starts = np.empty((n_blocks, len(row_starts)), np.int64)
+    before = 0
+    for block in range(n_blocks):
+        counted = np.concatenate(([0], np.cumsum(block_of_rating == block)))
+        starts[block] = before + counted[row_starts]
+        before += int(counted[-1])
+    return starts
+
+
+def _drawn_vectors(n_rows: int, n_factors: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return small random vectors, shape (n_rows, n_factors), in memory filled up with columns of zeros."""
+    vectors = _aligned_zeros(n_rows, -(-n_factors // VECTOR_WIDTH) * VECTOR_WIDTH)
+    bounds = np.linspace(0, n_rows, N_DRAWN_PARTS + 1).astype(np.int64)
+    generators = rng.spawn(N_DRAWN_PARTS)
+
+    def draw_part(nth: int) -> None:
+        shape = (bounds[nth + 1] - bounds[nth], n_factors)
+        drawn = (2 * generators[nth].random(shape, np.float32) - 1) * INITIAL_HALF_WIDTH
+        vectors[bounds[nth] : bounds[nth + 1], :n_factors] = drawn
+
+    on_all_threads(draw_part, N_DRAWN_PARTS)
+    return vectors
+
+
+def _aligned_zeros(n_rows: int, n_columns: int) -> NDArray[np.float32]:
+    """Return zeros, shape (n_rows, n_columns), of which no vector instruction ever straddles two cache lines."""
+    n_bytes = 4 * n_rows * n_columns
+    memory = np.zeros(n_bytes + CACHE_LINE_BYTES, np.uint8)
+    offset = -memory.ctypes.data % CACHE_LINE_BYTES
+    return memory[offset : offset + n_bytes].view(np.float32).reshape(n_rows, n_columns)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
-def _run_epoch(
-    order: NDArray[np.int64],
+def _descend_stratum(
+    users: NDArray[np.int64],
     rows: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
     factors: Factors,
-    learning_rate: np.float32,
-    regularization: np.float32,
+    steps: tuple[np.float32, np.float32],
 ) -> None:
-    """Take one step of descent for every rating."""
-    row_starts, movie_indices, centred = rows
+    """Take one step of descent for every rating of some users, shape (n,), of one block of films."""
+    starts, movie_indices, centred = rows
+    for user in users:
+        own = slice(starts[user], starts[user + 1])
+        if starts[user] < starts[user + 1]:
+            _descend_user(user, movie_indices[own], centred[own], factors, steps)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
+def _descend_user(
+    user: int,
+    movie_indices: NDArray[np.int32],
+    centred: NDArray[np.float32],
+    factors: Factors,
+    steps: tuple[np.float32, np.float32],
+) -> None:
+    """Take one step of descent for each rating of one user, shape (n,), at least one.
+
+    A step turns the user's vector u into kept u + step v, so that its product with the next film's vector w is
+    kept (u w) + step (v w). Both products are found while the step before is still being taken: the processor never
+    waits for one step to end before it begins the next. The loops stand here and not in functions of their own because
+    the compiler then makes vector instructions of them.
+    """
     user_offsets, movie_offsets, user_factors, movie_factors = factors
-    n_factors = user_factors.shape[1]
-    for user in order:
-        of_user = user_factors[user]
-        for row in range(row_starts[user], row_starts[user + 1]):
-            movie = movie_indices[row]
-            of_movie = movie_factors[movie]
-            product = np.float32(0)
-            for factor in range(n_factors):
-                product += of_user[factor] * of_movie[factor]
-            error = centred[row] - user_offsets[user] - movie_offsets[movie] - product
-            user_offsets[user] += learning_rate * (error - regularization * user_offsets[user])
-            movie_offsets[movie] += learning_rate * (error - regularization * movie_offsets[movie])
-            for factor in range(n_factors):
-                was = of_user[factor]
-                of_user[factor] += learning_rate * (error * of_movie[factor] - regularization * was)
-                of_movie[factor] += learning_rate * (error * was - regularization * of_movie[factor])
+    learning_rate, regularization = steps
+    n_columns, last = user_factors.shape[1], len(movie_indices) - 1
+    kept = np.float32(1) - learning_rate * regularization
+    u, v, w = user_factors[user], movie_factors[movie_indices[0]], movie_factors[movie_indices[min(1, last)]]
+    offset, uv, uw, vw = user_offsets[user], np.float32(0), np.float32(0), np.float32(0)
+    for column in range(n_columns):
+        uv += u[column] * v[column]
+        uw += u[column] * w[column]
+        vw += v[column] * w[column]
+    for row in range(last + 1):
+        movie = movie_indices[row]
+        step = learning_rate * (centred[row] - offset - movie_offsets[movie] - uv)
+        offset = kept * offset + step
+        movie_offsets[movie] = kept * movie_offsets[movie] + step
+        if row == last:
+            break
+        uv, uw, vw = kept * uw + step * vw, np.float32(0), np.float32(0)
+        later = movie_factors[movie_indices[min(row + 2, last)]]
+        for column in range(n_columns):
+            u_was, v_was = u[column], v[column]
+            u[column] = kept * u_was + step * v_was
+            v[column] = kept * v_was + step * u_was
+            uw += u[column] * later[column]
+            vw += w[column] * later[column]
+        v, w = w, later
+    for column in range(n_columns):
+        u_was = u[column]
+        u[column] = kept * u_was + step * v[column]
+        v[column] = kept * v[column] + step * u_was
+    user_offsets[user] = offset
