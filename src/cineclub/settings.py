@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     min_ratings_per_movie: int = Field(default=5, ge=1, description="films with fewer ratings are not learned from")
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5, description="newest share of the ratings, for the gate")
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5, description="the share before it, for tuning")
+    search: Literal["auto", "grid", "halving"] = Field(
+        default="auto",
+        description="grid: every point is tried; halving: hopeless ones stop early; auto: halving above 5 M ratings",
+    )
     seed: int = Field(default=0, ge=0, description="what every random choice of a training derives from")
     max_model_age_days: float = Field(
         default=30.0, gt=0, description="an older production model may be replaced by one that is not worse"
@@ -88,6 +92,7 @@ class Settings(BaseSettings):
             min_ratings_per_movie=self.min_ratings_per_movie,
             test_fraction=self.test_fraction,
             validation_fraction=self.validation_fraction,
+            search=self.search,
             seed=self.seed,
             max_model_age_days=self.max_model_age_days,
         )

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from tastes import log_of_tastes
 
+from cineclub.domain import training_plan
 from cineclub.domain.errors import InvalidInput, NotEnoughData
 from cineclub.domain.training_plan import TrainingPlan
+from cineclub.flows import evaluation
 from cineclub.flows.evaluation import Evaluation, evaluate_ratings
 
 
@@ -58,3 +60,32 @@ def test_too_few_ratings_are_refused_with_what_to_do() -> None:
     """Limits that leave nothing are named."""
     with pytest.raises(NotEnoughData, match="min_ratings_per_user"):
         evaluate_ratings(log_of_tastes(), (), "time", 0.2, 0, plan=TrainingPlan(min_ratings_per_user=1000))
+
+
+def test_grids_are_searched_within_what_may_be_learned_from() -> None:
+    """Asked to search, a second recipe of each model with a grid is judged, and its points are in the document."""
+    document = evaluate_ratings(log_of_tastes(), ("popular", "ease"), "time", 0.2, 0, searched="halving").to_json()
+    assert [row["model"] for row in document["models"]] in (["popular", "ease"], ["popular", "ease", "ease"])
+    assert {row["model"] for row in document["grid"]} == {"ease"}
+    assert all(left["recipe"]["model"] == "ease" for left in document["left_out"])
+
+
+def test_without_being_asked_no_grid_is_searched_on_few_ratings() -> None:
+    """Default recipes alone; searching can be switched off for many ratings too."""
+    for searched in ("auto", "none"):
+        document = evaluate_ratings(log_of_tastes(), ("ease", "svd"), "time", 0.2, 0, searched=searched).to_json()
+        assert [row["model"] for row in document["models"]] == ["ease", "svd"]
+        assert not document["grid"]
+
+
+def test_many_ratings_are_judged_by_the_plan_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the limit the models that take minutes are tried, SVD is tuned, and a sample of people is judged."""
+    for module in (evaluation, training_plan):
+        monkeypatch.setattr(module, "MANY_RATINGS", 100)
+    monkeypatch.setattr(training_plan, "MODELS_FOR_MANY_RATINGS", ("popular", "svd"))
+    monkeypatch.setattr(training_plan, "SEARCHED_SHARE_OF_MANY", 0.5)
+    plan = TrainingPlan(max_judged_users=10)
+    document = evaluate_ratings(log_of_tastes(), (), "time", 0.2, 0, plan=plan).to_json()
+    assert [row["model"] for row in document["models"]][:2] == ["popular", "svd"]
+    assert {row["model"] for row in document["grid"]} == {"svd"}
+    assert max(row["n_judged_users"] for row in document["models"]) <= 10

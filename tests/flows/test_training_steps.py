@@ -14,10 +14,13 @@ from cineclub.adapters.mlflow.registry import MlflowRegistry
 from cineclub.adapters.postgres.promotions import PromotionHistory
 from cineclub.domain.errors import NotEnoughData, TrainingCancelled
 from cineclub.domain.ratings import RatingLog, Snapshot
+from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import Progress
+from cineclub.domain.scoreboard import grid_points
 from cineclub.domain.training_plan import TrainingPlan
 from cineclub.domain.training_report import TrainingReport
 from cineclub.flows.training import TrainingFlow
+from cineclub.models.catalogue import CATALOGUE
 from cineclub.ports import StepProgress
 
 BOXES = [
@@ -125,13 +128,17 @@ def test_with_few_judged_users_popular_serves_until_there_are_more(trainer: Trai
 
 
 def test_the_grid_is_recorded_point_by_point_and_its_best_joins_the_candidates(trainer: Trainer) -> None:
-    """Two points are in the report and in MLflow, and the better one is among the validation candidates."""
+    """SVD's two points and those of the leader are in the report and in MLflow, and the better ones are candidates."""
     document = trainer.train().to_json()
-    assert [row["hyperparameters"]["n_factors"] for row in document["grid"]] == [4, 8]
-    best = max(document["grid"], key=lambda row: row["metrics"]["ndcg_at_10"])
-    assert best["hyperparameters"] in [row["hyperparameters"] for row in document["validation"]["models"]]
+    assert [row["hyperparameters"]["n_factors"] for row in document["grid"] if row["model"] == "svd"] == [4, 8]
+    points_of_leader = [row for row in document["grid"] if row["model"] == "ease"]
+    assert len(points_of_leader) == len(grid_points(Recipe("ease"), CATALOGUE["ease"].grid))
+    for model in ("svd", "ease"):
+        points = [row for row in document["grid"] if row["model"] == model]
+        best = max(points, key=lambda row: row["metrics"]["ndcg_at_10"])
+        assert best["hyperparameters"] in [row["hyperparameters"] for row in document["validation"]["models"]]
     runs = trainer.registry._runs._tagged(document["training_id"])
-    assert sum("mlflow.parentRunId" in run.data.tags for run in runs) == 2
+    assert sum("mlflow.parentRunId" in run.data.tags for run in runs) == 2 + len(points_of_leader)
 
 
 def test_the_version_keeps_its_evaluation_and_its_card(trainer: Trainer) -> None:

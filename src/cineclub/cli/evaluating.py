@@ -25,6 +25,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
     movie_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the film")] = None,
     rating_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the rating")] = None,
     time_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the time")] = None,
+    search: Annotated[
+        Literal["auto", "none", "grid", "halving"],
+        typer.Option(help="how to search the models' grids; auto: SVD's by halving above 5 M ratings, else none"),
+    ] = "auto",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print the scoreboard as JSON")] = False,
 ) -> None:
@@ -46,7 +50,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
             split,
             test_fraction,
             seed,
-            lambda recipe, fraction: lines.show("evaluate models", fraction, recipe.model),
+            lambda recipe, fraction: lines.show("evaluate models", fraction, str(recipe)),
+            searched=search,
         )
     if as_json:
         print_json(evaluation.to_json())

@@ -32,6 +32,7 @@ def scoreboard_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the rows of a scoreboard as JSON documents, best nDCG first, as a table."""
     top_k = _top_k(rows)
     measures = [f"ndcg_at_{top_k}", f"recall_at_{top_k}", f"precision_at_{top_k}", f"coverage_at_{top_k}", "rmse"]
+    rows = [{**row, "model": _label(rows, nth)} for nth, row in enumerate(rows)]
     ranked = sorted(rows, key=lambda row: -(row["metrics"].get(measures[0]) or 0.0))
     heads = ["model", f"nDCG@{top_k}", "recall", "precision", "coverage", "RMSE", "fit s", "answer ms"]
     cells = (
@@ -49,6 +50,12 @@ def scoreboard_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 def number(value: float | None, digits: int) -> str:
     """Return a number with its digits, or a dash where there is none."""
     return MISSING if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _label(rows: Sequence[Mapping[str, Any]], nth: int) -> str:
+    """Return a row's model; the second recipe of a model is the one that a search found."""
+    name = str(rows[nth]["model"])
+    return f"{name}, tuned" if any(row["model"] == name for row in rows[:nth]) else name
 
 
 def _is_number(text: str) -> bool:

@@ -59,6 +59,21 @@ class RatingMatrix:
             user_ids, movie_ids, row_starts, movie_indices.astype(np.int32), log.ratings, log.rated_at, log.scale
         )
 
+    def of_users(self, is_kept: NDArray[np.bool_]) -> "RatingMatrix":
+        """Return the matrix of the users of a mask, shape (n_users,), and of the films that they rated."""
+        rows = np.repeat(is_kept, np.diff(self.row_starts))
+        movies, movie_indices = np.unique(self.movie_indices[rows], return_inverse=True)
+        row_starts = np.concatenate(([0], np.cumsum(np.diff(self.row_starts)[is_kept]))).astype(np.int64)
+        return RatingMatrix(
+            self.user_ids[is_kept],
+            self.movie_ids[movies],
+            row_starts,
+            movie_indices.astype(np.int32),
+            self.ratings[rows],
+            self.rated_at[rows],
+            self.scale,
+        )
+
     @property
     def n_users(self) -> int:
         """The number of rows."""

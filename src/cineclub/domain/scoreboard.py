@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -18,6 +18,8 @@ from cineclub.domain.recommender import FittedModel, Progress
 from cineclub.domain.splitting import JudgedWindow
 
 MAX_TIMED_ANSWERS = 32
+SAMPLE_STREAM = 2
+"""Keeps the sample of users apart from the fits, which derive from the seed and a model's name."""
 
 Fit = Callable[[Recipe, RatingMatrix, np.random.Generator, Progress], FittedModel]
 """The catalogue's way to fit a recipe; refuses with InvalidInput or NotEnoughData what it cannot fit."""
@@ -100,7 +102,8 @@ class Scoreboard:
         """Return this scoreboard with the best point of a search as one more candidate, if it is a new one."""
         best = searched.best() if searched.candidates else None
         joined = (best,) if best and self.of(best.recipe) is None else ()
-        return Scoreboard((*self.candidates, *joined), self.left_out + searched.left_out, searched.candidates)
+        grid = self.grid + (searched.grid or searched.candidates)
+        return Scoreboard((*self.candidates, *joined), self.left_out + searched.left_out, grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,15 @@ class Trial:
     seed: int
     fit_recipe: Fit
     meters: Meters
+
+    def of_user_share(self, share: float) -> "Trial":
+        """Return a trial on the ratings of a share of the users, drawn by the seed; the same people are judged."""
+        if share >= 1:
+            return self
+        n_kept = max(round(share * self.ratings.n_users), 1)
+        is_kept = np.zeros(self.ratings.n_users, np.bool_)
+        is_kept[np.random.default_rng([self.seed, SAMPLE_STREAM]).permutation(self.ratings.n_users)[:n_kept]] = True
+        return replace(self, ratings=self.ratings.of_users(is_kept))
 
     def fit(self, recipe: Recipe, progress: Progress) -> FittedModel:
         """Return the recipe fitted on the trial's ratings; the same seed and recipe give the same model."""

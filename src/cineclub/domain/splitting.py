@@ -1,7 +1,7 @@
 """Which ratings a model may learn from, and which people it is judged on with which of their ratings."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -51,6 +51,23 @@ class JudgedWindow:
     def n_known(self) -> NDArray[np.int64]:
         """How many ratings are known of each person, shape (n_users,), at least one."""
         return np.diff(self.known_starts)
+
+    def sampled(self, most: int, rng: np.random.Generator) -> "JudgedWindow":
+        """Return the window of at most so many people, drawn at random; the window itself if it holds no more."""
+        if len(self) <= most:
+            return self
+        is_drawn = np.zeros(len(self), np.bool_)
+        is_drawn[rng.permutation(len(self))[:most]] = True
+        known, known_starts = _of_people(self.known, self.known_starts, is_drawn)
+        held_out, held_out_starts = _of_people(self.held_out, self.held_out_starts, is_drawn)
+        return replace(
+            self,
+            user_ids=self.user_ids[is_drawn],
+            known=known,
+            known_starts=known_starts,
+            held_out=held_out,
+            held_out_starts=held_out_starts,
+        )
 
     def known_of(self, row: int) -> UserRatings:
         """Return what is known of the person at ``row``."""
@@ -183,6 +200,15 @@ def _part(log: RatingLog, starts: NDArray[np.int64], row: int) -> UserRatings:
     """Return the ratings of the person at ``row`` as a view."""
     rows = slice(starts[row], starts[row + 1])
     return UserRatings(log.movie_ids[rows], log.ratings[rows], log.rated_at[rows])
+
+
+def _of_people(
+    log: RatingLog, starts: NDArray[np.int64], is_kept: NDArray[np.bool_]
+) -> tuple[RatingLog, NDArray[np.int64]]:
+    """Return the ratings of some people, shape (n_people,), and where each one's begin."""
+    counts = np.diff(starts)
+    kept_starts = np.concatenate(([0], np.cumsum(counts[is_kept]))).astype(np.int64)
+    return log.take(np.repeat(is_kept, counts)), kept_starts
 
 
 def _starts(users: NDArray[np.int64], is_judged: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,7 +1,8 @@
 """What a training is asked to do: every limit, window and margin of one run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.recipe import Hyperparameter
@@ -11,9 +12,25 @@ SVD_GRID: Mapping[str, Sequence[Hyperparameter]] = {
     "learning_rate": (0.005, 0.01),
     "regularization": (0.02, 0.1),
 }
-
+SearchKind = Literal["auto", "grid", "halving"]
+"""How grid points are tried: all of them to the end, or hopeless ones stopped early; ``auto`` decides by the size."""
 
 MAX_WINDOW_FRACTION = 0.5
+MANY_RATINGS = 5_000_000
+MODELS_FOR_MANY_RATINGS = ("popular", "bias", "knn", "svd", "ials")
+"""What is tried on more ratings than that unless the caller names models: those that take minutes, not hours."""
+
+SEARCHED_SHARE_OF_MANY = 0.1
+
+
+COUNTS = (
+    "min_ratings_per_user",
+    "min_ratings_per_movie",
+    "top_k",
+    "min_judged_users",
+    "n_resamples",
+    "max_judged_users",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +44,11 @@ class TrainingPlan:
         test_fraction: the newest share of the ratings, judged for the report and the gate.
         validation_fraction: the share before it, judged for tuning and for choosing the challenger.
         top_k: the length of the judged lists.
+        max_judged_users: in a window of more people, a sample of so many is judged, drawn by the seed.
         grid: the hyperparameter values that the grid search of SVD tries.
+        search: how grid points are tried.
+        searched_user_share: on the ratings of which share of the users grid points are fitted.
+        tunes_leader: whether the best candidate's model is searched too, over its own grid of the catalogue.
         seed: what every random choice of the run derives from.
         min_judged_users: below this many judged users the gate says HOLD.
         n_resamples: bootstrap resamples of the gate.
@@ -44,7 +65,11 @@ class TrainingPlan:
     test_fraction: float = 0.1
     validation_fraction: float = 0.1
     top_k: int = 10
+    max_judged_users: int = 20_000
     grid: Mapping[str, Sequence[Hyperparameter]] = field(default_factory=lambda: dict(SVD_GRID))
+    search: SearchKind = "auto"
+    searched_user_share: float = 1.0
+    tunes_leader: bool = True
     seed: int = 0
     min_judged_users: int = 50
     n_resamples: int = 2000
@@ -56,7 +81,7 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         """Refuse what no run can follow, naming the setting and what it may be."""
-        for name in ("min_ratings_per_user", "min_ratings_per_movie", "top_k", "min_judged_users", "n_resamples"):
+        for name in COUNTS:
             if getattr(self, name) < 1:
                 message = f"{name} must be at least 1, not {getattr(self, name)}"
                 raise InvalidInput(message)
@@ -64,3 +89,19 @@ class TrainingPlan:
             if not 0 < getattr(self, name) < MAX_WINDOW_FRACTION:
                 message = f"{name} must be between 0 and {MAX_WINDOW_FRACTION}, not {getattr(self, name)}"
                 raise InvalidInput(message)
+        if not 0 < self.searched_user_share <= 1:
+            message = f"searched_user_share must be above 0 and at most 1, not {self.searched_user_share}"
+            raise InvalidInput(message)
+
+    def sized(self, n_ratings: int) -> Self:
+        """Return the plan with what it leaves open decided for so many ratings.
+
+        Many ratings: the models that can do them, and grid points stopped early on a tenth of the users; only SVD is
+        searched. What the caller has set stays.
+        """
+        if n_ratings <= MANY_RATINGS:
+            return replace(self, search="grid") if self.search == "auto" else self
+        sized = replace(self, models=self.models or MODELS_FOR_MANY_RATINGS, tunes_leader=False)
+        if self.search != "auto":
+            return sized
+        return replace(sized, search="halving", searched_user_share=SEARCHED_SHARE_OF_MANY)

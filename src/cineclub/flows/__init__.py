@@ -1,10 +1,18 @@
 """One module per drawing, its steps in the drawing's order; what their runs are measured with stands here."""
 
+import re
 import resource
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
+
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.recipe import Recipe
+from cineclub.domain.recommender import FittedModel, Progress
 from cineclub.domain.scoreboard import Meters
+from cineclub.models import catalogue
 
 BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024
 """macOS counts the peak memory in bytes, Linux in kibibytes."""
@@ -13,6 +21,40 @@ BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024
 def peak_memory_bytes() -> int:
     """Return the most memory that this process has held so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_UNIT
+
+
+def available_memory_bytes() -> int | None:
+    """Return how much memory a fit may take: what the machine or its container has free, None if unknown."""
+    limits = [_bytes_in("/proc/meminfo", r"MemAvailable:\s+(\d+) kB", 1024), _free_in_container()]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def fit_within_memory(
+    recipe: Recipe, ratings: RatingMatrix, rng: np.random.Generator, progress: Progress
+) -> FittedModel:
+    """Return the recipe's model of a matrix; refuse before it starts what needs more memory than is free.
+
+    Raises:
+        InvalidInput: a wrong recipe, or a size that does not fit.
+        NotEnoughData: there is no rating to learn from.
+    """
+    return catalogue.fit(recipe, ratings, rng, progress, available_memory_bytes())
+
+
+def _free_in_container() -> int | None:
+    """Return what is left of the memory of the control group; None outside of one."""
+    limit = _bytes_in("/sys/fs/cgroup/memory.max", r"(\d+)")
+    used = _bytes_in("/sys/fs/cgroup/memory.current", r"(\d+)")
+    return None if limit is None or used is None else max(limit - used, 0)
+
+
+def _bytes_in(path: str, pattern: str, unit: int = 1) -> int | None:
+    """Return the first number that a pattern finds in a file of the system, in bytes; None without one."""
+    try:
+        found = re.search(pattern, Path(path).read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return int(found[1]) * unit if found else None
 
 
 METERS = Meters(time.perf_counter, peak_memory_bytes)

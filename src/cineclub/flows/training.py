@@ -1,7 +1,7 @@
 """The training flow: its steps stand in the order of the drawing and bear the names of its boxes."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Concatenate, ParamSpec, TypeVar
@@ -14,13 +14,14 @@ from cineclub.domain.filtering import FilterReport
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold
 from cineclub.domain.ratings import RatingLog, Snapshot
-from cineclub.domain.recipe import Recipe
+from cineclub.domain.recipe import Hyperparameter, Recipe
 from cineclub.domain.recommender import FittedModel, Progress
 from cineclub.domain.scoreboard import Candidate, Scoreboard, Trial, filtered, grid_points, rng_of
+from cineclub.domain.search import search
 from cineclub.domain.splitting import Split, TimeCuts, split_at, time_cuts
 from cineclub.domain.training_plan import TrainingPlan
 from cineclub.domain.training_report import TrainingReport, WindowReport
-from cineclub.flows import METERS
+from cineclub.flows import METERS, fit_within_memory
 from cineclub.models import catalogue
 from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, StepProgress, VersionRecord
 
@@ -28,8 +29,8 @@ POPULAR = "popular"
 SEARCHED = "svd"
 LAST_STEP = "promote_if_better"
 BASELINES = (POPULAR, "bias", "random")
-GATE_STREAM = 1
-"""Keeps the gate's resamples apart from the fits, which derive from the seed and a model's name."""
+GATE_STREAM, WINDOW_STREAM = 1, 3
+"""Keep the gate's resamples and the sample of judged people apart from the fits, which derive from seed and name."""
 
 Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
@@ -44,6 +45,11 @@ class Kept:
     test: Trial
     everything: RatingMatrix
     filters: Mapping[str, FilterReport]
+
+    @property
+    def n_ratings(self) -> int:
+        """How many ratings there are to learn from in the end."""
+        return self.everything.n_ratings
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +153,26 @@ class TrainingFlow:
     @step
     def evaluate_models(self, kept: Kept) -> Scoreboard:
         """Return every candidate with its default recipe, fitted before and judged on the validation window."""
-        recipes = [catalogue.default_recipe(name) for name in self._names()]
+        names = self.plan.sized(kept.n_ratings).models or tuple(catalogue.CATALOGUE)
+        recipes = [catalogue.default_recipe(name) for name in names]
         return kept.validation.run_all(recipes, self._candidate_progress("evaluate_models"))
 
     @step
     def grid_search_svd(self, kept: Kept, scoreboard: Scoreboard) -> Scoreboard:
-        """Return the scoreboard joined by the best point of SVD's grid, each point recorded in the registry."""
-        if SEARCHED not in self._names() or not self.plan.grid:
-            return scoreboard
-        points = grid_points(catalogue.default_recipe(SEARCHED), self.plan.grid)
-        searched = kept.validation.run_all(points, self._candidate_progress("grid_search_svd"))
-        for point in searched.candidates:
-            self.registry.record_candidate(self.training_id, point.recipe, _recorded_metrics(point))
-        return scoreboard.with_grid(searched)
+        """Return the scoreboard joined by the best point of SVD's grid, each point recorded in the registry.
+
+        The model that leads so far is searched over its own grid in the same way.
+        """
+        plan = self.plan.sized(kept.n_ratings)
+        grids = _grids(plan, scoreboard)
+        for nth, (name, grid) in enumerate(grids.items()):
+            tell = self._candidate_progress("grid_search_svd", nth, len(grids))
+            points = grid_points(catalogue.default_recipe(name), grid)
+            searched = search(kept.validation, points, plan.search, plan.searched_user_share, tell)
+            for point in searched.grid or searched.candidates:
+                self.registry.record_candidate(self.training_id, point.recipe, _recorded_metrics(point))
+            scoreboard = scoreboard.with_grid(searched)
+        return scoreboard
 
     @step
     def compare_with_production(self, challenger: Candidate, kept: Kept) -> Contest:
@@ -187,7 +200,7 @@ class TrainingFlow:
         fitted = contest.challenger
         if decision.is_promoted:
             rng = rng_of(self.plan.seed, decision.recipe)
-            fitted = catalogue.fit(decision.recipe, kept.everything, rng, self._progress("register_model"))
+            fitted = fit_within_memory(decision.recipe, kept.everything, rng, self._progress("register_model"))
         known = set(fitted.movie_ids.tolist())
         movies = [movie for movie in snapshot.movies if movie.movie_id in known]
         record = self._record(contest, snapshot, report)
@@ -199,17 +212,16 @@ class TrainingFlow:
         if decision.is_promoted:
             self.registry.promote(self.training_id, version, decision.verdict, decision.reason)
 
-    def _names(self) -> tuple[str, ...]:
-        """Return the candidates' names."""
-        return self.plan.models or tuple(catalogue.CATALOGUE)
-
     def _filtered(self, log: RatingLog) -> tuple[RatingMatrix, FilterReport]:
         """Return the matrix of ratings to learn from by the plan's limits, and what left."""
         return filtered(log, self.plan.min_ratings_per_user, self.plan.min_ratings_per_movie)
 
     def _trial(self, ratings: RatingMatrix, split: Split) -> Trial:
         """Return the common ground of the candidates of one window."""
-        return Trial(ratings, split.window, self.plan.top_k, self.plan.seed, catalogue.fit, METERS)
+        window = split.window.sampled(
+            self.plan.max_judged_users, np.random.default_rng([self.plan.seed, WINDOW_STREAM])
+        )
+        return Trial(ratings, window, self.plan.top_k, self.plan.seed, fit_within_memory, METERS)
 
     def _decide(
         self, challenger: Judgement, board: Scoreboard, production: RegisteredVersion | None, kept: Kept
@@ -280,9 +292,21 @@ class TrainingFlow:
         """Return the progress of a step without candidates."""
         return lambda fraction: self.report(StepProgress(name, None, fraction, ""))
 
-    def _candidate_progress(self, name: str) -> Callable[[Recipe, float], None]:
-        """Return the progress of a step that tries several recipes."""
-        return lambda recipe, fraction: self.report(StepProgress(name, recipe.model, fraction, str(recipe)))
+    def _candidate_progress(self, name: str, nth: int = 0, n_parts: int = 1) -> Callable[[Recipe, float], None]:
+        """Return the progress of one part of a step that tries several recipes."""
+        return lambda recipe, fraction: self.report(
+            StepProgress(name, recipe.model, (nth + fraction) / n_parts, str(recipe))
+        )
+
+
+def _grids(plan: TrainingPlan, scoreboard: Scoreboard) -> dict[str, Mapping[str, Sequence[Hyperparameter]]]:
+    """Return what to search: SVD where it is a candidate, and the leading model where it has a grid."""
+    tried = {candidate.recipe.model for candidate in scoreboard.candidates}
+    grids = {SEARCHED: plan.grid} if SEARCHED in tried else {}
+    if plan.tunes_leader and tried:
+        leader = scoreboard.best().recipe.model
+        grids.setdefault(leader, catalogue.CATALOGUE[leader].grid)
+    return {name: grid for name, grid in grids.items() if grid}
 
 
 def _completed(recipe: Recipe) -> Recipe:
