@@ -14,6 +14,10 @@ MOVIE_ID_STEP = 7
 """Film ids have gaps, so that an id is never its position."""
 
 
+TOP = 2**63 - 1
+"""The highest id there can be."""
+
+
 def log_of(rows: list[tuple[int, int, float, int]], scale: RatingScale) -> RatingLog:
     """The log of rows (user, film, rating, time in microseconds)."""
     users, movies, ratings, times = zip(*rows, strict=True)
@@ -55,6 +59,11 @@ def degenerate_worlds() -> dict[str, RatingLog]:
         "nobody shares a film": log_of([(film // 3, film, 5.0 - film % 2, film) for film in range(18)], stars),
         "0 to 10": log_of([(user, movie, (user * movie) % 11, 0) for user, movie in everybody], RatingScale(0, 10)),
         "0 to 1000": log_of([(user, movie, 125.0 * (movie % 9), 0) for user, movie in everybody], RatingScale(0, 1000)),
+        "ids near 2**63": log_of(
+            [(TOP - user, TOP - movie, 5.0 - (user + movie) % 3, (user + 3 * movie) % 8) for user, movie in everybody],
+            stars,
+        ),
+        "one day": log_of([(user, movie, 1.0 + (user + movie) % 5, 60 * movie) for user, movie in everybody], stars),
         "below zero": log_of([(user, movie, -1.0 - movie, 0) for user, movie in everybody], RatingScale(-9, -1)),
     }
 

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rating_worlds import degenerate_worlds, everybody_in, fitted_on, worlds
+from rating_worlds import SCALES, TOP, degenerate_worlds, everybody_in, fitted_on, log_of, worlds
 
 from cineclub.domain.cold_start import answer, is_new_user, scores_of_many
 from cineclub.domain.errors import BrokenArtifact, InvalidInput, TrainingCancelled
+from cineclub.domain.evaluation import judge
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import RatingLog, UserRatings
 from cineclub.domain.recommender import FittedModel, History, PredictsStars
+from cineclub.domain.splitting import split_last_out
 from cineclub.models import catalogue
 from cineclub.models.catalogue import CATALOGUE
 
@@ -187,6 +189,25 @@ def test_degenerate_ratings_are_survived(name: str, oddity: str) -> None:
     """One film, one user, no variance, no likes, or another scale never give NaN."""
     log = degenerate_worlds()[oddity]
     assert_sane(fitted_on(name, log), log)
+
+
+@every_model
+def test_people_with_the_highest_ids_are_judged(name: str) -> None:
+    """Nothing is computed with ids that could overflow: whoever liked a listed film is a hit."""
+    split = split_last_out(degenerate_worlds()["ids near 2**63"], 0.3)
+    judgement = judge(fitted_on(name, split.fit), split.window, 8)
+    assert judgement.n_judged > 0
+    assert (judgement.recommended <= TOP).all()
+    assert (judgement.per_user["recall"][judgement.is_judged] == 1).all()  # a list of every unseen film misses nothing
+
+
+@every_model
+def test_ratings_that_are_none_are_refused_before_any_fit(name: str) -> None:
+    """NaN and a second rating of the same film by the same person are named, whichever model was asked for."""
+    with pytest.raises(InvalidInput, match="finite"):
+        fitted_on(name, log_of([(1, 1, float("nan"), 0), (1, 2, 3.0, 1)], SCALES[0]))
+    with pytest.raises(InvalidInput, match="user 1 rated film 2 more than once"):
+        fitted_on(name, log_of([(1, 2, 4.0, 0), (1, 1, 3.0, 1), (1, 2, 3.0, 2)], SCALES[0]))
 
 
 @every_model

@@ -188,10 +188,14 @@ def _hits(recommended: NDArray[np.int64], window: JudgedWindow) -> tuple[NDArray
     """Return which places of the lists, shape (n_users, k), hold a liked film, and how many films each liked."""
     rows = np.repeat(np.arange(len(window)), np.diff(window.held_out_starts))
     is_relevant = window.held_out.ratings >= window.scale.relevance_threshold
-    width = int(max(recommended.max(initial=0), window.held_out.movie_ids.max(initial=0))) + 2
-    liked = rows[is_relevant] * width + window.held_out.movie_ids[is_relevant]
-    listed = np.arange(len(window))[:, None] * width + recommended
-    hits = np.isin(listed, liked) & (recommended != NO_FILM)
+    liked_ids, liked_indices = np.unique(window.held_out.movie_ids[is_relevant], return_inverse=True)
+    width = max(len(liked_ids), 1)
+    positions = np.minimum(np.searchsorted(liked_ids, recommended), width - 1)
+    is_liked_by_anyone = (
+        liked_ids[positions] == recommended if len(liked_ids) else np.zeros(recommended.shape, np.bool_)
+    )
+    listed = np.arange(len(window))[:, None] * width + positions
+    hits = is_liked_by_anyone & np.isin(listed, rows[is_relevant] * width + liked_indices)
     return hits, np.bincount(rows[is_relevant], minlength=len(window))
 
 

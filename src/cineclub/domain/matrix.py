@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.errors import InvalidInput
 from cineclub.domain.filtering import Extent
 from cineclub.domain.ratings import RatingLog, RatingScale
 
@@ -51,13 +52,19 @@ class RatingMatrix:
 
     @classmethod
     def from_log(cls, log: RatingLog) -> "RatingMatrix":
-        """Return the matrix of a log; its vocabulary is the users and films that the log names."""
+        """Return the matrix of a log; its vocabulary is the users and films that the log names.
+
+        Raises:
+            InvalidInput: somebody rated a film twice.
+        """
         user_ids, counts = np.unique(log.user_ids, return_counts=True)
         movie_ids, movie_indices = np.unique(log.movie_ids, return_inverse=True)
         row_starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-        return cls(
+        matrix = cls(
             user_ids, movie_ids, row_starts, movie_indices.astype(np.int32), log.ratings, log.rated_at, log.scale
         )
+        matrix._refuse_duplicates()
+        return matrix
 
     def of_users(self, is_kept: NDArray[np.bool_]) -> "RatingMatrix":
         """Return the matrix of the users of a mask, shape (n_users,), and of the films that they rated."""
@@ -73,6 +80,18 @@ class RatingMatrix:
             self.rated_at[rows],
             self.scale,
         )
+
+    def _refuse_duplicates(self) -> None:
+        """Refuse a second rating of the same film by the same user: it would count twice."""
+        pairs = np.repeat(np.arange(self.n_users), np.diff(self.row_starts)) * self.n_movies + self.movie_indices
+        pairs.sort()
+        if (again := np.flatnonzero(pairs[1:] == pairs[:-1])).size:
+            user_index, movie_index = divmod(int(pairs[again[0]]), self.n_movies)
+            message = (
+                f"user {self.user_ids[user_index]} rated film {self.movie_ids[movie_index]} more than once: keep the "
+                "newest rating of each user and film"
+            )
+            raise InvalidInput(message)
 
     @property
     def n_users(self) -> int:
