@@ -6,8 +6,7 @@ from small_ratings import drawn_matrix, history_of, ignore
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingLog, RatingScale
 from cineclub.models.bias import Bias, BiasHyperparameters
-from cineclub.models.hyperparameters import NoHyperparameters
-from cineclub.models.popular import Popular
+from cineclub.models.popular import Popular, PopularHyperparameters
 
 NEVER_DRAWN = np.random.default_rng(0)
 
@@ -25,9 +24,26 @@ def loved_by_three() -> RatingMatrix:
 
 def test_a_film_with_three_top_ratings_is_not_popular() -> None:
     """What many people rate well comes before what three people love, and before what many rate badly."""
-    popularity = Popular.fit(loved_by_three(), NoHyperparameters(), NEVER_DRAWN, ignore).popularity
+    popularity = Popular.fit(loved_by_three(), PopularHyperparameters(), NEVER_DRAWN, ignore).popularity
     assert popularity.argmax() == 1
     assert popularity[1] > 2 * popularity[0]
+
+
+def test_what_is_popular_lately_comes_before_what_was_popular_once() -> None:
+    """In a window of a day only the newest ratings count; films without any keep their order of all time behind."""
+    day = 86_400_000_000
+    movies = np.concatenate((np.repeat([0, 1], (50, 40)), np.repeat([2], 5)))
+    times = np.where(movies == 2, 400 * day, np.arange(len(movies)))
+    log = RatingLog.from_columns(
+        np.arange(len(movies)), movies, np.full(len(movies), 4, np.float32), times, RatingScale(0.5, 5)
+    )
+    matrix = RatingMatrix.from_log(log)
+    all_time, lately = (
+        Popular.fit(matrix, PopularHyperparameters(window_days), NEVER_DRAWN, ignore).popularity
+        for window_days in (0.0, 1.0)
+    )
+    assert np.argsort(-all_time).tolist() == [0, 1, 2]
+    assert np.argsort(-lately).tolist() == [2, 0, 1]
 
 
 def test_three_top_ratings_do_not_make_the_best_film() -> None:

@@ -19,7 +19,7 @@ from cineclub.models.bias import Bias, BiasHyperparameters
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
 from cineclub.models.knn import Knn, KnnHyperparameters
-from cineclub.models.popular import Popular
+from cineclub.models.popular import Popular, PopularHyperparameters
 from cineclub.models.random import Random
 from cineclub.models.svd import Svd, SvdHyperparameters
 
@@ -57,7 +57,7 @@ class Trainer:
 
 _TRAINERS = (
     Trainer(Random),
-    Trainer(Popular),
+    Trainer(Popular, PopularHyperparameters, grid={"window_days": (30.0, 90.0, 365.0)}),
     Trainer(Bias, BiasHyperparameters),
     Trainer(Knn, KnnHyperparameters, grid={"n_neighbours": (40, 100, 200), "shrinkage": (10.0, 25.0, 100.0)}),
     Trainer(Svd, SvdHyperparameters, grid=SVD_GRID),

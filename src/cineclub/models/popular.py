@@ -1,4 +1,4 @@
-"""Popular: the films that many people rate, and rate well."""
+"""Popular: the films that many people rate, and rate well, over all time or lately."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,17 @@ from numpy.typing import NDArray
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.popularity import popularity_of
+from cineclub.domain.popularity import popularity_of, recent_popularity_of
 from cineclub.domain.recommender import History, Progress
-from cineclub.models.hyperparameters import NoHyperparameters
+from cineclub.models.hyperparameters import Hyperparameters, within
 from cineclub.models.stored import stored
+
+
+@dataclass(frozen=True, slots=True)
+class PopularHyperparameters(Hyperparameters):
+    """From how many days before the newest rating the ratings count; 0: all of them."""
+
+    window_days: float = within(0.0, 0.0, 36_525.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +39,17 @@ class Popular:
     def fit(
         cls,
         ratings: RatingMatrix,
-        _hyperparameters: NoHyperparameters,
+        hyperparameters: PopularHyperparameters,
         _rng: np.random.Generator,
         _progress: Progress,
     ) -> Self:
-        """Return the popularity of every film of the matrix."""
-        return cls(popularity_of(ratings))
+        """Return the popularity of every film of the matrix, over all time or in the recent window."""
+        if not hyperparameters.window_days:
+            return cls(popularity_of(ratings))
+        return cls(recent_popularity_of(ratings, hyperparameters.window_days))
 
     @classmethod
-    def needed_bytes(cls, _hyperparameters: NoHyperparameters, extent: Extent) -> int:
+    def needed_bytes(cls, _hyperparameters: PopularHyperparameters, extent: Extent) -> int:
         """Return about how much memory a fit takes: the ratings once in double precision."""
         return 8 * extent.n_ratings
 
