@@ -19,7 +19,7 @@ HEAVY = ("numba", "scipy", "pandas", "pyarrow", "mlflow")
 
 def test_the_models_of_the_training_flow_are_there() -> None:
     """The candidates of the drawing and the floor that they are shown beside have their names."""
-    assert list(CATALOGUE) == ["random", "popular", "bias", "knn", "svd", "ease"]
+    assert list(CATALOGUE) == ["random", "popular", "bias", "knn", "svd", "bayesian_mf", "ease"]
 
 
 def test_importing_the_catalogue_imports_numpy_alone() -> None:
@@ -31,7 +31,7 @@ def test_importing_the_catalogue_imports_numpy_alone() -> None:
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
     """The message lists the names to choose from."""
-    with pytest.raises(InvalidInput, match=r"'oracle'.*random, popular, bias, knn, svd, ease"):
+    with pytest.raises(InvalidInput, match=r"'oracle'.*random, popular, bias, knn, svd, bayesian_mf, ease"):
         default_recipe("oracle")
 
 

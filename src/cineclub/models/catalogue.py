@@ -15,6 +15,7 @@ from cineclub.domain.ratings import RatingScale, UserRatings
 from cineclub.domain.recipe import Hyperparameter, Recipe
 from cineclub.domain.recommender import FittedModel, History, Progress, Recommender
 from cineclub.domain.training_plan import SVD_GRID
+from cineclub.models.bayesian_mf import BayesianMf, BayesianMfHyperparameters
 from cineclub.models.bias import Bias, BiasHyperparameters
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
@@ -61,6 +62,7 @@ _TRAINERS = (
     Trainer(Bias, BiasHyperparameters),
     Trainer(Knn, KnnHyperparameters, grid={"n_neighbours": (40, 100, 200), "shrinkage": (10.0, 25.0, 100.0)}),
     Trainer(Svd, SvdHyperparameters, grid=SVD_GRID),
+    Trainer(BayesianMf, BayesianMfHyperparameters),
     Trainer(
         Ease,
         EaseHyperparameters,
