@@ -12,10 +12,10 @@ from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingLog, RatingScale
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.splitting import split_at_random
+from cineclub.domain.threads import threads
 from cineclub.models import catalogue
 from cineclub.models.bayesian_mf import BayesianMf, BayesianMfHyperparameters
 from cineclub.models.kernels.bayesian_mf import Drawn, Given, Link, RatedRows, draw_links, draw_vectors
-from cineclub.models.kernels.threads import threads
 from cineclub.models.rating_habits import STEADINESS_WEIGHT, LogCounts
 
 WIDTH = 4

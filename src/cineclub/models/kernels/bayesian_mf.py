@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.models.kernels.threads import even_bounds, on_all_threads
+from cineclub.domain.threads import even_bounds, on_all_threads
 
 BLOCK_RATINGS = 64
 UNROLLED = 4
