@@ -14,12 +14,13 @@ from cineclub.domain.ratings import RatingLog, RatingScale
 from cineclub.domain.recipe import Recipe
 from cineclub.models.catalogue import CATALOGUE, default_recipe, fit
 
+NAMES = ["random", "popular", "bias", "knn", "svd", "bayesian_mf", "ease", "ials"]
 HEAVY = ("numba", "scipy", "pandas", "pyarrow", "mlflow")
 
 
 def test_the_models_of_the_training_flow_are_there() -> None:
     """The candidates of the drawing and the floor that they are shown beside have their names."""
-    assert list(CATALOGUE) == ["random", "popular", "bias", "knn", "svd", "bayesian_mf", "ease"]
+    assert list(CATALOGUE) == NAMES
 
 
 def test_importing_the_catalogue_imports_numpy_alone() -> None:
@@ -31,7 +32,7 @@ def test_importing_the_catalogue_imports_numpy_alone() -> None:
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
     """The message lists the names to choose from."""
-    with pytest.raises(InvalidInput, match=r"'oracle'.*random, popular, bias, knn, svd, bayesian_mf, ease"):
+    with pytest.raises(InvalidInput, match=f"'oracle'.*{', '.join(NAMES)}"):
         default_recipe("oracle")
 
 

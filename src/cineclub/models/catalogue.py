@@ -19,6 +19,7 @@ from cineclub.models.bayesian_mf import BayesianMf, BayesianMfHyperparameters
 from cineclub.models.bias import Bias, BiasHyperparameters
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
+from cineclub.models.ials import Ials, IalsHyperparameters
 from cineclub.models.knn import Knn, KnnHyperparameters
 from cineclub.models.popular import Popular, PopularHyperparameters
 from cineclub.models.random import Random
@@ -67,6 +68,11 @@ _TRAINERS = (
         Ease,
         EaseHyperparameters,
         grid={"regularization": (100.0, 300.0, 1000.0)},
+    ),
+    Trainer(
+        Ials,
+        IalsHyperparameters,
+        grid={"unobserved_weight": (0.1, 0.3, 1.0), "regularization": (0.003, 0.01, 0.03)},
     ),
 )
 
