@@ -22,7 +22,7 @@ class IalsHyperparameters(Hyperparameters):
     """How the factors are learned; a person is folded in with the same weights and the same penalty."""
 
     n_factors: int = within(64, 1, 4096)
-    n_sweeps: int = within(15, 1, 1000)
+    n_epochs: int = within(15, 1, 1000)
     unobserved_weight: float = within(0.3, 0.0001, 100.0)
     regularization: float = within(0.01, 0.00001, 100_000.0)
     frequency_exponent: float = within(1.0, 0.0, 2.0)
@@ -74,7 +74,7 @@ class Ials:
             Penalty(
                 hyperparameters.unobserved_weight, hyperparameters.regularization, hyperparameters.frequency_exponent
             ),
-            hyperparameters.n_sweeps,
+            hyperparameters.n_epochs,
             N_STEPS,
             progress,
         )
@@ -169,6 +169,6 @@ class Ials:
     def _normal_matrix(self, rated: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the matrix of the solve, shape (n_factors, n_factors)."""
         frequency = weights.sum() + self.unobserved_weight[0] * len(self.movie_vectors)
-        normal: NDArray[np.float32] = self.gram + (rated.T * weights) @ rated
+        normal = np.asarray(self.gram + (rated.T * weights) @ rated, np.float32)
         normal[np.diag_indices_from(normal)] += self.regularization * frequency**self.frequency_exponent
         return normal

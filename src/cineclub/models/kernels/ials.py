@@ -77,7 +77,7 @@ def alternate(
     weights: NDArray[np.float32],
     movie_vectors: NDArray[np.float32],
     penalty: Penalty,
-    n_sweeps: int,
+    n_epochs: int,
     n_steps: int,
     progress: Progress,
 ) -> NDArray[np.float32]:
@@ -90,16 +90,16 @@ def alternate(
         weights: (n_ratings,) how much each counts.
         movie_vectors: (n_movies, n_factors) to start from.
         penalty: of the objective.
-        n_sweeps: how many.
+        n_epochs: how many.
         n_steps: of conjugate gradients for each person and film in a sweep.
         progress: told after each sweep.
     """
     by_user, by_movie = Observed.by_user(ratings, weights), Observed.by_movie(ratings, weights)
     user_vectors = np.zeros((ratings.n_users, movie_vectors.shape[1]), np.float32)
-    for sweep in range(n_sweeps):
+    for epoch in range(n_epochs):
         user_vectors, movie_vectors = solve_side(by_user, user_vectors, movie_vectors, penalty, n_steps)
         movie_vectors, user_vectors = solve_side(by_movie, movie_vectors, user_vectors, penalty, n_steps)
-        progress((sweep + 1) / n_sweeps)
+        progress((epoch + 1) / n_epochs)
     return movie_vectors
 
 
