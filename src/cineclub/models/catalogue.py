@@ -23,6 +23,7 @@ from cineclub.models.ials import Ials, IalsHyperparameters
 from cineclub.models.knn import Knn, KnnHyperparameters
 from cineclub.models.popular import Popular, PopularHyperparameters
 from cineclub.models.random import Random
+from cineclub.models.slist import Slist, SlistHyperparameters
 from cineclub.models.svd import Svd, SvdHyperparameters
 
 GIB = 2**30
@@ -68,6 +69,11 @@ _TRAINERS = (
         Ease,
         EaseHyperparameters,
         grid={"regularization": (100.0, 300.0, 1000.0)},
+    ),
+    Trainer(
+        Slist,
+        SlistHyperparameters,
+        grid={"regularization": (200.0, 400.0, 1000.0)},
     ),
     Trainer(
         Ials,

@@ -1,0 +1,209 @@
+"""How strongly films go together in people's histories, counted pair by pair in compiled code.
+
+SLIST (Choi et al. 2021) cuts a history before each of its ratings and regresses what comes after the cut on what comes
+before it, both fading with the distance from the cut. Summed over all cuts, what two ratings contribute depends, but
+for the ends of a history, on their distance alone, so that no prefix of a history need ever be made. Ratings
+``distance`` apart count ``everywhere`` plus ``nearby[distance]``,
+times the product of their amounts,
+- as companions, whichever came first;
+- as predecessor and successor, if they came in that order; ``everywhere`` counts in either order.
+
+With ``everywhere`` alone the companions are the Gram matrix of the ratings.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.recommender import Progress
+from cineclub.domain.threads import even_bounds, on_all_threads
+
+N_PARTS, PARTS_BETWEEN_REPORTS = 128, 16
+"""Films are cut into so many parts of about equal work, however many threads there are."""
+
+LEAST_NEARBY = 0.001
+"""Ratings so far apart that they would count less than this as neighbours do not count as neighbours at all."""
+
+
+class Sequences(NamedTuple):
+    """People's histories and how ratings count; a named tuple because the compiled kernel takes those.
+
+    Films of which no rating counts take no part: the others are numbered anew, and called n_movies here.
+
+    Attributes:
+        movies: (n_movies,) rising, the films of which some rating counts, by their position in the matrix.
+        row_starts: (n_users + 1,) where each person's ratings begin, oldest first.
+        movie_indices: (n_ratings,) by person, positions in ``movies``.
+        amounts: (n_ratings,) how much a rating counts, above 0.
+        column_starts: (n_movies + 1,) where each film's ratings begin.
+        column_rows: (n_ratings,) by film, the position of each rating.
+        column_users: (n_ratings,) by film, the person of each rating.
+    """
+
+    movies: NDArray[np.int64]
+    row_starts: NDArray[np.int64]
+    movie_indices: NDArray[np.int32]
+    amounts: NDArray[np.float32]
+    column_starts: NDArray[np.int64]
+    column_rows: NDArray[np.int32]
+    column_users: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, ratings: RatingMatrix, amounts: NDArray[np.float32]) -> Self:
+        """Return the histories without the ratings whose amount, shape (n_ratings,), is zero."""
+        counts = amounts > 0
+        users, all_movies = ratings.user_indices[counts], ratings.movie_indices[counts]
+        is_there = np.bincount(all_movies, minlength=ratings.n_movies) > 0
+        movies = (np.cumsum(is_there, dtype=np.int32) - 1)[all_movies]
+        by_movie = np.argsort(movies, kind="stable").astype(np.int32)
+        return cls(
+            np.flatnonzero(is_there),
+            _starts_of(users, ratings.n_users),
+            movies,
+            amounts[counts],
+            _starts_of(movies, int(np.count_nonzero(is_there))),
+            by_movie,
+            users[by_movie],
+        )
+
+    @property
+    def n_movies(self) -> int:
+        """The number of films."""
+        return len(self.movies)
+
+    @property
+    def own(self) -> NDArray[np.float32]:
+        """How much each film goes with itself, shape (n_movies,): its summed squared amounts."""
+        squares = self.amounts.astype(np.float64) ** 2
+        return np.bincount(self.movie_indices, squares, minlength=self.n_movies).astype(np.float32)
+
+    def parts(self) -> NDArray[np.int64]:
+        """Return where to cut the films, shape (N_PARTS + 1,), so that each part has about as many pairs."""
+        lengths = np.diff(self.row_starts)[self.column_users]
+        before = np.concatenate(([0], np.cumsum(lengths)))
+        return even_bounds(before[self.column_starts], N_PARTS)
+
+
+class Closeness(NamedTuple):
+    """How two ratings of one person count together.
+
+    Attributes:
+        everywhere: what any two count.
+        nearby: (n,) what two count besides, by their distance; zero at distance 0.
+    """
+
+    everywhere: np.float32
+    nearby: NDArray[np.float32]
+
+    @property
+    def is_without_order(self) -> bool:
+        """Whether what comes before a film is just what goes with it, so that one table says both."""
+        return not self.nearby.any()
+
+    @classmethod
+    def of_all(cls) -> Self:
+        """Let any two ratings of a person count alike."""
+        return cls(np.float32(1), np.zeros(1, np.float32))
+
+    @classmethod
+    def mixed(cls, everywhere: float, half_life: float) -> Self:
+        """Return ``everywhere`` for any two, and the rest of 1 halved every ``half_life`` ratings of distance."""
+        reach = int(np.ceil(half_life * -np.log2(LEAST_NEARBY)))
+        nearby = (1 - everywhere) * np.exp2(-np.arange(reach + 1) / half_life)
+        nearby[0] = 0
+        return cls(np.float32(everywhere), nearby.astype(np.float32))
+
+
+def tables_of_pairs(
+    sequences: Sequences, closeness: Closeness, progress: Progress
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how often films are companions and how often they follow one another, (n_movies, n_movies) each.
+
+    The companions hold what each film goes with itself on the diagonal; the successors, [earlier, later] and laid out
+    by columns, nothing.
+    """
+    shape = (sequences.n_movies, sequences.n_movies)
+    companions, predecessors = np.empty(shape, np.float64), np.empty(shape, np.float64)
+
+    def fill_part(first: int, stop: int) -> None:
+        _fill_tables(sequences, closeness, (first, stop), companions, predecessors)
+
+    in_parts(sequences, fill_part, progress)
+    companions[np.diag_indices_from(companions)] = sequences.own
+    return companions, predecessors.T
+
+
+def gram_of(sequences: Sequences, closeness: Closeness, progress: Progress) -> NDArray[np.float64]:
+    """Return how often films are companions alone, shape (n_movies, n_movies)."""
+    companions = np.empty((sequences.n_movies, sequences.n_movies), np.float64)
+
+    def fill_part(first: int, stop: int) -> None:
+        # without an order, predecessors are companions: both are written to the same place
+        _fill_tables(sequences, closeness, (first, stop), companions, companions)
+
+    in_parts(sequences, fill_part, progress)
+    companions[np.diag_indices_from(companions)] = sequences.own
+    return companions
+
+
+def in_parts(sequences: Sequences, part: Callable[[int, int], None], progress: Progress) -> None:
+    """Do something for the films from a first up to before another, part by part on all threads, and tell progress.
+
+    The parts have about as many pairs each, and follow from the data alone.
+    """
+    bounds = sequences.parts()
+    for start in range(0, N_PARTS, PARTS_BETWEEN_REPORTS):
+
+        def do_part(nth: int, start: int = start) -> None:
+            part(int(bounds[start + nth]), int(bounds[start + nth + 1]))
+
+        on_all_threads(do_part, PARTS_BETWEEN_REPORTS)
+        progress((start + PARTS_BETWEEN_REPORTS) / N_PARTS)
+
+
+def _starts_of(groups: NDArray[np.int32], n_groups: int) -> NDArray[np.int64]:
+    """Return where each group begins once its members are sorted, shape (n_groups + 1,)."""
+    return np.concatenate(([0], np.cumsum(np.bincount(groups, minlength=n_groups)))).astype(np.int64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_tables(
+    sequences: Sequences,
+    closeness: Closeness,
+    bounds: tuple[int, int],
+    companions: NDArray[np.float64],
+    predecessors: NDArray[np.float64],
+) -> None:
+    """Write the rows of some films, from the first up to before the second of ``bounds``."""
+    pairs = np.zeros((len(companions), 2), np.float32)
+    for movie in range(bounds[0], bounds[1]):
+        count_pairs_of(sequences, closeness, movie, pairs)
+        companions[movie] = pairs[:, 0]
+        predecessors[movie] = pairs[:, 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def count_pairs_of(sequences: Sequences, closeness: Closeness, movie: int, pairs: NDArray[np.float32]) -> None:
+    """Set ``pairs``, shape (n_movies, 2), to how one film goes with each as a companion and as what comes after it."""
+    movies, amounts = sequences.movie_indices, sequences.amounts
+    everywhere, nearby = closeness
+    pairs[:] = 0
+    for place in range(sequences.column_starts[movie], sequences.column_starts[movie + 1]):
+        own, user = sequences.column_rows[place], sequences.column_users[place]
+        first, stop = sequences.row_starts[user], sequences.row_starts[user + 1]
+        if everywhere > 0:
+            for other in range(first, stop):
+                product = everywhere * amounts[own] * amounts[other]
+                pairs[movies[other], 0] += product
+                pairs[movies[other], 1] += product
+        for other in range(max(first, own - len(nearby) + 1), own):
+            product = nearby[own - other] * amounts[own] * amounts[other]
+            pairs[movies[other], 0] += product
+            pairs[movies[other], 1] += product
+        for other in range(own + 1, min(stop, own + len(nearby))):
+            pairs[movies[other], 0] += nearby[other - own] * amounts[own] * amounts[other]
+    pairs[movie] = 0

@@ -1,0 +1,64 @@
+"""Weights between films answer alike in either form, and come back from their arrays in the form they had."""
+
+import numpy as np
+import pytest
+from small_ratings import drawn_matrix, history_of, ignore
+
+from cineclub.domain.errors import BrokenArtifact
+from cineclub.models import film_weights
+from cineclub.models.film_weights import DenseWeights, SparseWeights
+from cineclub.models.slist import Slist, SlistHyperparameters
+
+PEOPLE = [history_of(stars) for stars in ({0: 5.0, 3: 1.0, 7: 4.0}, {}, {14: 3.0}, {5: 4.5, 0: 0.5})]
+
+
+@pytest.fixture(params=["dense", "sparse"])
+def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Slist:
+    """A model of either form, the sparse one of five films each."""
+    monkeypatch.setattr(film_weights, "MOST_DENSE_MOVIES", 0 if request.param == "sparse" else 1000)
+    monkeypatch.setattr(film_weights, "N_CHOSEN_MOVIES", 5)
+    fitted = Slist.fit(drawn_matrix(), SlistHyperparameters(), np.random.default_rng(0), ignore)
+    assert isinstance(fitted.weights, SparseWeights if request.param == "sparse" else DenseWeights)
+    return fitted
+
+
+def test_many_are_scored_as_each_is(model: Slist) -> None:
+    """The scores of a batch are those of its people but for the last digits."""
+    together = model.scores_of_many(PEOPLE)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together, [model.scores(person) for person in PEOPLE], rtol=1e-5, atol=1e-7)
+    assert model.scores_of_many([]).shape == (0, 15)
+
+
+def test_reasons_add_up(model: Slist) -> None:
+    """What the rated films did to a score is the score."""
+    for person in PEOPLE:
+        scores = model.scores(person)
+        for movie_index in range(15):
+            assert model.explain(person, movie_index).sum() == pytest.approx(scores[movie_index], abs=1e-6)
+
+
+def test_a_model_comes_back_from_its_arrays(model: Slist) -> None:
+    """Each form is known by its arrays and answers the same bytes."""
+    back = Slist.from_arrays(model.arrays())
+    assert type(back.weights) is type(model.weights)
+    assert all(back.scores(person).tobytes() == model.scores(person).tobytes() for person in PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("weight_starts", lambda starts: starts[::-1].copy()),
+        ("weight_starts", lambda starts: starts[:0]),
+        ("weight_targets", lambda targets: targets + np.int32(15)),
+        ("weight_targets", lambda targets: targets[:-1]),
+        ("weights", lambda weights: weights[:-1]),
+    ],
+)
+def test_sparse_arrays_that_do_not_fit_are_refused(name: str, spoil: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that run backwards, and films that there are not, never reach an answer."""
+    monkeypatch.setattr(film_weights, "MOST_DENSE_MOVIES", 0)
+    arrays = dict(Slist.fit(drawn_matrix(), SlistHyperparameters(), np.random.default_rng(0), ignore).arrays())
+    assert callable(spoil)
+    with pytest.raises(BrokenArtifact):
+        Slist.from_arrays({**arrays, name: spoil(arrays[name])})

@@ -1,0 +1,116 @@
+"""SLIST gives the weights of its closed form over what came before what."""
+
+import numpy as np
+import pytest
+from small_ratings import drawn_matrix, history_of, ignore
+
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.models import film_weights
+from cineclub.models.ease import Ease, EaseHyperparameters
+from cineclub.models.film_weights import DenseWeights, SparseWeights
+from cineclub.models.kernels import threads
+from cineclub.models.slist import Slist, SlistHyperparameters
+
+CHOSEN = SlistHyperparameters(
+    regularization=7.0,
+    degree_exponent=0.5,
+    consistency=0.3,
+    transition_half_life=2.0,
+    dislike_weight=0.4,
+    history_half_life=1.0,
+)
+
+
+def fitted(matrix: RatingMatrix, hyperparameters: SlistHyperparameters = CHOSEN) -> Slist:
+    """The model of a matrix."""
+    return Slist.fit(matrix, hyperparameters, np.random.default_rng(0), ignore)
+
+
+def plain_weights(matrix: RatingMatrix) -> np.ndarray:
+    """The formula with the hyperparameters above, pair of ratings by pair of ratings."""
+    gram, successors = np.zeros((2, matrix.n_movies, matrix.n_movies))
+    for start, stop in zip(matrix.row_starts[:-1], matrix.row_starts[1:], strict=True):
+        movies, liked = matrix.movie_indices[start:stop], matrix.ratings[start:stop] >= 4
+        amounts = np.where(liked, 1, 0.4)
+        for earlier in range(len(movies)):
+            for later in range(len(movies)):
+                product = amounts[earlier] * amounts[later]
+                near = 0.7 * 0.5 ** (abs(later - earlier) / 2)
+                gram[movies[earlier], movies[later]] += (0.3 + near) * product
+                forward = 0.3 + (near if later > earlier else 0)
+                successors[movies[earlier], movies[later]] += forward * product
+    penalty = 7 * (gram.diagonal() / gram.diagonal().mean()) ** 0.5
+    weights = np.zeros_like(gram)
+    for movie in range(matrix.n_movies):
+        others = np.delete(np.arange(matrix.n_movies), movie)
+        regularized = gram[np.ix_(others, others)] + np.diag(penalty[others])
+        weights[others, movie] = np.linalg.solve(regularized, successors[others, movie])
+    return weights
+
+
+def test_weights_are_those_of_the_plain_formula() -> None:
+    """Counting pairs by distance and solving for all films at once equals a regression for each film."""
+    matrix = drawn_matrix()
+    weights = fitted(matrix).weights
+    assert isinstance(weights, DenseWeights)
+    np.testing.assert_allclose(weights.weights, plain_weights(matrix), rtol=2e-3, atol=1e-4)
+
+
+def test_the_sparse_form_is_the_dense_one_when_it_may_choose_every_film(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Film by film, from all the others, the small regressions give the closed form."""
+    matrix = drawn_matrix(n_users=200, share=0.6)
+    monkeypatch.setattr(film_weights, "MOST_DENSE_MOVIES", 0)
+    weights = fitted(matrix).weights
+    assert isinstance(weights, SparseWeights)
+    everything = np.arange(matrix.n_movies, dtype=np.int32)
+    table = np.array([weights.onto(everything, movie) for movie in everything]).T
+    np.testing.assert_allclose(table, plain_weights(matrix), rtol=5e-3, atol=5e-4)
+
+
+@pytest.mark.parametrize("most_dense", [0, 1000])
+def test_any_number_of_threads_gives_the_same_bytes(most_dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread and two count and solve the same weights."""
+    monkeypatch.setattr(film_weights, "MOST_DENSE_MOVIES", most_dense)
+    monkeypatch.setattr(film_weights, "N_CHOSEN_MOVIES", 10)
+    matrix = drawn_matrix(n_users=200, n_movies=60)
+    with threads.threads(1):
+        alone = fitted(matrix).arrays()
+    with threads.threads(2):
+        shared = fitted(matrix).arrays()
+    assert all(alone[name].tobytes() == shared[name].tobytes() for name in alone)
+
+
+def test_without_an_order_it_is_ease() -> None:
+    """With nothing but companions, and nothing but likes, both models are one."""
+    matrix = drawn_matrix()
+    consistent = SlistHyperparameters(
+        regularization=7.0, degree_exponent=0.0, consistency=1.0, dislike_weight=0.0, history_half_life=0.0
+    )
+    ease = Ease.fit(matrix, EaseHyperparameters(7.0), np.random.default_rng(0), ignore)
+    history = history_of({3: 5.0, 8: 2.0, 1: 4.0})
+    assert fitted(matrix, consistent).scores(history).tobytes() == ease.scores(history).tobytes()
+
+
+def test_dislikes_and_older_ratings_count_less() -> None:
+    """A rating counts by whether it is a like, halved for every newer one."""
+    matrix = drawn_matrix()
+    weights = plain_weights(matrix)
+    scores = fitted(matrix).scores(history_of({2: 5.0, 0: 1.0, 4: 4.0}))
+    np.testing.assert_allclose(scores, weights[4] + 0.2 * weights[0] + weights[2] / 4, rtol=2e-3, atol=1e-4)
+
+
+def test_the_order_of_a_history_matters() -> None:
+    """Where everybody rates one film right after another, it is foretold from that one and not the other way."""
+    drawn = drawn_matrix()
+    movies = np.tile(np.arange(15, dtype=np.int32), 40)
+    matrix = RatingMatrix(
+        drawn.user_ids,
+        drawn.movie_ids,
+        np.arange(41, dtype=np.int64) * 15,
+        movies,
+        np.full(600, 5, np.float32),
+        np.arange(600, dtype=np.int64),
+        drawn.scale,
+    )
+    scores = fitted(matrix).scores(history_of({6: 5.0}))
+    assert scores.argmax() == 7
