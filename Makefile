@@ -7,9 +7,16 @@ PYTHON ?= $(shell for candidate in $(CANDIDATES); do \
 	if $$candidate -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
 	then command -v $$candidate; break; fi; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+BENCH_VENV := .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
+BENCH_INSTALLED := $(BENCH_VENV)/.installed
+BENCH_PIP := $(BENCH_BIN)/python -m pip --disable-pip-version-check --quiet
+UV ?= uv
+COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-flow bench-serving clean
+.PHONY: help setup demo test test-faults check bench-data bench-flow bench-serving bench-models bench-scale bench-setup \
+	lock clean
 
 help: ## this list
 	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
@@ -20,6 +27,9 @@ help: ## this list
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
 	@echo "make bench-serving  requests a second and latency of /predict/ beside /health"
+	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
+	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
+	@echo "make lock           requirements.lock and requirements-bench.lock anew (needs uv)"
 	@echo "make clean          remove .venv and caches; the state in CINECLUB_HOME stays"
 
 setup: $(INSTALLED)
@@ -58,5 +68,25 @@ bench-flow: setup
 bench-serving: setup
 	$(BIN)/python benchmarks/serving.py
 
+bench-setup: $(BENCH_INSTALLED)
+
+$(BENCH_INSTALLED): requirements.lock requirements-bench.lock pyproject.toml
+	@echo "installing the peers into $(BENCH_VENV) (once, minutes: scikit-surprise is compiled, which takes a C compiler)"
+	@test -x $(BENCH_BIN)/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_PIP) install --require-hashes -r requirements.lock
+	@$(BENCH_PIP) install --require-hashes -r requirements-bench.lock
+	@$(BENCH_PIP) install --no-deps --editable .
+	@touch $@
+
+bench-models: bench-setup
+	$(BENCH_BIN)/python benchmarks/models.py $(if $(DATA),--data "$(DATA)") $(if $(ONLY),--only $(ONLY))
+
+bench-scale: bench-setup
+	$(BENCH_BIN)/python benchmarks/scale.py $(if $(RATINGS),--ratings $(RATINGS)) $(if $(ONLY),--only $(ONLY))
+
+lock:
+	$(COMPILE) --extra demo --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group bench --constraint requirements.lock --output-file requirements-bench.lock
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
