@@ -10,7 +10,7 @@ from cineclub.domain.threads import threads
 from cineclub.models.ials import Ials, IalsHyperparameters
 from cineclub.models.kernels.ials import Observed, Penalty, solve_side
 
-PENALTY = Penalty(unobserved_weight=0.2, regularization=0.05, exponent=0.75)
+PENALTY = Penalty(unobserved_weight=0.2, regularization=0.05, exponent=0.75, typical_frequency=4.0)
 MANY_STEPS = 60
 
 
@@ -25,7 +25,11 @@ def solved(weights: np.ndarray, others: np.ndarray, penalty: Penalty) -> np.ndar
     for row, of_row in enumerate(weights):
         frequency = of_row.sum() + penalty.unobserved_weight * len(others)
         normal = (others.T * (of_row + penalty.unobserved_weight)) @ others
-        normal += penalty.regularization * frequency**penalty.exponent * np.eye(others.shape[1])
+        normal += (
+            penalty.regularization
+            * (frequency / penalty.typical_frequency) ** penalty.exponent
+            * np.eye(others.shape[1])
+        )
         vectors[row] = np.linalg.solve(normal, of_row @ others)
     return vectors
 
@@ -54,8 +58,8 @@ def test_a_half_sweep_ends_at_the_exact_solution(side: str) -> None:
 def objective(table: np.ndarray, users: np.ndarray, movies: np.ndarray) -> float:
     """What the sweeps make small: errors on what was rated, products elsewhere, and vectors."""
     products = users @ movies.T
-    of_users = PENALTY.regularization * (table.sum(axis=1) + PENALTY.unobserved_weight * len(movies)) ** 0.75
-    of_movies = PENALTY.regularization * (table.sum(axis=0) + PENALTY.unobserved_weight * len(users)) ** 0.75
+    of_users = 0.05 * ((table.sum(axis=1) + PENALTY.unobserved_weight * len(movies)) / 4) ** 0.75
+    of_movies = 0.05 * ((table.sum(axis=0) + PENALTY.unobserved_weight * len(users)) / 4) ** 0.75
     errors = (table * (1 - products) ** 2).sum() + PENALTY.unobserved_weight * (products**2).sum()
     return float(errors + (of_users * (users**2).sum(axis=1)).sum() + (of_movies * (movies**2).sum(axis=1)).sum())
 
@@ -93,7 +97,7 @@ def test_a_person_is_folded_in_by_the_same_formula(half_life: float) -> None:
     row = np.zeros((1, matrix.n_movies))
     row[0, history.movie_indices] = np.array([1, 0.25, 1, 0.25]) * history.recency_weights(half_life)
     films = model.movie_vectors.astype(np.float64)
-    expected = solved(row, films, Penalty(0.2, 0.05, 1.0))[0] @ films.T
+    expected = solved(row, films, Penalty(0.2, 0.05, 1.0, 0.2 * (40 * 15) ** 0.5))[0] @ films.T
     np.testing.assert_allclose(model.scores(history), expected, atol=1e-5)
 
 

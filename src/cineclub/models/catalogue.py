@@ -78,7 +78,11 @@ _TRAINERS = (
     Trainer(
         Ials,
         IalsHyperparameters,
-        grid={"unobserved_weight": (0.1, 0.3, 1.0), "regularization": (0.003, 0.01, 0.03)},
+        grid={
+            "unobserved_weight": (0.1, 1.0, 3.0),
+            "regularization": (6.0, 8.0, 11.0),
+            "dislike_weight": (0.0, 0.1),
+        },
     ),
 )
 

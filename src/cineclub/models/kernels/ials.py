@@ -60,16 +60,24 @@ class Observed(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """What holds products near zero where nothing was rated, and vectors near zero everywhere."""
+    """What holds products near zero where nothing was rated, and vectors near zero everywhere.
+
+    Attributes:
+        unobserved_weight: of every pair of a person and a film.
+        regularization: of a row of the typical frequency.
+        exponent: how fast the penalty grows with the frequency of a row: its weights and those of all its pairs.
+        typical_frequency: the unobserved weight of as many pairs as a row of a square table of this size has.
+    """
 
     unobserved_weight: float
     regularization: float
     exponent: float
+    typical_frequency: float
 
     def of(self, row_weights: NDArray[np.float32], n_columns: int) -> NDArray[np.float32]:
         """Return the penalty of each row's vector, shape (n_rows,): more for those of whom more is known."""
         frequency = row_weights + np.float32(self.unobserved_weight * n_columns)
-        return np.float32(self.regularization) * frequency ** np.float32(self.exponent)
+        return np.float32(self.regularization) * (frequency / self.typical_frequency) ** np.float32(self.exponent)
 
 
 def alternate(
@@ -119,10 +127,9 @@ def solve_side(
         penalty: of the objective.
         n_steps: of conjugate gradients.
     """
-    shared, axes = np.linalg.eigh((others.T @ others).astype(np.float64))
-    rotation = axes.astype(np.float32)
-    vectors, others = vectors @ rotation, others @ rotation
-    diagonal = (penalty.unobserved_weight * np.maximum(shared, 0)).astype(np.float32)
+    axes, squares = own_axes(others)
+    vectors, others = vectors @ axes, others @ axes
+    diagonal = np.float32(penalty.unobserved_weight) * squares
     penalties = penalty.of(observed.row_weights, len(others))
     bounds = even_bounds(observed.starts, N_PARTS)
 
@@ -131,6 +138,22 @@ def solve_side(
 
     on_all_threads(solve_part, N_PARTS)
     return vectors, others
+
+
+def own_axes(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the axes on which vectors, shape (n, n_factors), have factors that do not correlate, and their squares.
+
+    Returns:
+        The axes, shape (n_factors, n_factors), a column an axis, and the sum of squares on each, shape (n_factors,).
+    """
+    squares, axes = np.linalg.eigh((vectors.T @ vectors).astype(np.float64))
+    return axes.astype(np.float32), np.maximum(squares, 0).astype(np.float32)
+
+
+def on_own_axes(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return vectors turned to their own axes, shape (n, n_factors), and the sum of squares on each, (n_factors,)."""
+    axes, squares = own_axes(vectors)
+    return vectors @ axes, squares
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
