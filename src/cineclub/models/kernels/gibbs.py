@@ -20,8 +20,10 @@ from cineclub.models.posterior import Draw
 from cineclub.models.rating_habits import STEADINESS_WEIGHT, LogCounts
 
 INITIAL_DEVIATION = 0.1
-PRIOR_SCATTER = 10.0
-"""Scatter of the vectors that the prior has seen: without it the sampler holds too many tastes for chance."""
+PRIOR_SCATTER = 0.15
+"""Scatter of vectors seen before any, times the root of their number: how fast a chain that begins with small vectors
+comes to hold tastes. More lets it hold some that are chance; less keeps it from those of people with few ratings.
+"""
 
 PRIOR_WEIGHT_OF_MEANS = 1.0
 PRIOR_ERRORS = 0.1
@@ -77,7 +79,8 @@ class Side:
         fitted = np.linalg.solve(normal, self.features.T @ vectors)
         scatter = vectors.T @ vectors - fitted.T @ normal @ fitted + self.link_scatter
         freedom = width + len(vectors) + self.n_link_rows
-        self.precision = _wishart(freedom, scatter + PRIOR_SCATTER * np.eye(width), rng)
+        scatter += PRIOR_SCATTER * np.sqrt(len(vectors)) * np.eye(width)
+        self.precision = _wishart(freedom, scatter, rng)
         self.covariance_root = _root_of_inverse(self.precision)
         noise = rng.standard_normal(fitted.shape) @ self.covariance_root.T
         self.coefficients = fitted + np.linalg.cholesky(np.linalg.inv(normal)) @ noise
