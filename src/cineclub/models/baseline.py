@@ -66,6 +66,14 @@ class Baseline:
         """Return how much above expectation each rating of a history is, shape (n,)."""
         return history.ratings - self.expected(history, history.movie_indices)
 
+    def all_residuals(self, ratings: RatingMatrix) -> NDArray[np.float32]:
+        """Return how much above expectation each rating of a matrix is, shape (n_ratings,)."""
+        above = ratings.ratings - self.movie_means(ratings.movie_indices)
+        counts = np.diff(ratings.row_starts)
+        sums = np.bincount(ratings.user_indices, above, ratings.n_users)
+        offsets = (sums / np.maximum(counts + self.user_damping, 1)).astype(np.float32)
+        return np.asarray(above - offsets[ratings.user_indices], np.float32)
+
     def on_scale(self, ratings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ratings, shape (m,), clipped to the scale."""
         return np.clip(ratings, self.scale_ends[0], self.scale_ends[1])

@@ -1,4 +1,9 @@
-"""Nearest neighbours among films by the people who like both, compiled, never holding a film-by-film matrix."""
+"""Nearest neighbours among films by the people who rated both, compiled, never holding a film-by-film matrix.
+
+The products of one film with all others are summed by walking its raters' ratings, into accumulators that fit a core's
+own cache; the best are kept in a heap. A film costs the sum of its raters' ratings, all films the sum over users of
+n_ratings squared. Every film is the work of one thread, in canonical order, so that threads change no result.
+"""
 
 from typing import NamedTuple, Self
 
@@ -8,131 +13,208 @@ from numpy.typing import NDArray
 
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.recommender import Progress
+from cineclub.domain.threads import even_bounds, on_all_threads
 
-BLOCK_MOVIES = 256
+BIN_SHIFT = 20
+LOWEST_BIN = (127 - 16) << 3
+N_BINS = 17 << 3
+"""The bits of a float32 above the 20th say its power of two and the eighth of it: 8 bins from 2 to -16 to 2 to -15, and
+so on up to 1."""
+
+TINY = 1e-30
+PARTS_PER_ROUND = 16
+PAIRS_PER_ROUND = 200_000_000
+"""About a quarter of a second of work lies between two reports of progress, and a sixteenth of it in each part."""
 
 
-class Likes(NamedTuple):
-    """Who likes what, in compressed rows both ways; a named tuple because the compiled kernel takes those.
+class FilmVectors(NamedTuple):
+    """A number for each person who rated a film, in compressed rows both ways.
+
+    A named tuple because the compiled kernels take those.
 
     Attributes:
-        user_starts: (n_users + 1,) where each user's liked films begin.
-        liked_movies: (n_likes,) by user.
-        movie_starts: (n_movies + 1,) where each film's likers begin.
-        likers: (n_likes,) by film.
+        user_starts: (n_users + 1,) where each user's films begin.
+        movies: (n,) films by user.
+        values: (n,) the numbers by user.
+        movie_starts: (n_movies + 1,) where each film's users begin.
+        users: (n,) users by film.
+        values_by_movie: (n,) the numbers by film.
     """
 
     user_starts: NDArray[np.int64]
-    liked_movies: NDArray[np.int32]
+    movies: NDArray[np.int32]
+    values: NDArray[np.float32]
     movie_starts: NDArray[np.int64]
-    likers: NDArray[np.int32]
+    users: NDArray[np.int32]
+    values_by_movie: NDArray[np.float32]
 
     @classmethod
-    def of(cls, ratings: RatingMatrix, liked_from: np.float32) -> Self:
-        """Return the likes of a matrix."""
-        liked = ratings.ratings >= liked_from
-        users, movies = ratings.user_indices[liked], ratings.movie_indices[liked]
-        by_movie = np.argsort(movies, kind="stable")
-        return cls(starts_of(users, ratings.n_users), movies, starts_of(movies, ratings.n_movies), users[by_movie])
+    def of(cls, ratings: RatingMatrix, values: NDArray[np.float32], is_kept: NDArray[np.bool_]) -> Self:
+        """Return the vectors of ``values``, shape (n_ratings,), where the mask of the same shape is set."""
+        columns = ratings.columns
+        is_kept_by_movie = is_kept[columns.rows]
+        rows = columns.rows[is_kept_by_movie]
+        return cls(
+            user_starts=_starts_of_kept(ratings.row_starts, is_kept),
+            movies=ratings.movie_indices[is_kept],
+            values=values[is_kept],
+            movie_starts=_starts_of_kept(columns.starts, is_kept_by_movie),
+            users=columns.user_indices[is_kept_by_movie],
+            values_by_movie=values[rows],
+        )
 
     @property
-    def n_likers(self) -> NDArray[np.int64]:
-        """How many people like each film, shape (n_movies,)."""
-        return np.diff(self.movie_starts)
+    def n_movies(self) -> int:
+        """The number of films."""
+        return len(self.movie_starts) - 1
+
+    @property
+    def inverse_norms(self) -> NDArray[np.float32]:
+        """One over the length of each film's vector, shape (n_movies,); 0 for a vector of zeros."""
+        of_ratings = np.repeat(np.arange(self.n_movies), np.diff(self.movie_starts))
+        squares = np.bincount(of_ratings, np.square(self.values_by_movie, dtype=np.float64), self.n_movies)
+        return np.where(squares > 0, 1 / np.sqrt(np.maximum(squares, TINY)), 0).astype(np.float32)
+
+    @property
+    def cost_starts(self) -> NDArray[np.int64]:
+        """How many pairs of ratings are walked for all films before each one, shape (n_movies + 1,)."""
+        of_users = np.concatenate(([0], np.cumsum(np.diff(self.user_starts)[self.users]))).astype(np.int64)
+        return of_users[self.movie_starts]
 
 
-class Neighbours(NamedTuple):
-    """Each film's nearest films, in compressed rows by the neighbour.
+def nearest_neighbours(
+    vectors: FilmVectors, n_neighbours: int, shrinkage: float, progress: Progress
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return each film's most similar ones and their similarities, both (n_movies, n_kept).
 
-    Attributes:
-        starts: (n_movies + 1,) where the films begin to which a film is a neighbour.
-        targets: (n_pairs,) those films, rising within a row.
-        similarities: (n_pairs,) above 0, at most 1.
+    Similar is the cosine of two films' vectors times n / (n + shrinkage) for n people in both; only films above 0 are
+    neighbours, and of equally similar ones that of the lower index is nearer. Rows rise by index; one with fewer
+    ends with the film itself at a similarity of 0; ``n_kept`` is the longest row, at least 1.
     """
+    n_movies = vectors.n_movies
+    width = max(min(n_neighbours, n_movies - 1), 1)
+    nearest = np.repeat(np.arange(n_movies, dtype=np.int32)[:, None], width, axis=1)
+    similarities = np.zeros((n_movies, width), np.float32)
+    inverse_norms, costs = vectors.inverse_norms, vectors.cost_starts
+    n_rounds = int(costs[-1] // PAIRS_PER_ROUND) + 1
+    bounds = even_bounds(costs, n_rounds * PARTS_PER_ROUND)
+    for first in range(0, len(bounds) - 1, PARTS_PER_ROUND):
 
-    starts: NDArray[np.int64]
-    targets: NDArray[np.int32]
-    similarities: NDArray[np.float32]
+        def fill_part(nth: int, first: int = first) -> None:
+            start, stop = bounds[first + nth], bounds[first + nth + 1]
+            kept = (nearest[start:stop], similarities[start:stop])
+            _fill_rows(vectors, inverse_norms, np.float32(shrinkage), start, kept)
 
-
-def nearest_neighbours(likes: Likes, n_neighbours: int, shrinkage: float, progress: Progress) -> Neighbours:
-    """Return for every film its most similar ones.
-
-    Similar is the cosine of two films' likers, times n / (n + shrinkage) for n who like both; of equally similar
-    films the one of the lower index is nearer.
-    """
-    n_movies = len(likes.n_likers)
-    n_kept = max(min(n_neighbours, n_movies - 1), 1)
-    nearest = np.full((n_movies, n_kept), -1, np.int32)
-    similarities = np.zeros((n_movies, n_kept), np.float32)
-    for start in range(0, n_movies, BLOCK_MOVIES):
-        stop = min(start + BLOCK_MOVIES, n_movies)
-        _fill_block(likes, np.float32(shrinkage), start, nearest[start:stop], similarities[start:stop])
-        progress(stop / n_movies)
-    return _by_neighbour(nearest, similarities)
+        on_all_threads(fill_part, PARTS_PER_ROUND)
+        progress((first + PARTS_PER_ROUND) / (len(bounds) - 1))
+    n_kept = max(int(np.count_nonzero(similarities, axis=1).max()), 1)
+    return np.ascontiguousarray(nearest[:, :n_kept]), np.ascontiguousarray(similarities[:, :n_kept])
 
 
-def starts_of(groups: NDArray[np.int32], n_groups: int) -> NDArray[np.int64]:
-    """Return where each group begins once its members are sorted, shape (n_groups + 1,)."""
-    return np.concatenate(([0], np.cumsum(np.bincount(groups, minlength=n_groups)))).astype(np.int64)
-
-
-def _by_neighbour(nearest: NDArray[np.int32], similarities: NDArray[np.float32]) -> Neighbours:
-    """Return neighbours turned around: not whom a film is near to, but which films it is a neighbour of."""
-    targets = np.repeat(np.arange(len(nearest), dtype=np.int32), nearest.shape[1])
-    is_pair = nearest.ravel() >= 0
-    sources = nearest.ravel()[is_pair]
-    order = np.argsort(sources, kind="stable")
-    return Neighbours(starts_of(sources, len(nearest)), targets[is_pair][order], similarities.ravel()[is_pair][order])
+def _starts_of_kept(starts: NDArray[np.int64], is_kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where rows begin, shape (n_rows + 1,), once only the entries of a mask are left."""
+    return np.concatenate(([0], np.cumsum(is_kept)))[starts].astype(np.int64)
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_block(
-    likes: Likes,
+def _fill_rows(
+    vectors: FilmVectors,
+    inverse_norms: NDArray[np.float32],
     shrinkage: np.float32,
     first_movie: int,
-    nearest: NDArray[np.int32],
-    nearest_similarities: NDArray[np.float32],
+    kept: tuple[NDArray[np.int32], NDArray[np.float32]],
 ) -> None:
-    """Write the nearest films of a block of films, shape (n_block, n_kept), rising by index."""
-    n_movies = len(likes.movie_starts) - 1
-    n_kept = nearest.shape[1]
-    together = np.zeros(n_movies, np.float32)
-    for row in range(len(nearest)):
+    """Write the neighbours of consecutive films, both arrays of ``kept`` of shape (n_rows, width)."""
+    n_movies = len(inverse_norms)
+    products = np.zeros(2 * n_movies, np.float32)
+    similarities = np.empty(n_movies, np.float32)
+    others, found = np.empty(n_movies + 1, np.int32), np.empty(n_movies + 1, np.float32)
+    for row in range(len(kept[0])):
         movie = first_movie + row
-        _count_together(likes, movie, together)
-        _shrink_to_cosines(likes.movie_starts, movie, shrinkage, together)
-        least = max(np.partition(together, n_movies - n_kept)[n_movies - n_kept], np.float32(0))
-        n_written = 0
-        n_equal = n_kept - np.sum(together > least)
-        for other in range(n_movies):
-            similarity = together[other]
-            if similarity > least or (similarity == least and similarity > 0 and n_equal > 0):
-                n_equal -= similarity == least
-                nearest[row, n_written] = other
-                nearest_similarities[row, n_written] = similarity
-                n_written += 1
+        _add_products(vectors, movie, products)
+        products[2 * movie] = 0
+        _take_similarities(products, inverse_norms, inverse_norms[movie], shrinkage, similarities)
+        n_found = _take_positive(similarities, others, found)
+        _keep_nearest(others[:n_found], found[:n_found], kept[0][row], kept[1][row])
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_together(likes: Likes, movie: int, together: NDArray[np.float32]) -> None:
-    """Set ``together``, shape (n_movies,), to how many likers of a film like each other one."""
-    together[:] = 0
-    for position in range(likes.movie_starts[movie], likes.movie_starts[movie + 1]):
-        user = likes.likers[position]
-        for liked in range(likes.user_starts[user], likes.user_starts[user + 1]):
-            together[likes.liked_movies[liked]] += np.float32(1)
-    together[movie] = 0
+def _add_products(vectors: FilmVectors, movie: int, products: NDArray[np.float32]) -> None:
+    """Add a film's product with each film and the number of people in both, side by side, shape (2 n_movies,)."""
+    user_starts, movies, values, movie_starts, users, values_by_movie = vectors
+    for position in range(movie_starts[movie], movie_starts[movie + 1]):
+        user, value = users[position], values_by_movie[position]
+        of_user = slice(user_starts[user], user_starts[user + 1])
+        user_movies, user_values = movies[of_user], values[of_user]
+        for nth in range(len(user_movies)):
+            other = np.uint32(user_movies[nth])  # never negative: saves a look for an index from the end
+            products[2 * other] += value * user_values[nth]
+            products[2 * other + 1] += np.float32(1)
 
 
-@numba.njit(cache=True, nogil=True)
-def _shrink_to_cosines(
-    movie_starts: NDArray[np.int64], movie: int, shrinkage: np.float32, together: NDArray[np.float32]
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _take_similarities(
+    products: NDArray[np.float32],
+    inverse_norms: NDArray[np.float32],
+    inverse_norm: np.float32,
+    shrinkage: np.float32,
+    similarities: NDArray[np.float32],
 ) -> None:
-    """Turn counts of common likers, shape (n_movies,), into shrunk cosines."""
-    n_likers = movie_starts[movie + 1] - movie_starts[movie]
-    for other in range(len(together)):
-        count = together[other]
-        if count > 0:
-            both = np.float32(n_likers * (movie_starts[other + 1] - movie_starts[other]))
-            together[other] = count / np.sqrt(both) * count / (count + shrinkage)
+    """Turn products and numbers of people into similarities, shape (n_movies,), and leave zeros behind."""
+    for other in range(len(similarities)):
+        n_both = products[2 * other + 1]
+        share = n_both / (max(n_both, np.float32(1)) + shrinkage)
+        similarities[other] = products[2 * other] * inverse_norm * inverse_norms[other] * share
+    products[:] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _take_positive(similarities: NDArray[np.float32], others: NDArray[np.int32], found: NDArray[np.float32]) -> int:
+    """Write the films of positive similarity and their similarities, and return how many they are.
+
+    Every film is written and most are overwritten by the next: cheaper than a branch that is hard to foresee.
+    """
+    n_found = 0
+    for other in range(len(similarities)):
+        others[n_found], found[n_found] = other, similarities[other]
+        n_found += similarities[other] > 0
+    return n_found
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep_nearest(
+    others: NDArray[np.int32],
+    found: NDArray[np.float32],
+    nearest: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+) -> None:
+    """Write the most similar of the films found, which rise by index, into a row; of equals the first are kept."""
+    least = _nth_highest(found, len(nearest))
+    n_equal = len(nearest) - np.sum(found > least)
+    n_kept = 0
+    for nth in range(len(others)):
+        if found[nth] >= least and (found[nth] > least or n_equal > 0):
+            n_equal -= found[nth] == least
+            nearest[n_kept], similarities[n_kept] = others[nth], found[nth]
+            n_kept += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _nth_highest(values: NDArray[np.float32], n: int) -> np.float32:
+    """Return the ``n``-th highest of some values from 0 to 1, or 0 if they are fewer.
+
+    They are counted in bins of equal ratios first, so that only the values of one bin must be compared.
+    """
+    if len(values) <= n:
+        return np.float32(0)
+    bins = (values.view(np.int32) >> BIN_SHIFT) - LOWEST_BIN
+    counts = np.zeros(N_BINS, np.int64)
+    for nth in range(len(bins)):
+        bins[nth] = min(max(bins[nth], 0), N_BINS - 1)
+        counts[bins[nth]] += 1
+    of_bin, n_above = N_BINS - 1, 0
+    while n_above + counts[of_bin] < n:
+        n_above += counts[of_bin]
+        of_bin -= 1
+    within = np.sort(values[bins == of_bin])
+    return np.float32(within[len(within) - (n - n_above)])
