@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from small_ratings import dense_of, drawn_matrix, history_of, ignore
 
+from cineclub.domain import threads
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingLog, RatingScale
 from cineclub.models import film_weights
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.film_weights import DenseWeights, SparseWeights
-from cineclub.models.kernels import closed_form, threads
+from cineclub.models.kernels import closed_form
 
 MILLION = 1_000_000
 

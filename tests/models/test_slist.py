@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from small_ratings import drawn_matrix, history_of, ignore
 
+from cineclub.domain import threads
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.models import film_weights
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.film_weights import DenseWeights, SparseWeights
-from cineclub.models.kernels import threads
 from cineclub.models.slist import Slist, SlistHyperparameters
 
 CHOSEN = SlistHyperparameters(

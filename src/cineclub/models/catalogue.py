@@ -68,12 +68,16 @@ _TRAINERS = (
     Trainer(
         Ease,
         EaseHyperparameters,
-        grid={"regularization": (100.0, 300.0, 1000.0)},
+        grid={"regularization": (100.0, 300.0, 1000.0), "history_half_life": (0.0, 20.0, 5.0)},
     ),
     Trainer(
         Slist,
         SlistHyperparameters,
-        grid={"regularization": (200.0, 400.0, 1000.0)},
+        grid={
+            "regularization": (150.0, 500.0),
+            "transition_half_life": (3.0, 20.0),
+            "history_half_life": (2.0, 4.0, 8.0),
+        },
     ),
     Trainer(
         Ials,

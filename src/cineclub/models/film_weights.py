@@ -11,10 +11,10 @@ from cineclub.domain.filtering import Extent
 from cineclub.domain.recommender import History
 from cineclub.models.stored import stored
 
-MOST_DENSE_MOVIES = 12_000
+MOST_DENSE_MOVIES = 10_000
 """With more films than this a table of all pairs is not solved: the closed form would take minutes, then gigabytes."""
 
-N_CHOSEN_MOVIES = 100
+N_CHOSEN_MOVIES = 200
 """How many films each film is foretold from beyond that."""
 
 

@@ -25,12 +25,12 @@ class SlistHyperparameters(Hyperparameters):
     more firmly. Chosen on inner splits of MovieLens ml-latest-small and of 100,000 ratings of MovieTweetings.
     """
 
-    regularization: float = within(400.0, 0.001, 10_000_000.0)
+    regularization: float = within(500.0, 0.001, 10_000_000.0)
     degree_exponent: float = within(0.2, 0.0, 1.0)
     consistency: float = within(0.2, 0.0, 1.0)
     transition_half_life: float = within(20.0, 0.1, 1_000.0)
     dislike_weight: float = within(0.5, 0.0, 1.0)
-    history_half_life: float = within(7.0, 0.0, 1_000_000.0)
+    history_half_life: float = within(8.0, 0.0, 1_000_000.0)
 
 
 @dataclass(frozen=True, slots=True)
