@@ -10,12 +10,15 @@ from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.recommender import Progress
 
 BLOCK_MOVIES = 1024
+
+MOST_FOR_SINGLE = 10_000.0
+"""Up to this condition number single precision keeps three digits of a weight, in half the time and memory."""
 
 
 def penalties(own: NDArray[np.float32], regularization: float, degree_exponent: float = 0.0) -> NDArray[np.float32]:
@@ -28,8 +31,14 @@ def penalties(own: NDArray[np.float32], regularization: float, degree_exponent: 
     return (regularization * np.maximum(relative, 1e-6) ** degree_exponent).astype(np.float32)
 
 
+def precision_for(own: NDArray[np.float32], penalty: NDArray[np.float32]) -> type[np.floating]:
+    """Return the precision to solve in: the trace, the sum of ``own``, bounds the condition from above."""
+    is_well_conditioned = own.sum(dtype=np.float64) <= MOST_FOR_SINGLE * float(penalty.min(initial=np.inf))
+    return np.float32 if is_well_conditioned else np.float64
+
+
 def companion_weights(
-    gram: NDArray[np.float64], penalty: NDArray[np.float32], progress: Progress
+    gram: NDArray[np.floating], penalty: NDArray[np.float32], progress: Progress
 ) -> NDArray[np.float32]:
     """Return the weights that foretell films from their companions, shape (n_movies, n_movies); destroys ``gram``."""
     inverse = _inverse_of(_factor_of(gram, penalty), progress)
@@ -43,7 +52,7 @@ def companion_weights(
 
 
 def successor_weights(
-    gram: NDArray[np.float64], successors: NDArray[np.float64], penalty: NDArray[np.float32], progress: Progress
+    gram: NDArray[np.floating], successors: NDArray[np.floating], penalty: NDArray[np.float32], progress: Progress
 ) -> NDArray[np.float32]:
     """Return the weights that foretell what comes next, shape (n_movies, n_movies).
 
@@ -55,7 +64,8 @@ def successor_weights(
     """
     factor = _factor_of(gram, penalty)
     progress(0.2)
-    foretold, _ = lapack.dpotrs(factor, successors, lower=1, overwrite_b=1)
+    (solve,) = get_lapack_funcs(("potrs",), (factor,))
+    foretold, _ = solve(factor, successors, lower=1, overwrite_b=1)
     progress(0.7)
     weights: NDArray[np.float32] = foretold.astype(np.float32)
     del foretold
@@ -78,24 +88,26 @@ def spread_out(weights: NDArray[np.float32], movies: NDArray[np.int64], n_movies
     return every
 
 
-def _factor_of(gram: NDArray[np.float64], penalty: NDArray[np.float32]) -> NDArray[np.float64]:
+def _factor_of(gram: NDArray[np.floating], penalty: NDArray[np.float32]) -> NDArray[np.floating]:
     """Return the lower Cholesky factor of the regularized Gram matrix, in the memory of ``gram``."""
     gram[np.diag_indices_from(gram)] += penalty
+    (factorise,) = get_lapack_funcs(("potrf",), (gram,))
     # a symmetric matrix is its own transpose: of the two, LAPACK takes the one in columns' order without a copy
-    factor, failed = lapack.dpotrf(gram.T if gram.flags.c_contiguous else gram, lower=1, overwrite_a=1)
+    factor, failed = factorise(gram.T if gram.flags.c_contiguous else gram, lower=1, overwrite_a=1)
     if failed:
         _refuse(float(penalty.min()))
-    return np.asarray(factor, np.float64)
+    return np.asarray(factor)
 
 
-def _inverse_of(factor: NDArray[np.float64], progress: Progress) -> NDArray[np.float64]:
+def _inverse_of(factor: NDArray[np.floating], progress: Progress) -> NDArray[np.floating]:
     """Return the inverse, of which the lower triangle alone is filled, in the memory of its factor."""
-    inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    (invert,) = get_lapack_funcs(("potri",), (factor,))
+    inverse, _ = invert(factor, lower=1, overwrite_c=1)
     progress(0.9)
-    return np.asarray(inverse, np.float64)
+    return np.asarray(inverse)
 
 
-def _blocks_of_lower(inverse: NDArray[np.float64]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+def _blocks_of_lower(inverse: NDArray[np.floating]) -> Iterator[tuple[slice, NDArray[np.floating]]]:
     """Yield block after block of columns with the part of them that lies below the diagonal, zeros above it."""
     for start in range(0, len(inverse), BLOCK_MOVIES):
         block = slice(start, min(start + BLOCK_MOVIES, len(inverse)))

@@ -119,15 +119,15 @@ class Closeness(NamedTuple):
 
 
 def tables_of_pairs(
-    sequences: Sequences, closeness: Closeness, progress: Progress
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    sequences: Sequences, closeness: Closeness, precision: type[np.floating], progress: Progress
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Return how often films are companions and how often they follow one another, (n_movies, n_movies) each.
 
     The companions hold what each film goes with itself on the diagonal; the successors, [earlier, later] and laid out
     by columns, nothing.
     """
     shape = (sequences.n_movies, sequences.n_movies)
-    companions, predecessors = np.empty(shape, np.float64), np.empty(shape, np.float64)
+    companions, predecessors = np.empty(shape, precision), np.empty(shape, precision)
 
     def fill_part(first: int, stop: int) -> None:
         _fill_tables(sequences, closeness, (first, stop), companions, predecessors)
@@ -137,9 +137,11 @@ def tables_of_pairs(
     return companions, predecessors.T
 
 
-def gram_of(sequences: Sequences, closeness: Closeness, progress: Progress) -> NDArray[np.float64]:
+def gram_of(
+    sequences: Sequences, closeness: Closeness, precision: type[np.floating], progress: Progress
+) -> NDArray[np.floating]:
     """Return how often films are companions alone, shape (n_movies, n_movies)."""
-    companions = np.empty((sequences.n_movies, sequences.n_movies), np.float64)
+    companions = np.empty((sequences.n_movies, sequences.n_movies), precision)
 
     def fill_part(first: int, stop: int) -> None:
         # without an order, predecessors are companions: both are written to the same place
@@ -175,8 +177,8 @@ def _fill_tables(
     sequences: Sequences,
     closeness: Closeness,
     bounds: tuple[int, int],
-    companions: NDArray[np.float64],
-    predecessors: NDArray[np.float64],
+    companions: NDArray[np.floating],
+    predecessors: NDArray[np.floating],
 ) -> None:
     """Write the rows of some films, from the first up to before the second of ``bounds``."""
     pairs = np.zeros((len(companions), 2), np.float32)

@@ -7,7 +7,13 @@ import numpy as np
 from cineclub.domain.recommender import Progress
 from cineclub.models import film_weights
 from cineclub.models.film_weights import DenseWeights, FilmWeights, SparseWeights
-from cineclub.models.kernels.closed_form import companion_weights, penalties, spread_out, successor_weights
+from cineclub.models.kernels.closed_form import (
+    companion_weights,
+    penalties,
+    precision_for,
+    spread_out,
+    successor_weights,
+)
 from cineclub.models.kernels.film_pairs import Closeness, Sequences, gram_of, tables_of_pairs
 from cineclub.models.kernels.nearest_ridge import by_known_film, sparse_weights
 
@@ -41,11 +47,14 @@ class Linear:
     def _dense(self, n_movies: int, progress: Progress) -> DenseWeights:
         """Return the closed form; films of which no rating counts take no part in it."""
         penalty = penalties(self.sequences.own, self.regularization, self.degree_exponent)
+        precision = precision_for(self.sequences.own, penalty)
         if self.closeness.is_without_order:
-            gram = gram_of(self.sequences, self.closeness, lambda fraction: progress(0.2 * fraction))
+            gram = gram_of(self.sequences, self.closeness, precision, lambda fraction: progress(0.2 * fraction))
             weights = companion_weights(gram, penalty, progress)
         else:
-            tables = tables_of_pairs(self.sequences, self.closeness, lambda fraction: progress(0.2 * fraction))
+            tables = tables_of_pairs(
+                self.sequences, self.closeness, precision, lambda fraction: progress(0.2 * fraction)
+            )
             weights = successor_weights(*tables, penalty, progress)
         return DenseWeights.of(spread_out(weights, self.sequences.movies, n_movies))
 
