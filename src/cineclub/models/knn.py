@@ -5,7 +5,7 @@ residuals (Koren 2010). Either has neighbours of its own: what is liked together
 below expectation together predicts stars best.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings import UserRatings
 from cineclub.domain.recommender import History, Progress
 from cineclub.models.baseline import Baseline
 from cineclub.models.hyperparameters import Hyperparameters, half_life, one_of, within
@@ -121,6 +122,22 @@ class Knn:
         """Return the summed similarity to liked films, shape (n_movies,)."""
         used = self.uses(history)
         return self.tie_break + self.of_lists.votes(history.movie_indices[used], self._weights(history)[used])
+
+    def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """Return what ``scores`` returns for each history, summed in compiled code, shape (n_histories, n_movies)."""
+        from cineclub.models.kernels.knn import add_votes
+
+        scores = np.tile(self.tie_break, (len(histories), 1))
+        used = [self.uses(history) for history in histories]
+        counts = [int(np.count_nonzero(of_one)) for of_one in used]
+        pairs = list(zip(histories, used, strict=True))
+        none = History.of(UserRatings.none(), np.empty(0, np.int64))
+        movies = [none.movie_indices] + [history.movie_indices[of_one] for history, of_one in pairs]
+        weights = [none.ratings] + [self._weights(history)[of_one] for history, of_one in pairs]
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        lists = (self.of_lists.starts, self.of_lists.targets, self.of_lists.similarities)
+        add_votes(lists, starts, np.concatenate(movies), np.concatenate(weights), scores)
+        return scores
 
     def predict_stars(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the expected rating of each film asked for, shape (m,), clipped to the scale.

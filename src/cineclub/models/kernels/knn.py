@@ -23,6 +23,7 @@ so on up to 1."""
 
 TINY = 1e-30
 PARTS_PER_ROUND = 16
+PEOPLE_PER_PART = 16
 PAIRS_PER_ROUND = 200_000_000
 """About a quarter of a second of work lies between two reports of progress, and a sixteenth of it in each part."""
 
@@ -218,3 +219,45 @@ def _nth_highest(values: NDArray[np.float32], n: int) -> np.float32:
         of_bin -= 1
     within = np.sort(values[bins == of_bin])
     return np.float32(within[len(within) - (n - n_above)])
+
+
+def add_votes(
+    lists: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
+    starts: NDArray[np.int64],
+    movie_indices: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    scores: NDArray[np.float32],
+) -> None:
+    """Add to each person's scores, shape (n_people, n_movies), what the films of their history give all films.
+
+    Args:
+        lists: starts, targets and similarities of ``NeighbourLists``.
+        starts: (n_people + 1,) where each person's films begin.
+        movie_indices: (n,) films by person.
+        weights: (n,) how much each film counts.
+        scores: what is added to.
+    """
+
+    def add_part(nth: int) -> None:
+        first, end = nth * PEOPLE_PER_PART, min((nth + 1) * PEOPLE_PER_PART, len(scores))
+        _add_votes_of_people(lists, starts[first : end + 1], (movie_indices, weights), scores[first:end])
+
+    on_all_threads(add_part, -(-len(scores) // PEOPLE_PER_PART))
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_votes_of_people(
+    lists: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
+    starts: NDArray[np.int64],
+    rated: tuple[NDArray[np.int32], NDArray[np.float32]],
+    scores: NDArray[np.float32],
+) -> None:
+    """Add to the scores of consecutive people."""
+    list_starts, targets, similarities = lists
+    movie_indices, weights = rated
+    for row in range(len(scores)):
+        of_person = scores[row]
+        for nth in range(starts[row], starts[row + 1]):
+            movie, weight = movie_indices[nth], weights[nth]
+            for pair in range(list_starts[movie], list_starts[movie + 1]):
+                of_person[targets[pair]] += weight * similarities[pair]
