@@ -40,6 +40,17 @@ def test_weights_are_those_of_the_plain_formula(block: int, monkeypatch: pytest.
     np.testing.assert_allclose(weights.weights, plain_weights(matrix, 7.0), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("regularization", "precision"), [(7.0, np.float32), (0.001, np.float64)])
+def test_badly_conditioned_weights_are_solved_in_double_precision(regularization: float, precision: type) -> None:
+    """Where single precision would lose digits of the weights it is not used, and either way they are right."""
+    matrix = drawn_matrix(n_users=400, share=0.6)
+    likes = dense_of(matrix, matrix.ratings >= 4).sum(axis=0).astype(np.float32)
+    assert closed_form.precision_for(likes, np.full(15, regularization, np.float32)) is precision
+    weights = fitted(matrix, regularization).weights
+    assert isinstance(weights, DenseWeights)
+    np.testing.assert_allclose(weights.weights, plain_weights(matrix, regularization), rtol=1e-3, atol=1e-5)
+
+
 def test_films_without_likes_have_no_weights() -> None:
     """A film that nobody likes takes no part, and the others get the weights of the plain formula all the same."""
     drawn = drawn_matrix(n_users=400, share=0.6)
