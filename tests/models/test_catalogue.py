@@ -14,7 +14,7 @@ from cineclub.domain.ratings import RatingLog, RatingScale
 from cineclub.domain.recipe import Recipe
 from cineclub.models.catalogue import CATALOGUE, default_recipe, fit
 
-NAMES = ["random", "popular", "bias", "knn", "svd", "bayesian_mf", "ease", "slist", "ials"]
+NAMES = ["random", "popular", "bias", "knn", "svd", "bayesian_mf", "ease", "slist", "ials", "blend"]
 HEAVY = ("numba", "scipy", "pandas", "pyarrow", "mlflow")
 
 

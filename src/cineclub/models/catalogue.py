@@ -17,6 +17,7 @@ from cineclub.domain.recommender import FittedModel, History, Progress, Recommen
 from cineclub.domain.training_plan import SVD_GRID
 from cineclub.models.bayesian_mf import BayesianMf, BayesianMfHyperparameters
 from cineclub.models.bias import Bias, BiasHyperparameters
+from cineclub.models.blend import Blend, BlendHyperparameters
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
 from cineclub.models.ials import Ials, IalsHyperparameters
@@ -86,6 +87,15 @@ _TRAINERS = (
             "unobserved_weight": (0.1, 1.0, 3.0),
             "regularization": (6.0, 8.0, 11.0),
             "dislike_weight": (0.0, 0.1),
+        },
+    ),
+    Trainer(
+        Blend,
+        BlendHyperparameters,
+        grid={
+            "ials_vote": (0.25, 0.5, 1.0),
+            "transition_half_life": (3.0, 20.0),
+            "history_half_life": (2.0, 8.0),
         },
     ),
 )
