@@ -38,20 +38,23 @@ class ErrorSplit:
         users: (n,) row of each held-out rating in ``ratings``, -1 for a user that has none there.
         movies: (n,) column likewise.
         held_out: the held-out ratings.
+        is_learned: (n_ratings of the log,) which of them models learn from.
     """
 
     ratings: RatingMatrix
     users: NDArray[np.int64]
     movies: NDArray[np.int64]
     held_out: RatingLog
+    is_learned: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class RankingSplit:
-    """Each user's last fifth held out, for lists."""
+    """Each user's last fifth held out, for lists; ``learned`` is the log of ``ratings``."""
 
     ratings: RatingMatrix
     window: JudgedWindow
+    learned: RatingLog
 
 
 def rating_set(path: Path | None) -> RatingSet:
@@ -65,23 +68,17 @@ def rating_set(path: Path | None) -> RatingSet:
 
 def error_split(log: RatingLog, seed: int) -> ErrorSplit:
     """Return the split of a seed; a model is judged on every held-out rating, also on those of unknown films."""
-    is_held_out = np.zeros(len(log), np.bool_)
-    n_held_out = int(TEST_FRACTION * len(log))
-    is_held_out[np.random.default_rng(seed).permutation(len(log))[:n_held_out]] = True
-    ratings = RatingMatrix.from_log(log.take(~is_held_out))
-    held_out = log.take(is_held_out)
-    return ErrorSplit(
-        ratings,
-        positions(ratings.user_ids, held_out.user_ids),
-        positions(ratings.movie_ids, held_out.movie_ids),
-        held_out,
-    )
+    is_learned = np.ones(len(log), np.bool_)
+    is_learned[np.random.default_rng(seed).permutation(len(log))[: int(TEST_FRACTION * len(log))]] = False
+    ratings, held_out = RatingMatrix.from_log(log.take(is_learned)), log.take(~is_learned)
+    users, movies = positions(ratings.user_ids, held_out.user_ids), positions(ratings.movie_ids, held_out.movie_ids)
+    return ErrorSplit(ratings, users, movies, held_out, is_learned)
 
 
 def ranking_split(log: RatingLog) -> RankingSplit:
     """Return the split that hides each user's last fifth."""
     split = split_last_out(log, TEST_FRACTION)
-    return RankingSplit(RatingMatrix.from_log(split.fit), split.window)
+    return RankingSplit(RatingMatrix.from_log(split.fit), split.window, split.fit)
 
 
 def positions(vocabulary: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,6 +12,9 @@ RESULTS = ROOT / "docs" / "benchmarks"
 TITLES = {
     "data": "Loading and importing (`make bench-data`)",
     "flow": "The training flow and the demo (`make bench-flow`)",
+    "models": "Models beside Surprise and implicit (`make bench-models`)",
+    "models-movietweetings-100k": "The same on MovieTweetings 100k (`make bench-models DATA=...`)",
+    "scale": "At scale (`make bench-scale`)",
     "serving": "Predictions over HTTP (`make bench-serving`)",
 }
 PREFACE = """# Benchmarks

@@ -11,7 +11,9 @@ from cineclub.models.slist import Slist
 
 def fitted(**hyperparameters: float) -> Blend:
     """The model of a small matrix."""
-    return Blend.fit(drawn_matrix(n_users=400), BlendHyperparameters(**hyperparameters), np.random.default_rng(0), ignore)
+    return Blend.fit(
+        drawn_matrix(n_users=400), BlendHyperparameters(**hyperparameters), np.random.default_rng(0), ignore
+    )
 
 
 def in_deviations(scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,58 @@
+"""Models beside Surprise and implicit, in one run: speed, rating errors and lists.
+
+Writes ``docs/benchmarks/models.json`` and ``docs/benchmarks/models.md`` and prints the tables.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+
+from rating_sets import RatingSet, rating_set
+from report import machine, write_report
+from section import Section
+
+RACES: Mapping[str, str] = {
+    "svd": "svd_fit",
+    "knn": "neighbours",
+    "error": "lowest_error",
+    "lists": "ranking",
+    "ials": "ials_fit",
+    "everybody": "everybody",
+    "answer": "one_answer",
+    "limit": "arithmetic",
+}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="ratings that `cineclub import` reads; ml-latest-small or the demo's")
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds each figure is the mean of")
+    parser.add_argument("--only", nargs="+", choices=RACES, default=list(RACES), help="which comparisons to run")
+    options = parser.parse_args()
+    ratings = rating_set(options.data)
+    sections = {name: show(race(name)(ratings, options.seeds)) for name in options.only}
+    if set(sections) != set(RACES):
+        print("a part of the comparisons only: docs/benchmarks is left as it is")
+        return
+    figures = {name: section.figures for name, section in sections.items()}
+    table = "\n".join([f"{ratings.extent}.\n", *(section.text for section in sections.values())])
+    name = "models" if options.data is None else f"models-{ratings.name}"
+    write_report(name, {"machine": machine(), "ratings": ratings.extent, **figures}, table)
+
+
+def race(name: str) -> Callable[[RatingSet, int], Section]:
+    """Return the function of a comparison; each is imported only where it runs."""
+    run: Callable[[RatingSet, int], Section] = import_module(f"races.{RACES[name]}").run
+    return run
+
+
+def show(section: Section) -> Section:
+    """Print a section as soon as it is there."""
+    print(section.text, flush=True)
+    return section
+
+
+if __name__ == "__main__":
+    main()
