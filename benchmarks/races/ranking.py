@@ -88,7 +88,11 @@ def rank(entrant: Entrant, validation: RankingSplit, test: RankingSplit, n_seeds
     """Return an entrant at the point that is best on validation, judged on what was held out."""
     found = [entrant.judge(point, validation, 0).mean_ndcg for point in entrant.points]
     best = int(np.argmax(found))
-    qualities = [entrant.judge(entrant.points[best], test, seed) for seed in range(n_seeds)]
+    qualities: list[Quality] = []
+    for seed in range(n_seeds):
+        qualities.append(entrant.judge(entrant.points[best], test, seed))
+        if len(qualities) > 1 and np.array_equal(qualities[0].ndcg, qualities[1].ndcg, equal_nan=True):
+            break  # nothing of this model is drawn
     ranked = Ranked(entrant, entrant.points[best], found[best], mean_quality(qualities))
     print(f"{entrant.label}: {dict(ranked.point)}, nDCG@10 {ranked.quality.mean_ndcg:.4f}", flush=True)
     return ranked
