@@ -1,6 +1,7 @@
 """Models beside Surprise and implicit, in one run: speed, rating errors and lists.
 
-Writes ``docs/benchmarks/models.json`` and ``docs/benchmarks/models.md`` and prints the tables.
+Writes ``docs/benchmarks/models.json`` and ``docs/benchmarks/models.md`` and prints the tables. With ``--only`` the other
+comparisons stay as an earlier run measured them: both sides of a comparison are always of one run.
 """
 
 import argparse
@@ -9,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from rating_sets import RatingSet, rating_set
-from report import machine, write_report
+from report import kept_parts, machine, now, write_report
 from section import Section
 
 RACES: Mapping[str, str] = {
@@ -32,14 +33,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=RACES, default=list(RACES), help="which comparisons to run")
     options = parser.parse_args()
     ratings = rating_set(options.data)
-    sections = {name: show(race(name)(ratings, options.seeds)) for name in options.only}
-    if set(sections) != set(RACES):
-        print("a part of the comparisons only: docs/benchmarks is left as it is")
-        return
-    figures = {name: section.figures for name, section in sections.items()}
-    table = "\n".join([f"{ratings.extent}.\n", *(section.text for section in sections.values())])
-    name = "models" if options.data is None else f"models-{ratings.name}"
-    write_report(name, {"machine": machine(), "ratings": ratings.extent, **figures}, table)
+    report = "models" if options.data is None else f"models-{ratings.name}"
+    parts = kept_parts(report, ratings.extent)
+    for name in options.only:
+        section = show(race(name)(ratings, options.seeds))
+        parts[name] = {"measured_at": now(), "figures": section.figures, "text": section.text}
+    table = "\n".join([f"{ratings.extent}.\n", *(parts[name]["text"] for name in RACES if name in parts)])
+    write_report(report, {"machine": machine(), "ratings": ratings.extent, "parts": parts}, table)
 
 
 def race(name: str) -> Callable[[RatingSet, int], Section]:

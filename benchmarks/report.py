@@ -29,10 +29,22 @@ def machine() -> str:
     return f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
 
 
+def kept_parts(name: str, extent: str) -> dict[str, dict[str, Any]]:
+    """Return the parts of a report that an earlier run measured on the same ratings, by name; none for other ratings."""
+    path = RESULTS / f"{name}.json"
+    document = json.loads(path.read_text()) if path.is_file() else {}
+    return dict(document.get("parts", {})) if document.get("ratings") == extent else {}
+
+
+def now() -> str:
+    """Return the time, for what was measured just now."""
+    return datetime.now(tz=UTC).isoformat(timespec="seconds")
+
+
 def write_report(name: str, figures: dict[str, Any], table: str) -> None:
     """Print a table, keep the figures, and join all tables into docs/benchmarks.md."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    document = {"measured_at": datetime.now(tz=UTC).isoformat(timespec="seconds"), **figures}
+    document = {"measured_at": now(), **figures}
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text(f"{table}\n\nMeasured on {machine()}.\n")
     parts = [

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.recommender import Progress
-from cineclub.domain.threads import on_all_threads
+from cineclub.domain.threads import even_bounds, on_all_threads
 
 INITIAL_DEVIATION = 0.1
 FEWEST_BLOCKS, MOST_BLOCKS = 2, 16
@@ -102,8 +102,9 @@ class Strata(NamedTuple):
         """Return the strata of ``centred`` ratings, shape (n_ratings,), as many blocks as their number deserves."""
         wanted = min(max(ratings.n_ratings // RATINGS_PER_BLOCK, FEWEST_BLOCKS), MOST_BLOCKS)
         n_blocks = min(wanted, ratings.n_users, ratings.n_movies)
-        user_blocks = balanced_blocks(np.diff(ratings.row_starts), n_blocks)
-        movie_blocks = balanced_blocks(np.bincount(ratings.movie_indices, minlength=ratings.n_movies), n_blocks)
+        n_raters = np.bincount(ratings.movie_indices, minlength=ratings.n_movies)
+        user_blocks = even_blocks(ratings.row_starts, n_blocks)
+        movie_blocks = even_blocks(np.concatenate(([0], np.cumsum(n_raters))).astype(np.int64), n_blocks)
         block_of_rating = movie_blocks[ratings.movie_indices]
         order = np.argsort(block_of_rating, kind="stable")
         starts = _starts_by_block(ratings.row_starts, block_of_rating, n_blocks)
@@ -136,17 +137,16 @@ def descend(
         progress((epoch + 1) / descent.n_epochs)
 
 
-def balanced_blocks(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int8]:
-    """Return a block for each member, shape (n,), so that blocks have about equal sums of ``counts``, shape (n,).
+def even_blocks(starts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int8]:
+    """Return the block of each row, shape (n_rows,): neighbours in one block, each with about as many ratings.
 
-    The members are dealt out by falling count, back and forth, as one deals cards fairly.
+    Neighbours, because vectors of different blocks that shared a cache line would be moved by two cores at once.
+
+    Args:
+        starts: (n_rows + 1,) where each row's ratings begin.
+        n_blocks: how many blocks; some are empty where single rows hold more than a block should.
     """
-    nth = np.arange(len(counts))
-    round_trip = nth % (2 * n_blocks)
-    dealt = np.minimum(round_trip, 2 * n_blocks - 1 - round_trip).astype(np.int8)
-    blocks = np.empty(len(counts), np.int8)
-    blocks[np.argsort(-counts, kind="stable")] = dealt
-    return blocks
+    return np.repeat(np.arange(n_blocks, dtype=np.int8), np.diff(even_bounds(starts, n_blocks)))
 
 
 def _run_epoch(strata: Strata, order: NDArray[np.int64], factors: Factors, descent: Descent) -> None:
