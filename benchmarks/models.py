@@ -1,7 +1,7 @@
 """Models beside Surprise and implicit, in one run: speed, rating errors and lists.
 
-Writes ``docs/benchmarks/models.json`` and ``docs/benchmarks/models.md`` and prints the tables. With ``--only`` the other
-comparisons stay as an earlier run measured them: both sides of a comparison are always of one run.
+Writes ``docs/benchmarks/models.json`` and ``docs/benchmarks/models.md`` and prints the tables. With ``--only`` the
+other comparisons stay as an earlier run measured them: both sides of a comparison are always of one run.
 """
 
 import argparse

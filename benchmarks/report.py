@@ -30,7 +30,7 @@ def machine() -> str:
 
 
 def kept_parts(name: str, extent: str) -> dict[str, dict[str, Any]]:
-    """Return the parts of a report that an earlier run measured on the same ratings, by name; none for other ratings."""
+    """Return the parts of a report that an earlier run measured on the same ratings, by name."""
     path = RESULTS / f"{name}.json"
     document = json.loads(path.read_text()) if path.is_file() else {}
     return dict(document.get("parts", {})) if document.get("ratings") == extent else {}

@@ -9,7 +9,8 @@ from section import Section, table_of, timed
 
 NOTE = (
     "Item based, shrunk Pearson correlations of what baselines leave; a random fifth held out. Surprise with k = 40 "
-    "and shrinkage 100, cineclub with its defaults (the neighbours for lists are found in the same time). Seconds are the median, errors the mean over {n} seeds."
+    "and shrinkage 100, cineclub with its defaults, which find the neighbours for lists in the same time. Seconds are "
+    "the median, errors the mean over {n} seeds."
 )
 
 
