@@ -34,10 +34,11 @@ def main() -> None:
     options = parser.parse_args()
     ratings = rating_set(options.data)
     report = "models" if options.data is None else f"models-{ratings.name}"
-    parts = kept_parts(report, ratings.extent)
+    measured = {}
     for name in options.only:
         section = show(race(name)(ratings, options.seeds))
-        parts[name] = {"measured_at": now(), "figures": section.figures, "text": section.text}
+        measured[name] = {"measured_at": now(), "figures": section.figures, "text": section.text}
+    parts = kept_parts(report, ratings.extent) | measured
     table = "\n".join([f"{ratings.extent}.\n", *(parts[name]["text"] for name in RACES if name in parts)])
     write_report(report, {"machine": machine(), "ratings": ratings.extent, "parts": parts}, table)
 

@@ -120,8 +120,11 @@ def evaluation(_name: str, log: RatingLog) -> dict[str, Any]:
     held = start_of_peak()
     seconds, judged = timed(lambda: evaluate_ratings(log, (), "time", TEST_FRACTION, 0, shown()))
     models = {one.recipe.model: one.primary for one in judged.scoreboard.candidates}
-    left_out = [f"{one.recipe.model}: {one.reason}" for one in judged.scoreboard.left_out]
-    note = ", ".join([f"{model} {ndcg:.4f}" for model, ndcg in models.items()] + left_out)
+    reasons = [one.reason for one in judged.scoreboard.left_out]
+    n_stopped = sum(reason.startswith("stopped early") for reason in reasons)
+    left_out = [reason for reason in reasons if not reason.startswith("stopped early")]
+    judged_models = [f"{model} {ndcg:.4f}" for model, ndcg in models.items()]
+    note = ", ".join([*judged_models, f"{n_stopped} grid points stopped early", *left_out])
     return {"seconds": seconds, "peak_bytes": memory("VmHWM"), "ratings_bytes": held, "note": f"nDCG@10: {note}"}
 
 

@@ -101,13 +101,18 @@ class NeighbourLists:
         A film keeps at most ``MOST_TARGETS``, the most similar: what a film is a neighbour of can be half of all, and
         an answer must not take longer for who likes such films.
         """
-        is_pair = similarities.ravel() > 0
-        targets = np.repeat(np.arange(len(nearest), dtype=np.int32), nearest.shape[1])[is_pair]
-        sources, amounts = nearest.ravel()[is_pair], similarities.ravel()[is_pair]
-        order = np.argsort(sources, kind="stable")
-        starts = _starts_of(sources, len(nearest))
-        kept = order[_is_among_best(amounts[order], starts)]
-        return cls(_starts_of(sources[kept], len(nearest)), targets[kept], amounts[kept])
+        from scipy.sparse import csr_array
+
+        is_pair = similarities > 0
+        row_starts = np.concatenate(([0], np.cumsum(np.count_nonzero(is_pair, axis=1))))
+        shape = (len(nearest), len(nearest))
+        turned = csr_array((similarities[is_pair], nearest[is_pair], row_starts), shape=shape).tocsc()
+        starts, targets = turned.indptr.astype(np.int64), turned.indices.astype(np.int32)
+        if not (np.diff(starts) > MOST_TARGETS).any():
+            return cls(starts, targets, turned.data)
+        is_kept = _is_among_best(turned.data, starts)
+        kept_starts = np.concatenate(([0], np.cumsum(is_kept)))[starts].astype(np.int64)
+        return cls(kept_starts, targets[is_kept], turned.data[is_kept])
 
     @property
     def n_movies(self) -> int:
@@ -159,11 +164,6 @@ class NeighbourLists:
         owners = np.repeat(np.arange(len(movie_indices)), n_targets)
         before = np.cumsum(n_targets) - n_targets
         return np.arange(len(owners)) + (first - before)[owners], owners
-
-
-def _starts_of(groups: NDArray[np.int32], n_groups: int) -> NDArray[np.int64]:
-    """Return where each group begins once its members are sorted, shape (n_groups + 1,)."""
-    return np.concatenate(([0], np.cumsum(np.bincount(groups, minlength=n_groups)))).astype(np.int64)
 
 
 def _is_among_best(similarities: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
