@@ -34,25 +34,18 @@ def main() -> None:
     options = parser.parse_args()
     ratings = rating_set(options.data)
     report = "models" if options.data is None else f"models-{ratings.name}"
-    measured = {}
     for name in options.only:
-        section = show(race(name)(ratings, options.seeds))
-        measured[name] = {"measured_at": now(), "figures": section.figures, "text": section.text}
-    parts = kept_parts(report, ratings.extent) | measured
-    table = "\n".join([f"{ratings.extent}.\n", *(parts[name]["text"] for name in RACES if name in parts)])
-    write_report(report, {"machine": machine(), "ratings": ratings.extent, "parts": parts}, table)
+        section = race(name)(ratings, options.seeds)
+        part = {"measured_at": now(), "figures": section.figures, "text": section.text}
+        parts = kept_parts(report, ratings.extent) | {name: part}
+        table = "\n".join([f"{ratings.extent}.\n", *(parts[name]["text"] for name in RACES if name in parts)])
+        write_report(report, {"machine": machine(), "ratings": ratings.extent, "parts": parts}, table, section.text)
 
 
 def race(name: str) -> Callable[[RatingSet, int], Section]:
     """Return the function of a comparison; each is imported only where it runs."""
     run: Callable[[RatingSet, int], Section] = import_module(f"races.{RACES[name]}").run
     return run
-
-
-def show(section: Section) -> Section:
-    """Print a section as soon as it is there."""
-    print(section.text, flush=True)
-    return section
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def now() -> str:
     return datetime.now(tz=UTC).isoformat(timespec="seconds")
 
 
-def write_report(name: str, figures: dict[str, Any], table: str) -> None:
-    """Print a table, keep the figures, and join all tables into docs/benchmarks.md."""
+def write_report(name: str, figures: dict[str, Any], table: str, printed: str | None = None) -> None:
+    """Print a table, or the part of it that is new, keep the figures, and join all tables into docs/benchmarks.md."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     document = {"measured_at": now(), **figures}
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
@@ -53,4 +53,4 @@ def write_report(name: str, figures: dict[str, Any], table: str) -> None:
         if (RESULTS / f"{part}.md").is_file()
     ]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join([PREFACE, *parts]))
-    print(table)
+    print(printed or table, flush=True)
