@@ -29,12 +29,15 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str
 
 
 def scoreboard_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the rows of a scoreboard as JSON documents, best nDCG first, as a table."""
+    """Return the rows of a scoreboard as JSON documents, best nDCG first, as a table.
+
+    The heads are short so that the longest name stands on one line of 80 columns; the last is milliseconds an answer.
+    """
     top_k = _top_k(rows)
     measures = [f"ndcg_at_{top_k}", f"recall_at_{top_k}", f"precision_at_{top_k}", f"coverage_at_{top_k}", "rmse"]
     rows = [{**row, "model": _label(rows, nth)} for nth, row in enumerate(rows)]
     ranked = sorted(rows, key=lambda row: -(row["metrics"].get(measures[0]) or 0.0))
-    heads = ["model", f"nDCG@{top_k}", "recall", "precision", "coverage", "RMSE", "fit s", "answer ms"]
+    heads = ["model", f"nDCG@{top_k}", "recall", "prec.", "cover.", "RMSE", "fit s", "ms"]
     cells = (
         [
             row["model"],
