@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from cineclub.flows.evaluation import Evaluation
 
 DATABASE = "database"
+Search = Literal["auto", "none", "grid", "halving"]
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
     source: Annotated[str, typer.Argument(metavar="PATH_OR_database", help="a file or folder, or: database")],
-    models: Annotated[str, typer.Option(help="names with commas between; all unless given")] = "",
+    models: Annotated[
+        str, typer.Option(help="names with commas between; unless given all, or five above 5 M ratings")
+    ] = "",
     split: Annotated[Literal["time", "random", "last-out"], typer.Option(help="how ratings are held out")] = "time",
     test_fraction: Annotated[float, typer.Option(min=0.01, max=0.9, help="share of the ratings to hold out")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="what every random choice derives from")] = 0,
@@ -25,10 +28,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
     movie_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the film")] = None,
     rating_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the rating")] = None,
     time_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the time")] = None,
-    search: Annotated[
-        Literal["auto", "none", "grid", "halving"],
-        typer.Option(help="how to search the models' grids; auto: SVD's by halving above 5 M ratings, else none"),
-    ] = "auto",
+    search: Annotated[Search, typer.Option(help="how to search grids; auto: SVD's above 5 M ratings")] = "auto",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print the scoreboard as JSON")] = False,
 ) -> None:
@@ -79,4 +79,4 @@ def _print_evaluation(evaluation: "Evaluation", console: "Console") -> None:
     judged = f"{evaluation.n_held_out:,} held-out ratings, split {evaluation.split}, seed {evaluation.seed}"
     console.print(scoreboard_table(judged, list(rows_of(evaluation.scoreboard.candidates))))
     for left in evaluation.scoreboard.left_out:
-        console.print(f"left out: {left.recipe.model}: {left.reason}", markup=False, highlight=False)
+        console.print(f"left out: {left.recipe}: {left.reason}", markup=False, highlight=False)

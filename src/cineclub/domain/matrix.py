@@ -83,7 +83,9 @@ class RatingMatrix:
 
     def _refuse_duplicates(self) -> None:
         """Refuse a second rating of the same film by the same user: it would count twice."""
-        pairs = np.repeat(np.arange(self.n_users), np.diff(self.row_starts)) * self.n_movies + self.movie_indices
+        pairs = np.repeat(np.arange(self.n_users), np.diff(self.row_starts))
+        pairs *= self.n_movies
+        pairs += self.movie_indices
         pairs.sort()
         if (again := np.flatnonzero(pairs[1:] == pairs[:-1])).size:
             user_index, movie_index = divmod(int(pairs[again[0]]), self.n_movies)

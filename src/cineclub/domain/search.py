@@ -33,7 +33,7 @@ def search(trial: Trial, points: Sequence[Recipe], kind: SearchKind, user_share:
     searched = _halving(sample, points, tell) if kind == "halving" else sample.run_all(points, tell)
     if user_share >= 1 or not searched.candidates:
         return searched
-    best = trial.run_all([searched.best().recipe])
+    best = trial.run_all([searched.best().recipe], lambda recipe, _fraction: tell(recipe, 1.0))
     return Scoreboard(best.candidates, searched.left_out + best.left_out, searched.candidates)
 
 
@@ -42,6 +42,8 @@ def _halving(trial: Trial, points: Sequence[Recipe], tell: Tell) -> Scoreboard:
     left_out: list[LeftOut] = []
     remaining = list(points)
     for nth, share in enumerate(RUNGS):
+        if share < 1 and len(remaining) <= FEWEST_KEPT:
+            continue
         board = trial.of_user_share(share).run_all(remaining, _part_of(tell, nth))
         left_out += board.left_out
         if share == RUNGS[-1]:
@@ -51,7 +53,8 @@ def _halving(trial: Trial, points: Sequence[Recipe], tell: Tell) -> Scoreboard:
         remaining = [candidate.recipe for candidate in ranked[:n_kept]]
         left_out += [
             LeftOut(
-                one.recipe, f"stopped early: nDCG {one.primary:.4f} on {share:.0%} of the users, not among the best"
+                one.recipe,
+                f"stopped early: nDCG {one.primary:.4f} on {share:.0%} of the searched users, not among the best",
             )
             for one in ranked[n_kept:]
         ]

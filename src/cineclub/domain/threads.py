@@ -1,7 +1,8 @@
 """Compiled kernels on all cores: the work is cut by the data alone, so that no result depends on how many there are."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -16,7 +17,8 @@ Part = Callable[[int], None]
 def on_all_threads(part: Part, n_parts: int) -> None:
     """Do the parts 0 to ``n_parts`` - 1 on as many threads as numba may use, and return when all are done.
 
-    Threads take the next part as they become free: make several parts a thread where their sizes differ.
+    Threads take the next part as they become free: make several parts a thread where their sizes differ. What a part
+    raises is raised here once no thread is at work any more.
     """
     n_threads = min(numba.get_num_threads(), n_parts)
     if n_threads <= 1:
@@ -30,9 +32,14 @@ def on_all_threads(part: Part, n_parts: int) -> None:
             part(nth)
 
     others = [_pool(n_threads - 1).submit(take_parts) for _ in range(n_threads - 1)]
-    take_parts()
+    try:
+        take_parts()
+    finally:  # whatever went wrong, no thread works on arrays that the caller has given up
+        deque(parts, maxlen=0)
+        wait([other for other in others if not other.cancel()])
     for other in others:
-        other.result()
+        if not other.cancelled():
+            other.result()
 
 
 def even_bounds(starts: NDArray[np.int64], n_parts: int) -> NDArray[np.int64]:

@@ -97,7 +97,7 @@ class TrainingPlan:
         """Return the plan with what it leaves open decided for so many ratings.
 
         Many ratings: the models that can do them, and grid points stopped early on a tenth of the users; only SVD is
-        searched. What the caller has set stays.
+        searched. Models that the caller names, and a way to search, stay.
         """
         if n_ratings <= MANY_RATINGS:
             return replace(self, search="grid") if self.search == "auto" else self

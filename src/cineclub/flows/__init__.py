@@ -23,9 +23,13 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_UNIT
 
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where a container sees its own limits."""
+
+
 def available_memory_bytes() -> int | None:
     """Return how much memory a fit may take: what the machine or its container has free, None if unknown."""
-    limits = [_bytes_in("/proc/meminfo", r"MemAvailable:\s+(\d+) kB", 1024), _free_in_container()]
+    limits = [_bytes_in(Path("/proc/meminfo"), r"MemAvailable:\s+(\d+) kB", 1024), free_in_container(CONTROL_GROUP)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -41,17 +45,23 @@ def fit_within_memory(
     return catalogue.fit(recipe, ratings, rng, progress, available_memory_bytes())
 
 
-def _free_in_container() -> int | None:
-    """Return what is left of the memory of the control group; None outside of one."""
-    limit = _bytes_in("/sys/fs/cgroup/memory.max", r"(\d+)")
-    used = _bytes_in("/sys/fs/cgroup/memory.current", r"(\d+)")
-    return None if limit is None or used is None else max(limit - used, 0)
+def free_in_container(folder: Path) -> int | None:
+    """Return what is left of the memory of a control group (version 2); None outside of one.
+
+    What the system holds of files it gives back when asked, so that counts as free.
+    """
+    limit = _bytes_in(folder / "memory.max", r"(\d+)")
+    used = _bytes_in(folder / "memory.current", r"(\d+)")
+    if limit is None or used is None:
+        return None
+    of_files = [_bytes_in(folder / "memory.stat", rf"(?m)^{kind}_file (\d+)") or 0 for kind in ("active", "inactive")]
+    return max(limit - used + sum(of_files), 0)
 
 
-def _bytes_in(path: str, pattern: str, unit: int = 1) -> int | None:
+def _bytes_in(path: Path, pattern: str, unit: int = 1) -> int | None:
     """Return the first number that a pattern finds in a file of the system, in bytes; None without one."""
     try:
-        found = re.search(pattern, Path(path).read_text(encoding="ascii"))
+        found = re.search(pattern, path.read_text(encoding="ascii"))
     except OSError:
         return None
     return int(found[1]) * unit if found else None

@@ -84,15 +84,11 @@ def evaluate_ratings(
     recipes = [catalogue.default_recipe(name) for name in names]
     parts = split_ratings(log, split, test_fraction, np.random.default_rng(seed))
     trial, report = _trial(parts, limits)
-    board = trial.run_all(recipes, _part(progress, 0, 1 + len(tuned)))
-    if tuned:
+    if tuned:  # first, because it may find nobody to judge
         tuning, _ = _trial(split_ratings(parts.fit, split, test_fraction, np.random.default_rng(seed)), limits)
+    board = trial.run_all(recipes, _part(progress, 0, 1 + len(tuned)))
     for nth, name in enumerate(tuned, start=1):
-        points = grid_points(catalogue.default_recipe(name), catalogue.CATALOGUE[name].grid)
-        tell = _part(progress, nth, 1 + len(tuned))
-        found = search(tuning, points, limits.search, limits.searched_user_share, tell)
-        best = trial.run_all([found.best().recipe]) if found.candidates else Scoreboard(())
-        board = board.with_grid(Scoreboard(best.candidates, found.left_out, found.grid or found.candidates))
+        board = _with_tuned(board, trial, tuning, name, limits, _part(progress, nth, 1 + len(tuned)))
     return Evaluation(
         split=split,
         test_fraction=test_fraction,
@@ -102,6 +98,18 @@ def evaluate_ratings(
         n_users_without_history=trial.window.n_users_without_history,
         scoreboard=board,
     )
+
+
+def _with_tuned(
+    board: Scoreboard, trial: Trial, tuning: Trial, name: str, limits: TrainingPlan, tell: Tell
+) -> Scoreboard:
+    """Return the scoreboard joined by the point of a model's grid that is best where grids are searched."""
+    points = grid_points(catalogue.default_recipe(name), catalogue.CATALOGUE[name].grid)
+    found = search(tuning, points, limits.search, limits.searched_user_share, tell)
+    chosen = [found.best().recipe] if found.candidates and not board.of(found.best().recipe) else []
+    best = trial.run_all(chosen, lambda recipe, _fraction: tell(recipe, 1.0))
+    left_out = found.left_out + best.left_out
+    return board.with_grid(Scoreboard(best.candidates, left_out, found.grid or found.candidates))
 
 
 def _tuned_names(names: Sequence[str], n_ratings: int, searched: SearchKind | Literal["none"]) -> list[str]:

@@ -153,7 +153,7 @@ def needed_bytes_of_fit(extent: Extent) -> int:
     """Return about how much memory it takes to solve weights: the histories both ways, and what is solved.
 
     Dense, that is two tables in double precision and one in single; sparse, half a table of two bytes and the chosen
-    films. Films of which no rating counts take no part, so more films than the limit may still be solved densely.
+    films. Films of which no rating counts take no part, so up to twice the limit may be solved densely.
     """
     dense = 20 * min(extent.n_movies, MOST_DENSE_MOVIES) ** 2 + 4 * min(extent.n_movies, 2 * MOST_DENSE_MOVIES) ** 2
     sparse = extent.n_movies**2 + 60 * N_CHOSEN_MOVIES * extent.n_movies

@@ -16,7 +16,7 @@ from cineclub.models.stored import one_value, stored
 N_STEPS = 3
 """Steps of conjugate gradients for each person and film in a sweep; each sweep goes on where the last one ended."""
 
-PEOPLE_PER_BLOCK = 128
+PEOPLE_PER_BLOCK, RATINGS_PER_BLOCK = 128, 131_072
 """How many people are solved at once: few enough that their equations stay in the cache."""
 
 
@@ -227,5 +227,11 @@ def _with_diagonal(matrices: NDArray[np.float32], diagonals: NDArray[np.float32]
 def _blocks_of_like_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yield the positions of histories, shape (n_block,), in blocks of about the same length."""
     order = np.argsort(lengths, kind="stable")
-    for start in range(0, len(order), PEOPLE_PER_BLOCK):
-        yield order[start : start + PEOPLE_PER_BLOCK]
+    start = 0
+    while start < len(order):
+        most = (
+            lengths[order[start : start + PEOPLE_PER_BLOCK]] * np.arange(1, PEOPLE_PER_BLOCK + 1)[: len(order) - start]
+        )
+        n_people = max(int(np.count_nonzero(most <= RATINGS_PER_BLOCK)), 1)
+        yield order[start : start + n_people]
+        start += n_people

@@ -3,8 +3,7 @@
 SLIST (Choi et al. 2021) cuts a history before each of its ratings and regresses what comes after the cut on what comes
 before it, both fading with the distance from the cut. Summed over all cuts, what two ratings contribute depends, but
 for the ends of a history, on their distance alone, so that no prefix of a history need ever be made. Ratings
-``distance`` apart count ``everywhere`` plus ``nearby[distance]``,
-times the product of their amounts,
+``distance`` apart count ``everywhere`` plus ``nearby[distance]``, times the product of their amounts,
 - as companions, whichever came first;
 - as predecessor and successor, if they came in that order; ``everywhere`` counts in either order.
 

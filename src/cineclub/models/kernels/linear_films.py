@@ -40,7 +40,8 @@ class Linear:
         Raises:
             InvalidInput: the regularization is too small.
         """
-        if self.sequences.n_movies <= film_weights.MOST_DENSE_MOVIES:
+        most = film_weights.MOST_DENSE_MOVIES
+        if self.sequences.n_movies <= most and n_movies <= 2 * most:  # the table is of all films in the end
             return self._dense(n_movies, progress)
         return self._sparse(n_movies, progress)
 
