@@ -114,3 +114,12 @@ def test_the_order_of_a_history_matters() -> None:
     )
     scores = fitted(matrix).scores(history_of({6: 5.0}))
     assert scores.argmax() == 7
+
+
+@pytest.mark.parametrize("model", [Slist, Ease])
+def test_a_table_of_weights_is_stored_row_by_row(model: type[Slist] | type[Ease]) -> None:
+    """An answer reads a row for each film of the history: by columns it would read the whole table."""
+    hyperparameters = CHOSEN if model is Slist else EaseHyperparameters(7.0)
+    weights = model.fit(drawn_matrix(), hyperparameters, np.random.default_rng(0), ignore).weights
+    assert isinstance(weights, DenseWeights)
+    assert weights.weights.flags.c_contiguous

@@ -51,8 +51,8 @@ class DenseWeights:
 
     @classmethod
     def of(cls, weights: NDArray[np.float32]) -> "DenseWeights":
-        """Return the weights of a table, shape (n_movies, n_movies)."""
-        return cls(weights, np.asarray(weights.any(axis=1)))
+        """Return the weights of a table, shape (n_movies, n_movies), stored row by row: answers read whole rows."""
+        return cls(np.ascontiguousarray(weights), np.asarray(weights.any(axis=1)))
 
     def scores(self, listened: Listened) -> NDArray[np.float32]:
         """Return the weights summed over what was listened to, shape (n_movies,)."""
