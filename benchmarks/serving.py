@@ -68,8 +68,8 @@ def promote(url: str, folder: Path, log: RatingLog, model: str) -> None:
     )
     movies = [Movie(int(one), str(one), f"Film {one}", 1999, ("Drama", "Comedy")) for one in fitted.movie_ids]
     sha256 = write_artifact(folder, fitted, movies, SnapshotIdentity(len(log), None, "0" * 64))
-    promotion = NewPromotion(1, "PROMOTE", "benchmark", "benchmark", None, fitted.recipe, sha256, str(folder))
-    PromotionHistory(url).record(promotion, lambda: None)
+    promotion = NewPromotion(1, "PROMOTE", "benchmark", "person", None, fitted.recipe, sha256, str(folder))
+    PromotionHistory(url).record(promotion)
 
 
 @contextmanager

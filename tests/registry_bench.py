@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 from mlflow.tracking import MlflowClient
 
+from cineclub.adapters.artifacts import read_artifact
 from cineclub.adapters.mlflow.registry import MlflowRegistry
 from cineclub.adapters.postgres.lease import HeldLease
 from cineclub.adapters.postgres.promotions import PromotionHistory
@@ -53,6 +54,18 @@ class Bench:
         """Return where the registry keeps a version's files."""
         (found,) = (self.home / "artifacts").glob(f"*/artifacts/model-{version.manifest_sha256[:12]}")
         return found
+
+
+def assert_serves(bench: Bench, version: RegisteredVersion) -> None:
+    """Check that alias, history and local copy agree on a version that loads."""
+    newest = bench.promotions.newest()
+    assert newest is not None
+    assert (newest.version, newest.manifest_sha256) == (version.version, version.manifest_sha256)
+    assert newest.artifact_folder == version.copy_name
+    assert bench.registry.production() == version
+    assert bench.registry.aliased() == version
+    assert bench.promotions.alias.ours() == {version.version}
+    read_artifact(bench.home / "models" / newest.artifact_folder, version.manifest_sha256)
 
 
 RATINGS = """

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from cineclub.domain.imported_ratings import ImportedRatings, NewMovie, RatingRows
-from cineclub.domain.ratings import Movie, RatingScale, Snapshot, UserRatings
+from cineclub.domain.ratings import Movie, RatingScale, Snapshot, SnapshotIdentity, UserRatings
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel, Progress
 
@@ -14,6 +14,8 @@ ImportProgress = Callable[[float, str], None]
 """Told the finished fraction, 0 to 1, and what is being done."""
 
 TrainingStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+PromotedBy = Literal["gate", "person", "drift", "outside"]
+Asker = Literal["gate", "person", "outside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,18 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A version in the registry: its number, recipe, when it was made, and the hash its artifact must have."""
+    """A version in the registry: its number, recipe, when it was made, the hash of its artifact, what it learned from."""
 
     version: int
     recipe: Recipe
     created_at: datetime
     manifest_sha256: str
+    snapshot: SnapshotIdentity
+
+    @property
+    def copy_name(self) -> str:
+        """The name of its local copy in the folder ``models`` of CINECLUB_HOME."""
+        return f"{self.version}-{self.manifest_sha256[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,31 @@ class VersionRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """A registered version with what PostgreSQL keeps of it; ``role`` is challenger for one that the gate holds."""
+
+    registered: RegisteredVersion
+    training_id: str | None
+    role: str
+    verdict: str
+    reason: str
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One promotion that did not happen: of which version, who asked for it, and why not."""
+
+    refusal_id: int
+    refused_at: datetime
+    version: int
+    asked_by: Asker
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +113,7 @@ class Promotion:
     artifact_folder: str = ""
     previous_version: int | None = None
     training_id: str | None = None
+    promotion_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +123,7 @@ class NewPromotion:
     version: int
     verdict: str
     reason: str
-    promoted_by: str
+    promoted_by: PromotedBy
     training_id: str | None
     recipe: Recipe
     manifest_sha256: str
@@ -98,10 +132,14 @@ class NewPromotion:
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """What the database says should serve now (None before the first promotion), and how film ids are written."""
+    """What the database says should serve now (None before the first promotion), and how film ids are written.
+
+    ``n_refusals`` counts the promotions that were refused so far, by who asked for them.
+    """
 
     promotion: Promotion | None
     movie_ids_are_integers: bool
+    n_refusals: Mapping[Asker, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +203,81 @@ class ModelRegistry(Protocol):
     def register(
         self, training_id: str, fitted: FittedModel, movies: Sequence[Movie], record: VersionRecord
     ) -> RegisteredVersion:
-        """Write the artifact and register it as a new version; a repeated call of one training registers once."""
+        """Write the artifact and register it as a new version; a training registers once in each role."""
         ...
 
     def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
-        """Check the artifact in a fresh process, then move the alias and record the move.
+        """Check the artifact in a fresh process, record the promotion, then let the alias follow.
 
         Raises:
             BrokenArtifact: the artifact did not load or answered otherwise than the fitted model.
             LeaseLost: the training belongs to another worker by now.
+        """
+        ...
+
+
+class VersionBook(Protocol):
+    """What is known of the registered versions, and of those that were refused."""
+
+    def get(self, version: int) -> KnownVersion:
+        """Return what is known of a version.
+
+        Raises:
+            NotFound: no such version.
+        """
+        ...
+
+    def recent(self, limit: int, before: int | None = None) -> list[KnownVersion]:
+        """Return the versions, newest first, those with numbers below ``before`` if it is given."""
+        ...
+
+    def refuse(self, version: int, asked_by: Asker, reason: str) -> None:
+        """Put on record that a version was not promoted."""
+        ...
+
+    def refusals(self, limit: int) -> list[Refusal]:
+        """Return what was refused, newest first."""
+        ...
+
+
+class PromotionBook(Protocol):
+    """The history of what served."""
+
+    def newest(self) -> Promotion | None:
+        """Return the promotion that decides what is served."""
+        ...
+
+    def recent(self, limit: int, before: int | None = None) -> list[Promotion]:
+        """Return the promotions, newest first, those recorded before the one with this id if it is given."""
+        ...
+
+    def record(self, promotion: NewPromotion, instead_of: Promotion | None = None) -> Promotion:
+        """Add a promotion.
+
+        Raises:
+            Conflict: something else serves by now than ``instead_of``.
+            LeaseLost: the training is no longer this worker's.
+        """
+        ...
+
+
+class PersonalPromotions(Protocol):
+    """Promotions that a person asks for while the service runs; async."""
+
+    async def promote(self, version: int, reason: str) -> Promotion:
+        """Put a version into production.
+
+        Raises:
+            NotFound: no such version.
+            Conflict: it serves already, or it cannot be served.
+        """
+        ...
+
+    async def roll_back(self, reason: str | None) -> Promotion:
+        """Put the version into production that served before.
+
+        Raises:
+            Conflict: there is none, or it cannot be served.
         """
         ...
 
@@ -341,6 +445,10 @@ class ModelMetrics(Protocol):
 
     def model_refused(self) -> None:
         """Count a promoted version that could not be loaded."""
+        ...
+
+    def refusals_known(self, n_refusals: Mapping[Asker, int]) -> None:
+        """Note how many promotions were refused so far, by who asked for them."""
         ...
 
 

@@ -22,7 +22,7 @@ from cineclub.settings import Settings
 log = logging.getLogger("cineclub.worker")
 
 WAIT_SECONDS = 1.0
-SECONDS_BETWEEN_RECONCILIATIONS = 15.0
+SECONDS_BETWEEN_RECONCILIATIONS = 3.0
 GRACE_SECONDS = 8.0
 LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s %(message)s"
 

@@ -116,13 +116,13 @@ def promote(database_url: str, version: int, artifact: Artifact) -> None:
         version=version,
         verdict="PROMOTE",
         reason="better",
-        promoted_by="test",
+        promoted_by="gate",
         recipe=artifact.recipe,
         manifest_sha256=artifact.manifest_sha256,
         artifact_folder=str(artifact.folder),
         training_id=None,
     )
-    PromotionHistory(database_url).record(promotion, lambda: None)
+    PromotionHistory(database_url).record(promotion)
 
 
 @contextlib.asynccontextmanager

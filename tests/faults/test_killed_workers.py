@@ -112,7 +112,7 @@ def versions(database_url: str) -> list[int]:
 def assert_all_agree(database_url: str, home: Path, parts: worker.WorkerParts) -> int:
     """Check that alias, history and local copy name the same version, which loads; return it."""
     promotion = PromotionHistory(database_url).newest()
-    production = parts.registry.production()
+    production = parts.registry.aliased()
     assert promotion is not None
     assert production is not None
     assert (production.version, production.manifest_sha256) == (promotion.version, promotion.manifest_sha256)

@@ -135,7 +135,7 @@ def _registry(settings: "Settings") -> Finding:
     """Look whether MLflow's store answers."""
     from cineclub import bootstrap
 
-    version = bootstrap.registry(settings).production()
+    version = bootstrap.registry(settings).aliased()
     return Finding("OK", f"MLflow answers; alias production: {f'version {version.version}' if version else 'unset'}")
 
 

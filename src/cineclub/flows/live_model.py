@@ -83,6 +83,7 @@ class LiveModelHolder:
         """
         state = await self._production.read()
         self.movie_ids_are_integers = state.movie_ids_are_integers
+        self._metrics.refusals_known(state.n_refusals)
         if state.promotion is not None and self._is_due(state.promotion):
             await self._serve(state.promotion, state)
 

@@ -8,25 +8,13 @@ import numpy as np
 import psycopg
 import pytest
 
-from cineclub.adapters.artifacts import read_artifact
 from cineclub.adapters.mlflow.client import store_uri
 from cineclub.adapters.mlflow.registry import MlflowRegistry
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
 from cineclub.domain.errors import BrokenArtifact, LeaseLost, NotFound, RegistryUnavailable, TrainingCancelled
 from cineclub.domain.recipe import Recipe
-from cineclub.ports import RegisteredVersion
-from registry_bench import RECORD, Bench
+from registry_bench import RECORD, Bench, assert_serves
 from small_models import fitted_model, movies_of
-
-
-def assert_serves(bench: Bench, version: RegisteredVersion) -> None:
-    """Check that alias, history and local copy agree on a version that loads."""
-    newest = bench.promotions.newest()
-    assert newest is not None
-    assert (newest.version, newest.manifest_sha256) == (version.version, version.manifest_sha256)
-    assert newest.artifact_folder == f"{version.version}-{version.manifest_sha256[:12]}"
-    assert bench.registry.production() == version
-    read_artifact(bench.home / "models" / newest.artifact_folder, version.manifest_sha256)
 
 
 def test_a_registered_version_is_in_production_only_when_it_was_promoted(bench: Bench) -> None:
@@ -37,7 +25,7 @@ def test_a_registered_version_is_in_production_only_when_it_was_promoted(bench: 
     bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
     assert_serves(bench, version)
     promotion = bench.promotions.recent(5)[0]
-    assert (promotion.verdict, promotion.reason, promotion.promoted_by) == ("PROMOTE", "it is better", "training")
+    assert (promotion.verdict, promotion.reason, promotion.promoted_by) == ("PROMOTE", "it is better", "gate")
     assert (promotion.previous_version, promotion.training_id) == (None, bench.training_id)
     second = bench.promoted(seed=1)
     assert_serves(bench, second)
@@ -102,11 +90,9 @@ def test_what_the_gate_holds_back_is_the_challenger(bench: Bench) -> None:
 
 
 def test_an_unknown_version_is_not_found(bench: Bench) -> None:
-    """Neither loaded nor rolled back to."""
+    """It cannot be loaded."""
     with pytest.raises(NotFound, match="version 99"):
         bench.registry.load(99)
-    with pytest.raises(NotFound, match="version 99"):
-        bench.registry.roll_back(99, "try", "a person")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "gone"])
@@ -148,78 +134,13 @@ def test_a_cancelled_training_promotes_nothing(bench: Bench) -> None:
     assert bench.promotions.newest() is None
 
 
-def test_a_person_rolls_back(bench: Bench) -> None:
-    """An earlier version serves again, and the history says who wanted it."""
-    first = bench.promoted()
-    bench.promoted(seed=1)
-    bench.registry.roll_back(first.version, "complaints", "a person")
-    assert_serves(bench, first)
-    assert bench.promotions.recent(1)[0].verdict == "ROLLBACK"
-
-
 def test_only_the_last_copies_stay_on_the_disk(bench: Bench) -> None:
     """Every night's model would fill the disk; an older one is downloaded again when somebody wants it."""
     versions = [bench.promoted(seed) for seed in range(4)]
-    copies = sorted(path.name.partition("-")[0] for path in (bench.home / "models").iterdir())
-    assert copies == [str(version.version) for version in versions[1:]]
-    bench.registry.roll_back(versions[0].version, "complaints", "a person")
+    copies = sorted(path.name for path in (bench.home / "models").iterdir())
+    assert copies == [version.copy_name for version in versions[1:]]
+    bench.registry.promote(bench.training_id, versions[0], "PROMOTE", "it is better after all")
     assert_serves(bench, versions[0])
-
-
-def test_nothing_to_reconcile(bench: Bench) -> None:
-    """Before the first promotion and while all agree nothing is done."""
-    assert bench.registry.reconcile() is None
-    version = bench.promoted()
-    assert bench.registry.reconcile() is None
-    assert_serves(bench, version)
-    assert len(bench.promotions.recent(5)) == 1
-
-
-def test_an_alias_that_moved_alone_is_followed(bench: Bench) -> None:
-    """A crash before the commit, or a person in MLflow, moved the alias: what it names serves, if it is sound."""
-    first = bench.promoted()
-    second = bench.registered(seed=1)
-    bench.client.set_registered_model_alias("cineclub", "production", str(second.version))
-    assert "is served now" in (bench.registry.reconcile() or "")
-    assert_serves(bench, second)
-    promotion = bench.promotions.recent(1)[0]
-    assert (promotion.promoted_by, promotion.previous_version) == ("outside", first.version)
-    assert bench.registry.reconcile() is None
-
-
-def test_a_promotion_that_was_recorded_by_another_is_not_recorded_twice(bench: Bench) -> None:
-    """A training run again after its promotion was seen from outside adds no row."""
-    version = bench.promoted()
-    bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
-    assert_serves(bench, version)
-    assert len(bench.promotions.recent(5)) == 1
-
-
-@pytest.mark.parametrize("fault", ["damaged", "foreign", "deleted"])
-def test_an_alias_on_what_cannot_serve_goes_back(fault: str, bench: Bench) -> None:
-    """The alias never stays on something that nobody can load."""
-    served = bench.promoted()
-    if fault == "deleted":
-        bench.client.delete_registered_model_alias("cineclub", "production")
-    else:
-        number = bench.registered(seed=1).version
-        if fault == "damaged":
-            found = bench.client.get_model_version("cineclub", str(number))
-            shutil.rmtree(found.source.removeprefix("file://"))
-        else:
-            number = bench.client.create_model_version("cineclub", str(bench.home), None).version
-        bench.client.set_registered_model_alias("cineclub", "production", str(number))
-    assert f"it names version {served.version} again" in (bench.registry.reconcile() or "")
-    assert_serves(bench, served)
-    assert len(bench.promotions.recent(5)) == 1
-
-
-def test_an_alias_on_what_cannot_serve_is_taken_away_where_nothing_serves(bench: Bench) -> None:
-    """Before the first promotion there is nothing to go back to."""
-    foreign = bench.client.create_model_version("cineclub", str(bench.home), None)
-    bench.client.set_registered_model_alias("cineclub", "production", foreign.version)
-    assert "nothing is in production" in (bench.registry.reconcile() or "")
-    assert bench.registry.production() is None
 
 
 @pytest.mark.parametrize("damage", ["gone", "truncated"])
@@ -232,7 +153,7 @@ def test_a_lost_local_copy_is_brought_home_again(damage: str, bench: Bench) -> N
         assert bench.registry.reconcile() is None
     else:
         (folder / "popularity.npy").write_bytes(b"")
-        bench.registry.roll_back(version.version, "the disk was damaged", "a person")
+        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
     assert_serves(bench, version)
 
 
@@ -243,7 +164,7 @@ def test_a_store_that_is_away_is_said_so(bench: Bench) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
     with pytest.raises(RegistryUnavailable, match="cineclub doctor"):
-        bench.registry.production()
+        bench.registry.aliased()
     with pytest.raises(RegistryUnavailable, match="cineclub doctor"):
         bench.registry.record_candidate(str(uuid.uuid4()), Recipe("svd"), {})
 

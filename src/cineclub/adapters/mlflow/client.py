@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cineclub.domain.errors import NotFound, RegistryUnavailable
 
 SCHEMA = "mlflow"
+MODEL = "cineclub"
 MISSING = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 """A registered version that is gone has the first code, an alias that never was has it too; servers send the second."""
 

@@ -1,39 +1,51 @@
 """Versions of the model in MLflow's registry, and the alias that names the one in production."""
 
-import re
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
-from cineclub.adapters.mlflow.client import connect, is_missing, registry_errors
+from cineclub.adapters.mlflow.alias import AliasMemory, ProductionAlias
+from cineclub.adapters.mlflow.client import MODEL, connect, registry_errors
+from cineclub.adapters.mlflow.descriptions import (
+    CHALLENGER,
+    known_version,
+    registered_version,
+    role_of,
+    snapshot_of,
+)
+from cineclub.adapters.mlflow.local_copies import ArtifactReading, LocalCopies
 from cineclub.adapters.mlflow.runs import TrainingRuns
-from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
+from cineclub.domain.errors import BrokenArtifact, CineclubError, NotFound, StorageUnavailable
 from cineclub.domain.ratings import Movie, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
-from cineclub.ports import NewPromotion, Promotion, RegisteredVersion, VersionRecord
+from cineclub.domain.rollback import rollback_target
+from cineclub.ports import (
+    KnownVersion,
+    NewPromotion,
+    Promotion,
+    PromotionBook,
+    RegisteredVersion,
+    VersionBook,
+    VersionRecord,
+)
 
-MODEL = "cineclub"
-PRODUCTION = "production"
-CHALLENGER = "challenger"
-OUTSIDE = "outside"
+log = logging.getLogger(__name__)
+
 SHORT_HASH = 12
 COPIES_KEPT = 3
-PROMOTIONS_LOOKED_AT = 100
-LOCAL_COPY = re.compile(r"\d+-[0-9a-f]{12}")
-STALE_SECONDS = 24 * 3600
+PROMOTIONS_LOOKED_AT = 1000
+OUTSIDE_VERDICT = "OUTSIDE"
+MOVED_OUTSIDE = "the alias was moved outside of cineclub"
+SECONDS_OF_WAITING = 30.0
+"""How long a promotion waits for somebody else who is moving the alias before it leaves the move to the worker."""
 
 
-class ArtifactFormat(Protocol):
+class ArtifactFormat(ArtifactReading, Protocol):
     """How a model becomes files and comes back; ``cineclub.adapters.artifacts`` is one."""
 
     def write_artifact(
@@ -42,46 +54,49 @@ class ArtifactFormat(Protocol):
         """Write a folder and return the SHA-256 of its manifest."""
         ...
 
-    def read_artifact(self, folder: Path, expected_manifest_sha256: str) -> tuple[FittedModel, dict[int, Movie]]:
-        """Return the checked model of a folder."""
+
+class Versions(VersionBook, Protocol):
+    """What is known of the versions, as the registry writes it."""
+
+    def note(self, known: KnownVersion) -> None:
+        """Keep what is known of a version, once."""
         ...
 
-    def adopt_artifact(self, source: Path, folder: Path, expected_manifest_sha256: str) -> None:
-        """Move a checked folder to its place."""
+    def withdraw(self, version: RegisteredVersion) -> None:
+        """Mark a version that its training has replaced before it ever served."""
         ...
 
-    def verify_artifact(self, folder: Path, expected_manifest_sha256: str) -> None:
-        """Compare a folder's answers with the fitted model's in a fresh process."""
+    def manifests(self) -> set[tuple[int, str]]:
+        """Return number and hash of every version that was ever noted."""
         ...
 
 
-class Promotions(Protocol):
-    """The history of what served."""
+class History(PromotionBook, Protocol):
+    """The history of what served, with what belongs to it."""
 
-    def newest(self) -> Promotion | None:
-        """Return the promotion that decides what is served."""
+    @property
+    def versions(self) -> Versions:
+        """What was registered and refused."""
         ...
 
-    def recent(self, limit: int) -> list[Promotion]:
-        """Return the promotions, newest first."""
-        ...
-
-    def record(self, promotion: NewPromotion, move_alias: Callable[[], None]) -> Promotion:
-        """Add a promotion and move the alias with it, guarded by the lease."""
+    @property
+    def alias(self) -> AliasMemory:
+        """Where the alias was last set to by us."""
         ...
 
 
 class MlflowRegistry:
-    """Implements the port ``ModelRegistry``, and brings alias and promotions together again after a crash."""
+    """Implements the port ``ModelRegistry``, and keeps the alias where the promotions say."""
 
-    def __init__(self, tracking_uri: str, home: Path, artifacts: ArtifactFormat, promotions: Promotions) -> None:
+    def __init__(self, tracking_uri: str, home: Path, artifacts: ArtifactFormat, promotions: History) -> None:
         """Use a store or server; a server keeps artifacts by itself, else they lie in ``home``."""
-        self._tracking_uri = tracking_uri
         self._client = connect(tracking_uri)
-        self._models_folder = home / "models"
-        self._home = home
         self._artifacts = artifacts
         self._promotions = promotions
+        self._versions = promotions.versions
+        self._copies = LocalCopies(tracking_uri, self._client, home, artifacts)
+        self._alias = ProductionAlias(self._client, promotions.alias)
+        self._has_noted_all = False
         is_server = tracking_uri.startswith(("http://", "https://"))
         self._runs = TrainingRuns(self._client, None if is_server else home.resolve() / "artifacts")
 
@@ -97,9 +112,28 @@ class MlflowRegistry:
                 self._client.create_registered_model(MODEL, description="The film recommender that cineclub serves.")
 
     def production(self) -> RegisteredVersion | None:
-        """Return the version under the alias ``production``; None before the first promotion."""
-        found = self._under_alias()
-        return None if found is None else _registered(found)
+        """Return the version that was promoted last; None before the first promotion.
+
+        Raises:
+            NotFound: nothing is known of it any more.
+        """
+        serving = self._promotions.newest()
+        if serving is None:
+            return None
+        with suppress(NotFound):
+            known = self._versions.get(serving.version).registered
+            if known.manifest_sha256 == serving.manifest_sha256:
+                return known
+        return self._version(serving.version)
+
+    def aliased(self) -> RegisteredVersion | None:
+        """Return the version under the alias ``production``; None where there is no alias.
+
+        Raises:
+            BrokenArtifact: somebody else registered it.
+        """
+        found = self._alias.found()
+        return None if found is None else registered_version(found)
 
     def load(self, version: int) -> FittedModel:
         """Return a version's model, checked against its manifest.
@@ -108,12 +142,7 @@ class MlflowRegistry:
             NotFound: no such version.
             BrokenArtifact: its files are damaged.
         """
-        registered = self._version(version)
-        local = self._local_folder(registered)
-        if local.is_dir():
-            return self._artifacts.read_artifact(local, registered.manifest_sha256)[0]
-        with self._downloaded(registered) as folder:  # the arrays stay mapped when the folder is gone
-            return self._artifacts.read_artifact(folder, registered.manifest_sha256)[0]
+        return self._copies.load(self._version(version))
 
     def record_candidate(self, training_id: str, recipe: Recipe, metrics: Mapping[str, float]) -> None:
         """Record one judged candidate as a child run of the training's run."""
@@ -123,216 +152,224 @@ class MlflowRegistry:
     def register(
         self, training_id: str, fitted: FittedModel, movies: Sequence[Movie], record: VersionRecord
     ) -> RegisteredVersion:
-        """Write the artifact and register it as a new version; a repeated call of one training registers once."""
-        with self._temporary_folder() as folder, registry_errors(f"the run of training {training_id}"):
+        """Write the artifact and register it as a new version; a training registers once in each role."""
+        with self._copies.temporary_folder() as folder, registry_errors(f"the run of training {training_id}"):
             artifact = folder / "model"
-            sha256 = self._artifacts.write_artifact(artifact, fitted, movies, _snapshot_of(record.tags))
-            known = self._of_training(training_id, sha256)
-            return known or self._register(training_id, fitted.recipe, artifact, sha256, record)
+            sha256 = self._artifacts.write_artifact(artifact, fitted, movies, snapshot_of(record.tags))
+            made = self._of_training(training_id, role_of(record.tags), sha256)
+            made = made or self._register(training_id, fitted.recipe, artifact, sha256, record)
+        self._versions.note(known_version(made, record.metrics))
+        return registered_version(made)
 
     def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
-        """Check the artifact in a fresh process, then move the alias and record the move.
+        """Check the artifact in a fresh process, record the promotion, then let the alias follow.
 
         Raises:
-            BrokenArtifact: the artifact did not load or answered otherwise than the fitted model.
+            BrokenArtifact: the artifact did not load or answered otherwise than the fitted model; that is on record.
             LeaseLost: the training belongs to another worker by now.
-            TrainingCancelled: a person stopped the training before the move.
+            TrainingCancelled: a person stopped the training before the promotion.
         """
-        self._promote(version, verdict, reason, "training", training_id)
+        try:
+            folder = self._bring_home(version)
+        except BrokenArtifact as error:
+            self._versions.refuse(version.version, "gate", str(error))
+            log.error("promotion_refused version=%s asked_by=gate cause=%s", version.version, error)  # noqa: TRY400 - the cause is in the message
+            raise
+        self._promotions.record(
+            NewPromotion(
+                version=version.version,
+                verdict=verdict,
+                reason=reason,
+                promoted_by="gate",
+                training_id=training_id,
+                recipe=version.recipe,
+                manifest_sha256=version.manifest_sha256,
+                artifact_folder=folder.name,
+            )
+        )
+        self.follow_promotion()
 
-    def roll_back(self, version: int, reason: str, promoted_by: str) -> None:
-        """Put an earlier version into production because a person wants it.
+    def bring_home(self, version: RegisteredVersion) -> Path:
+        """Return the local copy of a version, verified in a fresh process; a missing one is downloaded.
 
         Raises:
-            NotFound: no such version.
             BrokenArtifact: it cannot be served.
+            RegistryUnavailable: the store does not answer.
         """
-        self._promote(self._version(version), "ROLLBACK", reason, promoted_by, None)
+        return self._bring_home(version)
+
+    def follow_promotion(self) -> None:
+        """Let the alias name what was promoted last, and tidy up.
+
+        The promotion stands whatever happens here: what cannot be done now, the worker does at its next look.
+        """
+        try:
+            with self._alias.memory.alone(SECONDS_OF_WAITING) as is_alone:
+                if is_alone and (serving := self._promotions.newest()) is not None:
+                    self._overrule(serving)
+                    self._move_alias(serving.version)
+            self._forget_old_copies()
+        except (CineclubError, OSError) as error:
+            log.warning("alias_follows_later cause=%s", error)
 
     def reconcile(self) -> str | None:
-        """Bring alias and promotions together where a crash or a person moved one alone; say what was done, if any.
+        """Bring alias and promotions together, where a crash or somebody outside moved one alone; say what was done.
 
-        What the alias names is served if it can be; an alias on something that cannot goes back to what serves.
+        An alias that is where we left it follows the promotions. One that somebody else moved is served if it names a
+        version of ours that is whole; else that is refused, on record, and the alias goes back.
 
         Raises:
             RegistryUnavailable: the store does not answer.
             StorageUnavailable: PostgreSQL does not answer.
         """
-        serving = self._promotions.newest()  # read before the alias, which moves first: so the alias is never the older
-        found = self._under_alias()
-        if found is None:
-            return self._put_back(serving, "nothing") if serving else None
-        number = int(found.version)
+        self._note_earlier_versions()
+        with self._alias.memory.alone(0) as is_alone:
+            return self._reconcile() if is_alone else None
+
+    def _reconcile(self) -> str | None:
+        """Compare where the alias was left, where it is, and what was promoted last."""
+        ours = self._alias.memory.ours()
+        found = self._alias.found()
+        number = int(found.version) if found else None
+        serving = self._promotions.newest()
+        if found is not None and serving is not None and number == serving.version and number in ours:
+            return self._keep(found, serving)
+        if found is None or number in ours:
+            return self._move_to(serving, found)
         try:
-            registered = _registered(found)
-            if serving and serving.version == number and serving.manifest_sha256 == registered.manifest_sha256:
-                if not self._local_folder(registered).is_dir():
-                    self._bring_home(registered)
-                return None
-            self._promote(registered, "OUTSIDE", "the alias was moved outside of a recorded promotion", OUTSIDE, None)
+            self._take_over(found, serving)
         except BrokenArtifact as error:
-            if serving and serving.version == number:
-                return f"version {number} serves from what is loaded, but its artifact is broken: {error}"
-            return self._put_back(serving, f"version {number}, which cannot be served ({error})")
+            self._versions.refuse(int(found.version), "outside", str(error))
+            log.error("promotion_refused version=%s asked_by=outside cause=%s", number, error)  # noqa: TRY400 - the cause is in the message
+            return f"{self._move_to(serving, found)}; {error}"
         return f"version {number} was found under the alias and is served now"
 
-    def _put_back(self, serving: Promotion | None, instead_of: str) -> str:
-        """Point the alias to what serves."""
-        with registry_errors(f"version {serving.version if serving else ''}"):
-            if serving is None:
-                self._client.delete_registered_model_alias(MODEL, PRODUCTION)
-                return f"the alias named {instead_of}: it was taken away, nothing is in production"
-            self._move_alias(serving.version)
-        return f"the alias named {instead_of}: it names version {serving.version} again, which serves"
+    def _keep(self, found: ModelVersion, serving: Promotion) -> str | None:
+        """Make sure that what all agree on has its copy on this machine."""
+        self._alias.memory.has_moved(serving.version)
+        try:
+            registered = registered_version(found)
+            if not self._copies.folder_of(registered).is_dir():
+                self._bring_home(registered)
+        except BrokenArtifact as error:
+            return f"version {serving.version} serves from what is loaded, but its artifact is broken: {error}"
+        return None
 
-    def _promote(
-        self, version: RegisteredVersion, verdict: str, reason: str, promoted_by: str, training_id: str | None
-    ) -> None:
-        """Verify a version, put its local copy in place, and move alias and promotions together."""
+    def _move_to(self, serving: Promotion | None, found: ModelVersion | None) -> str | None:
+        """Point the alias to what serves."""
+        named = f"the alias named {f'version {found.version}' if found else 'nothing'}"
+        if serving is not None:
+            self._move_alias(serving.version)
+            return f"{named}: it names version {serving.version} now, which serves"
+        if found is None:
+            return None
+        self._alias.take_away()
+        return f"{named}: it was taken away, nothing is in production"
+
+    def _take_over(self, found: ModelVersion, serving: Promotion | None) -> None:
+        """Serve what somebody put under the alias, if it is a version of ours and whole."""
+        version = registered_version(found)
+        if (version.version, version.manifest_sha256) not in self._versions.manifests():
+            message = f"version {version.version} does not have the hash that cineclub registered: it was changed"
+            raise BrokenArtifact(message)
         folder = self._bring_home(version)
-        promotion = NewPromotion(
-            version=version.version,
-            verdict=verdict,
-            reason=reason,
-            promoted_by=promoted_by,
-            training_id=training_id,
-            recipe=version.recipe,
-            manifest_sha256=version.manifest_sha256,
-            artifact_folder=folder.name,
+        before = f"version {serving.version} served before" if serving else "nothing served before"
+        self._promotions.record(
+            NewPromotion(
+                version=version.version,
+                verdict=OUTSIDE_VERDICT,
+                reason=f"{MOVED_OUTSIDE}; {before}",
+                promoted_by="outside",
+                training_id=None,
+                recipe=version.recipe,
+                manifest_sha256=version.manifest_sha256,
+                artifact_folder=folder.name,
+            )
         )
-        self._promotions.record(promotion, lambda: self._move_alias(version.version))
-        with suppress(OSError, StorageUnavailable):  # the promotion stands; the next one tidies up
-            self._forget_old_copies()
+        self._alias.memory.has_moved(version.version)
+        self._forget_old_copies()
+
+    def _overrule(self, serving: Promotion) -> None:
+        """Put on record that the alias had been moved outside just before a promotion, which stands."""
+        found = self._alias.found()
+        if found is None or int(found.version) in {*self._alias.memory.ours(), serving.version}:
+            return
+        reason = f"{MOVED_OUTSIDE}, but version {serving.version} was promoted since: that promotion stands"
+        self._versions.refuse(int(found.version), "outside", reason)
+        log.error("promotion_refused version=%s asked_by=outside cause=%s", found.version, reason)
 
     def _forget_old_copies(self) -> None:
-        """Delete the local copies of all but the last promotions, and what a killed worker left unfinished.
-
-        A process that still answers from a deleted copy keeps its mapped arrays.
-        """
-        kept = {promotion.artifact_folder for promotion in self._promotions.recent(COPIES_KEPT)}
-        copies = [path for path in self._models_folder.iterdir() if LOCAL_COPY.fullmatch(path.name)]
-        old = [path for path in copies if path.name not in kept]
-        unfinished = [*self._models_folder.glob(".*-*"), *(self._home / "unfinished").glob("*")]
-        stale = [path for path in unfinished if time.time() - path.stat().st_mtime > STALE_SECONDS]
-        for path in old + stale:
-            shutil.rmtree(path, ignore_errors=True)
+        """Delete the local copies of all but the versions that served last, and that a rollback would go to."""
+        with suppress(OSError, StorageUnavailable):  # the next promotion tidies up
+            history = self._promotions.recent(PROMOTIONS_LOOKED_AT)
+            names = list(dict.fromkeys(promotion.artifact_folder for promotion in history))[:COPIES_KEPT]
+            before = rollback_target(history)
+            self._copies.forget_all_but({*names, before.artifact_folder} if before else set(names))
 
     def _bring_home(self, version: RegisteredVersion) -> Path:
-        """Return the local copy of a version, verified in a fresh process; a damaged one is downloaded again."""
-        folder = self._local_folder(version)
-        if folder.is_dir():
-            with suppress(BrokenArtifact):
-                self._artifacts.verify_artifact(folder, version.manifest_sha256)
-                return folder
-        with self._downloaded(version) as downloaded:
-            self._artifacts.verify_artifact(downloaded, version.manifest_sha256)
-            self._artifacts.adopt_artifact(downloaded, folder, version.manifest_sha256)
-        return folder
+        """Return the verified local copy of a version."""
+        return self._copies.bring_home(version)
 
     def _move_alias(self, version: int) -> None:
         """Let the alias ``production`` name a version."""
-        with registry_errors(f"version {version}"):
-            self._client.set_registered_model_alias(MODEL, PRODUCTION, str(version))
+        self._alias.move(version)
 
     def _register(
         self, training_id: str, recipe: Recipe, artifact: Path, sha256: str, record: VersionRecord
-    ) -> RegisteredVersion:
+    ) -> ModelVersion:
         """Upload a written artifact with its documents, and register it."""
         run = self._runs.of_training(training_id)
         path = f"model-{sha256[:SHORT_HASH]}"
         self._client.log_artifacts(run.info.run_id, str(artifact), path)
         for name, text in record.documents.items():
             self._client.log_text(run.info.run_id, text, name)
+            self._client.log_text(run.info.run_id, text, f"{path}/{name}")
         self._runs.record(run.info.run_id, recipe, record.metrics, record.tags)
-        tags = {**record.tags, "training_id": training_id, "recipe": recipe.to_json(), "manifest_sha256": sha256}
+        role = role_of(record.tags)
+        tags = {**record.tags, "role": role, "training_id": training_id, "recipe": recipe.to_json()}
+        tags["manifest_sha256"] = sha256
         source = f"{run.info.artifact_uri}/{path}"
         made = self._client.create_model_version(MODEL, source, run.info.run_id, tags, description=str(recipe))
-        if record.tags.get("verdict") == "HOLD":
+        if role == CHALLENGER:
             self._client.set_registered_model_alias(MODEL, CHALLENGER, made.version)
-        return _registered(made)
+        return made
 
-    def _of_training(self, training_id: str, sha256: str) -> RegisteredVersion | None:
-        """Return what an earlier attempt of a training registered, unless that was another model and never served."""
+    def _of_training(self, training_id: str, role: str, sha256: str) -> ModelVersion | None:
+        """Return what an earlier attempt of a training registered in a role, unless it was another model, unserved."""
         served = {promotion.version for promotion in self._promotions.recent(PROMOTIONS_LOOKED_AT)}
-        with registry_errors(f"the versions of training {training_id}"):
-            found = self._client.search_model_versions(f"name = '{MODEL}' and tags.training_id = '{training_id}'")
-            for registered in map(_registered, found):
-                if registered.manifest_sha256 == sha256 or registered.version in served:
-                    return registered
-                self._client.delete_model_version(MODEL, str(registered.version))
+        for found in self._search(f"tags.training_id = '{training_id}'"):
+            if role_of(found.tags) != role:
+                continue
+            registered = registered_version(found)
+            if registered.manifest_sha256 == sha256 or registered.version in served:
+                return found
+            self._versions.withdraw(registered)
+            self._client.delete_model_version(MODEL, str(registered.version))
         return None
 
-    def _under_alias(self) -> ModelVersion | None:
-        """Return what the alias ``production`` names."""
-        with registry_errors(f"the alias {PRODUCTION}"):
-            try:
-                return self._client.get_model_version_by_alias(MODEL, PRODUCTION)
-            except MlflowException as error:
-                if is_missing(error) or "alias" in str(error):
-                    return None
-                raise
+    def _note_earlier_versions(self) -> None:
+        """Keep what is known of versions that were registered before cineclub wrote that down, once a process."""
+        if self._has_noted_all:
+            return
+        known = {version for version, _ in self._versions.manifests()}
+        with registry_errors("the versions"):
+            for found in self._search():
+                if int(found.version) not in known:
+                    with suppress(BrokenArtifact):  # somebody else's version
+                        self._versions.note(known_version(found, self._runs.metrics_of(found.run_id)))
+        self._has_noted_all = True
+
+    def _search(self, condition: str = "") -> Iterable[ModelVersion]:
+        """Yield the registered versions that meet a condition."""
+        wanted, token = " and ".join(filter(None, [f"name = '{MODEL}'", condition])), None
+        while True:
+            page = self._client.search_model_versions(wanted, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _version(self, version: int) -> RegisteredVersion:
         """Return what is registered under a number."""
         with registry_errors(f"version {version}"):
-            return _registered(self._client.get_model_version(MODEL, str(version)))
-
-    def _local_folder(self, version: RegisteredVersion) -> Path:
-        """Return where the local copy of a version lies once it was promoted."""
-        return self._models_folder / f"{version.version}-{version.manifest_sha256[:SHORT_HASH]}"
-
-    @contextmanager
-    def _downloaded(self, version: RegisteredVersion) -> Iterator[Path]:
-        """Give a version's files, as the registry has them, in a folder that goes away afterwards."""
-        with self._temporary_folder() as folder:
-            yield self._download(version, folder)
-
-    def _download(self, version: RegisteredVersion, folder: Path) -> Path:
-        """Bring a version's files into a folder and return where they lie."""
-        with registry_errors(f"version {version.version}"):
-            uri = self._client.get_model_version_download_uri(MODEL, str(version.version))
-            try:
-                found = download_artifacts(
-                    artifact_uri=uri,
-                    dst_path=str(folder),
-                    tracking_uri=self._tracking_uri,
-                    registry_uri=self._tracking_uri,
-                )
-            except (MlflowException, FileNotFoundError) as error:
-                if isinstance(error, MlflowException) and not is_missing(error):
-                    raise
-                message = f"the files of version {version.version} are gone from {uri}: train again or roll back"
-                raise BrokenArtifact(message) from error
-        return Path(found)
-
-    @contextmanager
-    def _temporary_folder(self) -> Iterator[Path]:
-        """Give a folder on the disk of the local copies, so that a finished one only has to be renamed."""
-        parent = self._home / "unfinished"
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent) as folder:
-            yield Path(folder)
-
-
-def _registered(version: ModelVersion) -> RegisteredVersion:
-    """Return the version if cineclub registered it."""
-    try:
-        return RegisteredVersion(
-            version=int(version.version),
-            recipe=Recipe.from_json(version.tags["recipe"]),
-            created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
-            manifest_sha256=version.tags["manifest_sha256"],
-        )
-    except (KeyError, ValueError) as error:
-        message = f"version {version.version} was not registered by cineclub: point the alias to one that was"
-        raise BrokenArtifact(message) from error
-
-
-def _snapshot_of(tags: Mapping[str, str]) -> SnapshotIdentity:
-    """Return the snapshot that a record's tags name."""
-    newest = tags.get("snapshot_newest_rated_at")
-    return SnapshotIdentity(
-        n_ratings=int(tags.get("snapshot_n_ratings", "0")),
-        newest_rated_at=datetime.fromisoformat(newest) if newest else None,
-        content_sha256=tags.get("snapshot_sha256", ""),
-    )
+            return registered_version(self._client.get_model_version(MODEL, str(version)))

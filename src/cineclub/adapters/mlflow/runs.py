@@ -5,8 +5,10 @@ from pathlib import Path
 from time import time
 
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cineclub.adapters.mlflow.client import is_missing
 from cineclub.domain.recipe import Recipe
 
 EXPERIMENT = "cineclub"
@@ -70,6 +72,17 @@ class TrainingRuns:
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
         self._client.set_terminated(run_id)
+
+    def metrics_of(self, run_id: str | None) -> dict[str, float]:
+        """Return the metrics of a run; none where there is no such run any more."""
+        if not run_id:
+            return {}
+        try:
+            return dict(self._client.get_run(run_id).data.metrics)
+        except MlflowException as error:
+            if is_missing(error):
+                return {}
+            raise
 
     def _tagged(self, training_id: str) -> list[Run]:
         """Return every run of a training."""

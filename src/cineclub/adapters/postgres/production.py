@@ -6,6 +6,7 @@ from cineclub.adapters.postgres.sessions import named_queries
 from cineclub.ports import Production
 
 SQL = named_queries("histories.sql")
+VERSIONS_SQL = named_queries("versions.sql")
 INTEGER_TYPES = {"smallint", "integer", "bigint"}
 
 
@@ -18,16 +19,18 @@ class PostgresProduction:
         self._schema = external_schema
 
     async def read(self) -> Production:
-        """Return the newest promotion, and whether film ids are integers.
+        """Return the newest promotion, whether film ids are integers, and how many promotions were refused.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
         async with self._pool.connection() as connection:
             promotion = await current_async(connection)
+            counts = await connection.execute(VERSIONS_SQL["refusal_counts"])
+            n_refusals = {row["asked_by"]: row["n_refusals"] for row in await counts.fetchall()}
             if self._schema is None:
                 row = await (await connection.execute(SQL["movie_ids_are_integers"])).fetchone()
-                return Production(promotion, bool(row and row["movie_ids_are_integers"]))
+                return Production(promotion, bool(row and row["movie_ids_are_integers"]), n_refusals)
             column = {"view": f'"{self._schema}".movies', "column": "movie_id"}
             row = await (await connection.execute(SQL["column_type"], column)).fetchone()
-            return Production(promotion, bool(row and row["type"] in INTEGER_TYPES))
+            return Production(promotion, bool(row and row["type"] in INTEGER_TYPES), n_refusals)

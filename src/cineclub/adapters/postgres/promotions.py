@@ -1,13 +1,14 @@
 """The history of what served. Its newest row decides what is served, and only the owner of a training may add one."""
 
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
+from cineclub.adapters.postgres.alias_record import AliasRecord
 from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, Row, named_queries, session
-from cineclub.domain.errors import LeaseLost, TrainingCancelled
+from cineclub.adapters.postgres.versions import VersionHistory
+from cineclub.domain.errors import Conflict, LeaseLost, TrainingCancelled
 from cineclub.domain.recipe import Recipe
 from cineclub.ports import NewPromotion, Promotion
 
@@ -17,32 +18,44 @@ PROMOTION = 3
 CHANNEL = "cineclub_promotions"
 """Notified with the version's number when a promotion is committed."""
 
+BY_THE_GATE = {"training": "gate"}
+"""How rows of earlier releases say who promoted, and how it is said now."""
+
 
 class PromotionHistory:
-    """Promotions in PostgreSQL, as the worker writes and everybody reads them."""
+    """Promotions in PostgreSQL, as the worker writes and everybody reads them.
+
+    Attributes:
+        versions: what was registered and refused, in the same database.
+        alias: where MLflow's alias was last set to by us.
+    """
 
     def __init__(self, database_url: str, holder: str | None = None) -> None:
         """Use this database; ``holder`` is the worker whose trainings may promote."""
         self._database_url = database_url
         self._holder = holder
+        self.versions = VersionHistory(database_url)
+        self.alias = AliasRecord(database_url)
 
     def newest(self) -> Promotion | None:
         """Return the promotion that decides what is served; None before the first."""
         with session(self._database_url) as connection:
             return current(connection)
 
-    def recent(self, limit: int) -> list[Promotion]:
-        """Return the promotions, newest first."""
+    def recent(self, limit: int, before: int | None = None) -> list[Promotion]:
+        """Return the promotions, newest first, those recorded before the one with this id if it is given."""
+        asked = {"limit": limit, "before": before}
         with session(self._database_url) as connection:
-            return [promotion_of(row) for row in connection.execute(SQL["history"], {"limit": limit})]
+            return [promotion_of(row) for row in connection.execute(SQL["history"], asked)]
 
-    def record(self, promotion: NewPromotion, move_alias: Callable[[], None]) -> Promotion:
-        """Add a promotion and move the alias with it, while nobody else can take the training over or promote.
+    def record(self, promotion: NewPromotion, instead_of: Promotion | None = None) -> Promotion:
+        """Add a promotion, while nobody else can take the training over or promote; the alias follows later.
 
-        The row appears only if ``move_alias`` succeeded; what serves already is not recorded again. A promotion without
-        a training is a person's: no lease guards it.
+        What serves already is not recorded again. A promotion without a training is a person's, or was seen from
+        outside: no lease guards it.
 
         Raises:
+            Conflict: something else serves by now than ``instead_of``.
             LeaseLost: the training is no longer this worker's.
             TrainingCancelled: a person asked to stop before this moment.
             StorageUnavailable: PostgreSQL does not answer.
@@ -53,14 +66,15 @@ class PromotionHistory:
             connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "promotion": PROMOTION})
             serving = current(connection)
             if serving and _key(serving) == _key(promotion):
-                move_alias()
                 return serving
+            if instead_of is not None and (serving is None or serving.promotion_id != instead_of.promotion_id):
+                message = "another version was promoted at this moment: look at `cineclub models`, then try again"
+                raise Conflict(message)
             row = connection.execute(SQL["append"], _columns(promotion)).fetchone()
-            move_alias()
             connection.execute(SQL["announce"], {"channel": CHANNEL, "version": str(promotion.version)})
         if row is None:
             message = "the promotion was not recorded: another version of cineclub has changed the table"
-            raise LeaseLost(message)
+            raise Conflict(message)
         return promotion_of(row)
 
     def _lock_training(self, connection: psycopg.Connection[Row], training_id: str) -> None:
@@ -95,12 +109,13 @@ def promotion_of(row: Row) -> Promotion:
         promoted_at=row["promoted_at"],
         verdict=row["verdict"],
         reason=row["reason"],
-        promoted_by=row["promoted_by"],
+        promoted_by=BY_THE_GATE.get(row["promoted_by"], row["promoted_by"]),
         recipe=Recipe(recipe["model"], recipe["hyperparameters"]),
         manifest_sha256=row["manifest_sha256"],
         previous_version=row["previous_version"],
         training_id=str(row["training_id"]) if row["training_id"] else None,
         artifact_folder=row["artifact_folder"],
+        promotion_id=row["id"],
     )
 
 

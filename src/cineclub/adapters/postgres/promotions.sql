@@ -4,7 +4,8 @@ SELECT * FROM cineclub.promotions ORDER BY id DESC LIMIT 1;
 
 -- name: history
 -- The promotions, newest first.
-SELECT * FROM cineclub.promotions ORDER BY id DESC LIMIT %(limit)s;
+SELECT * FROM cineclub.promotions WHERE id < coalesce(%(before)s::bigint, 9223372036854775807)
+ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: lock_training
 -- The training, locked until the promotion is recorded, if it is still this worker's.

@@ -1,6 +1,6 @@
 """Every metric of the API process: its name, meaning, unit and labels, all in this file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -8,11 +8,12 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from cineclub.ports import Promotion
+from cineclub.ports import Asker, Promotion
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "OTHER"
 NO_MODEL = "none"
+ASKERS: tuple[Asker, ...] = ("gate", "person", "outside")
 LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -62,6 +63,12 @@ class PrometheusMetrics:
             "Promoted versions that could not be loaded, each try counted.",
             registry=registry,
         )
+        self._promotion_refusals = Gauge(
+            "cineclub_promotion_refusals",
+            "Promotions that were refused so far, by who asked: the gate, a person, or a move outside of cineclub.",
+            ["asked_by"],
+            registry=registry,
+        )
         self._dropped = Counter(
             "cineclub_prediction_log_dropped_rows", "Answers that were not logged.", registry=registry
         )
@@ -88,6 +95,11 @@ class PrometheusMetrics:
     def model_refused(self) -> None:
         """Count a promoted version that could not be loaded."""
         self._refused.inc()
+
+    def refusals_known(self, n_refusals: Mapping[Asker, int]) -> None:
+        """Note how many promotions were refused so far, by who asked for them."""
+        for asker in ASKERS:
+            self._promotion_refusals.labels(asker).set(n_refusals.get(asker, 0))
 
     def rows_dropped(self, n_rows: int) -> None:
         """Count answers that were not logged."""

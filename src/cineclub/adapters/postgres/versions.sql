@@ -1,0 +1,64 @@
+-- name: withdraw_others
+-- Make room for the version that a training registers instead of an earlier one in the same role.
+UPDATE cineclub.versions SET withdrawn_at = clock_timestamp()
+WHERE training_id = %(training_id)s AND role = %(role)s AND withdrawn_at IS NULL
+  AND (version, manifest_sha256) <> (%(version)s, %(manifest_sha256)s);
+
+-- name: note
+-- Keep what is known of a version, once.
+INSERT INTO cineclub.versions
+    (version, manifest_sha256, registered_at, training_id, role, recipe, verdict, reason, metrics, tags,
+     snapshot_sha256, snapshot_n_ratings, snapshot_newest_rated_at, code_version)
+VALUES
+    (%(version)s, %(manifest_sha256)s, %(registered_at)s, %(training_id)s, %(role)s, %(recipe)s, %(verdict)s,
+     %(reason)s, %(metrics)s, %(tags)s, %(snapshot_sha256)s, %(snapshot_n_ratings)s, %(snapshot_newest_rated_at)s,
+     %(code_version)s)
+ON CONFLICT (version, manifest_sha256) DO NOTHING;
+
+-- name: withdraw
+-- Mark a version that its training has replaced.
+UPDATE cineclub.versions SET withdrawn_at = clock_timestamp()
+WHERE version = %(version)s AND manifest_sha256 = %(manifest_sha256)s AND withdrawn_at IS NULL;
+
+-- name: get
+-- One version that stands.
+SELECT * FROM cineclub.versions WHERE version = %(version)s AND withdrawn_at IS NULL
+ORDER BY registered_at DESC LIMIT 1;
+
+-- name: manifests
+-- What was ever registered.
+SELECT version, manifest_sha256 FROM cineclub.versions;
+
+-- name: recent
+-- The versions that stand, newest first.
+SELECT * FROM cineclub.versions
+WHERE withdrawn_at IS NULL AND version < coalesce(%(before)s::integer, 2147483647)
+ORDER BY version DESC, registered_at DESC LIMIT %(limit)s;
+
+-- name: refuse
+-- Put on record what was not promoted.
+INSERT INTO cineclub.refusals (version, asked_by, reason) VALUES (%(version)s, %(asked_by)s, %(reason)s);
+
+-- name: refusals
+-- What was refused, newest first.
+SELECT * FROM cineclub.refusals ORDER BY id DESC LIMIT %(limit)s;
+
+-- name: refusal_counts
+-- How often promotions were refused, by who asked for them.
+SELECT asked_by, count(*) AS n_refusals FROM cineclub.refusals GROUP BY asked_by;
+
+-- name: alias
+-- The versions that the alias can name because we set it.
+SELECT version, moving_to FROM cineclub.synced_alias;
+
+-- name: alias_is_moving
+-- Note where the alias is about to be set to.
+UPDATE cineclub.synced_alias SET moving_to = %(version)s;
+
+-- name: alias_has_moved
+-- Note where the alias was set to.
+UPDATE cineclub.synced_alias SET version = %(version)s, moving_to = NULL, synced_at = clock_timestamp();
+
+-- name: alone
+-- Be the only one who moves the alias, for as long as the session lives.
+SELECT pg_advisory_lock(%(family)s, %(alias)s);
