@@ -15,7 +15,7 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-flow bench-serving bench-models bench-scale bench-setup \
+.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serving bench-models bench-scale bench-setup \
 	lock clean
 
 help: ## this list
@@ -25,6 +25,7 @@ help: ## this list
 	@echo "make test-faults    the slow tests that kill processes"
 	@echo "make check          format, lint, types, layers, installed packages; no tests"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
+	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
 	@echo "make bench-serving  requests a second and latency of /predict/ beside /health"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
@@ -61,6 +62,9 @@ check: setup
 
 bench-data: setup
 	$(BIN)/python benchmarks/data.py
+
+bench-gate: setup
+	$(BIN)/python benchmarks/gate.py
 
 bench-flow: setup
 	$(BIN)/python benchmarks/flow.py

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from cineclub.domain.imported_ratings import ImportedRatings, NewMovie, RatingRows
-from cineclub.domain.ratings import Movie, RatingScale, Snapshot, UserRatings
+from cineclub.domain.ratings import Movie, RatingScale, Snapshot, SnapshotIdentity, UserRatings
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel, Progress
 
@@ -46,12 +46,13 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A version in the registry: its number, recipe, when it was made, and the hash its artifact must have."""
+    """A version in the registry: its number, recipe, date, artifact hash, and what it learned from."""
 
     version: int
     recipe: Recipe
     created_at: datetime
     manifest_sha256: str
+    snapshot: SnapshotIdentity
 
 
 @dataclass(frozen=True, slots=True)

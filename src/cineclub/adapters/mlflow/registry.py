@@ -127,7 +127,7 @@ class MlflowRegistry:
         with self._temporary_folder() as folder, registry_errors(f"the run of training {training_id}"):
             artifact = folder / "model"
             sha256 = self._artifacts.write_artifact(artifact, fitted, movies, _snapshot_of(record.tags))
-            known = self._of_training(training_id, sha256)
+            known = self._of_training(training_id, sha256, record.tags.get("role"))
             return known or self._register(training_id, fitted.recipe, artifact, sha256, record)
 
     def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
@@ -251,11 +251,16 @@ class MlflowRegistry:
             self._client.set_registered_model_alias(MODEL, CHALLENGER, made.version)
         return _registered(made)
 
-    def _of_training(self, training_id: str, sha256: str) -> RegisteredVersion | None:
-        """Return what an earlier attempt of a training registered, unless that was another model and never served."""
+    def _of_training(self, training_id: str, sha256: str, role: str | None) -> RegisteredVersion | None:
+        """Return what an earlier attempt of a training registered, unless that was another model and never served.
+
+        A held challenger and the refit of production have different roles and stand beside each other.
+        """
+        of_training = f"name = '{MODEL}' and tags.training_id = '{training_id}'"
+        of_role = f"{of_training} and tags.role = '{role}'" if role else of_training
         served = {promotion.version for promotion in self._promotions.recent(PROMOTIONS_LOOKED_AT)}
         with registry_errors(f"the versions of training {training_id}"):
-            found = self._client.search_model_versions(f"name = '{MODEL}' and tags.training_id = '{training_id}'")
+            found = self._client.search_model_versions(of_role)
             for registered in map(_registered, found):
                 if registered.manifest_sha256 == sha256 or registered.version in served:
                     return registered
@@ -322,6 +327,7 @@ def _registered(version: ModelVersion) -> RegisteredVersion:
             recipe=Recipe.from_json(version.tags["recipe"]),
             created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
             manifest_sha256=version.tags["manifest_sha256"],
+            snapshot=_snapshot_of(version.tags),
         )
     except (KeyError, ValueError) as error:
         message = f"version {version.version} was not registered by cineclub: point the alias to one that was"
