@@ -171,7 +171,8 @@ def _start_of_newest(log: RatingLog, fraction: float) -> int:
     """Return the time from which the newest ``fraction`` of the ratings were given."""
     if not len(log):
         return 0
-    position = max(len(log) - math.ceil(fraction * len(log)), 0)
+    n_newest = math.ceil(round(fraction * len(log), 6))  # three times 0.1 is a little more than 0.3
+    position = max(len(log) - n_newest, 0)
     return int(np.partition(log.rated_at, position)[position])
 
 
