@@ -1,6 +1,7 @@
 """The training flow: its steps stand in the order of the drawing and bear the names of its boxes."""
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,9 +22,9 @@ from cineclub.domain.search import search
 from cineclub.domain.splitting import Split, TimeCuts, split_at, time_cuts
 from cineclub.domain.training_plan import TrainingPlan
 from cineclub.domain.training_report import TrainingReport, WindowReport
-from cineclub.flows import METERS, fit_within_memory
+from cineclub.flows import METERS, fit_within_memory, library_versions
 from cineclub.models import catalogue
-from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, StepProgress, VersionRecord
+from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, SnapshotStore, StepProgress, VersionRecord
 
 POPULAR = "popular"
 SEARCHED = "svd"
@@ -93,6 +94,7 @@ class TrainingFlow:
         training_id: under which id candidates and the version are recorded.
         now: the wall clock.
         code_version: the version of cineclub, kept with the model.
+        snapshots: where the ratings it reads are kept; None keeps none.
         step_seconds: how long each finished step took.
     """
 
@@ -103,6 +105,7 @@ class TrainingFlow:
     training_id: str
     now: Callable[[], datetime]
     code_version: str
+    snapshots: SnapshotStore | None = None
     step_seconds: dict[str, float] = field(default_factory=dict, init=False)
 
     def train(self) -> TrainingReport:
@@ -127,8 +130,11 @@ class TrainingFlow:
 
     @step
     def load_ratings(self) -> Snapshot:
-        """Return all ratings and films of one moment."""
-        return self.store.load_snapshot(self._progress("load_ratings"))
+        """Return all ratings and films of one moment, kept so that the version can be fitted again."""
+        snapshot = self.store.load_snapshot(self._progress("load_ratings"))
+        if self.snapshots is not None:
+            self.snapshots.keep(snapshot)
+        return snapshot
 
     @step
     def filter_users_and_movies(self, log: RatingLog) -> Kept:
@@ -284,6 +290,11 @@ class TrainingFlow:
                 "snapshot_sha256": snapshot.identity.content_sha256,
                 "snapshot_n_ratings": str(snapshot.identity.n_ratings),
                 "snapshot_newest_rated_at": newest.isoformat() if newest else "",
+                "seed": str(self.plan.seed),
+                "min_ratings_per_user": str(self.plan.min_ratings_per_user),
+                "min_ratings_per_movie": str(self.plan.min_ratings_per_movie),
+                "fitted_before_us": "" if decision.is_promoted else str(report.cuts.test_start),
+                "library_versions": json.dumps(library_versions()),
             },
             documents={"evaluation.json": report.to_text(), "model_card.md": report.model_card()},
         )
