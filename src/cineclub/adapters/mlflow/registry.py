@@ -115,6 +115,15 @@ class MlflowRegistry:
         with self._downloaded(registered) as folder:  # the arrays stay mapped when the folder is gone
             return self._artifacts.read_artifact(folder, registered.manifest_sha256)[0]
 
+    def tags(self, version: int) -> Mapping[str, str]:
+        """Return what is recorded with a version.
+
+        Raises:
+            NotFound: no such version.
+        """
+        with registry_errors(f"version {version}"):
+            return dict(self._client.get_model_version(MODEL, str(version)).tags)
+
     def record_candidate(self, training_id: str, recipe: Recipe, metrics: Mapping[str, float]) -> None:
         """Record one judged candidate as a child run of the training's run."""
         with registry_errors(f"the run of training {training_id}"):
