@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
+from cineclub.domain.documents import to_document
 from cineclub.domain.errors import BrokenArtifact, NotEnoughData, NotFound
 from cineclub.domain.evaluation import Judgement, judge, list_overlap
 from cineclub.domain.filtering import FilterReport
@@ -20,6 +21,7 @@ from cineclub.domain.recommender import FittedModel, Progress
 from cineclub.domain.scoreboard import Candidate, Scoreboard, Trial, filtered, grid_points, rng_of
 from cineclub.domain.search import search
 from cineclub.domain.splitting import Split, TimeCuts, split_at, time_cuts
+from cineclub.domain.statistics import baseline_of
 from cineclub.domain.training_plan import TrainingPlan
 from cineclub.domain.training_report import TrainingReport, WindowReport
 from cineclub.flows import METERS, fit_within_memory, library_versions
@@ -30,8 +32,10 @@ POPULAR = "popular"
 SEARCHED = "svd"
 LAST_STEP = "promote_if_better"
 BASELINES = (POPULAR, "bias", "random")
-GATE_STREAM, WINDOW_STREAM = 1, 3
-"""Keep the gate's resamples and the sample of judged people apart from the fits, which derive from seed and name."""
+GATE_STREAM, WINDOW_STREAM, STATISTICS_STREAM = 1, 3, 4
+"""Keep the gate's resamples, the sample of judged people and those of the statistics apart from the fits.
+
+Fits derive from seed and name."""
 
 Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
@@ -296,8 +300,17 @@ class TrainingFlow:
                 "fitted_before_us": "" if decision.is_promoted else str(report.cuts.test_start),
                 "library_versions": json.dumps(library_versions()),
             },
-            documents={"evaluation.json": report.to_text(), "model_card.md": report.model_card()},
+            documents={
+                "evaluation.json": report.to_text(),
+                "model_card.md": report.model_card(),
+                "statistics.json": self._statistics(snapshot),
+            },
         )
+
+    def _statistics(self, snapshot: Snapshot) -> str:
+        """Return what the ratings look like, for later drift to be measured against, as indented JSON."""
+        rng = np.random.default_rng([self.plan.seed, STATISTICS_STREAM])
+        return json.dumps(to_document(baseline_of(snapshot.log, snapshot.movies, rng)), indent=1)
 
     def _progress(self, name: str) -> Progress:
         """Return the progress of a step without candidates."""
