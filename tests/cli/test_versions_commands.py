@@ -27,7 +27,8 @@ def test_a_trained_version_is_reproduced_until_a_person_in_it_is_erased(connecte
     assert unasked.returncode == 1
     erased = cineclub(connected.home, "erase", "5", "--yes")
     assert erased.returncode == 0, erased.stderr
-    assert "1 snapshots were rewritten" in erased.stdout
+    assert "snapshots rewritten here: 1;" in erased.stdout
+    assert max(len(line) for line in erased.stdout.splitlines()) <= COLUMNS
     with psycopg.connect(bootstrap.database_url(connected)) as connection:
         assert connection.execute("SELECT FROM cineclub.users WHERE external_id = '5'").fetchone() is None
 

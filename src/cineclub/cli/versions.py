@@ -62,11 +62,9 @@ def erase(
         typer.confirm(f"erase user {user} with all ratings, for ever?", abort=True, err=True)
     with bootstrap.database(Settings()) as settings:
         report = erase_user(user, bootstrap.people(settings), bootstrap.snapshots(settings))
-    typer.echo(
-        f"erased: {report.n_ratings:,} ratings and {report.n_predictions:,} logged answers of user {user}; "
-        f"{len(report.rewritten_snapshots)} snapshots were rewritten"
-    )
-    typer.echo("other machines rewrite theirs while their worker is idle; backups made before still hold the user")
+    typer.echo(f"erased user {user}: {report.n_ratings:,} ratings, {report.n_predictions:,} logged answers")
+    typer.echo(f"snapshots rewritten here: {len(report.rewritten_snapshots)}; other machines' workers rewrite theirs")
+    typer.echo("backups that were made before still hold the user")
 
 
 def _fit_again(version: int, settings: "Settings") -> "Reproduction":
