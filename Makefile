@@ -16,7 +16,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serving bench-models bench-scale bench-setup \
-	lock clean
+	bench-snapshots lock clean
 
 help: ## this list
 	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
@@ -30,6 +30,7 @@ help: ## this list
 	@echo "make bench-serving  requests a second and latency of /predict/ beside /health"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
+	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
 	@echo "make lock           requirements.lock and requirements-bench.lock anew (needs uv)"
 	@echo "make clean          remove .venv and caches; the state in CINECLUB_HOME stays"
 
@@ -84,6 +85,9 @@ $(BENCH_INSTALLED): requirements.lock requirements-bench.lock pyproject.toml
 
 bench-models: bench-setup
 	$(BENCH_BIN)/python benchmarks/models.py $(if $(DATA),--data "$(DATA)") $(if $(ONLY),--only $(ONLY))
+
+bench-snapshots: setup
+	$(BIN)/python benchmarks/snapshots.py $(if $(RATINGS),--ratings $(RATINGS))
 
 bench-scale: bench-setup
 	$(BENCH_BIN)/python benchmarks/scale.py $(if $(RATINGS),--ratings $(RATINGS)) $(if $(ONLY),--only $(ONLY))

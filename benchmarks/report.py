@@ -16,6 +16,7 @@ TITLES = {
     "models": "Models beside Surprise and implicit (`make bench-models`)",
     "models-movietweetings-100k": "The same on MovieTweetings 100k (`make bench-models DATA=...`)",
     "scale": "At scale (`make bench-scale`)",
+    "snapshots": "Snapshots and statistics (`make bench-snapshots`)",
     "serving": "Predictions over HTTP (`make bench-serving`)",
 }
 PREFACE = """# Benchmarks

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cineclub.adapters.postgres.migrate import ServerFacts
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
+    from cineclub.adapters.postgres.snapshots import PostgresPeople
+    from cineclub.adapters.snapshots import SnapshotArchive
     from cineclub.domain.imported_ratings import ColumnMapping
     from cineclub.domain.ratings import RatingLog, RatingScale
     from cineclub.domain.recommender import FittedModel
@@ -231,6 +233,42 @@ def registry(settings: Settings, holder: str | None = None) -> "MlflowRegistry":
 
     uri = settings.mlflow_tracking_uri or store_uri(database_url(settings))
     return MlflowRegistry(uri, settings.home, artifacts, promotions(settings, holder))
+
+
+def snapshots(settings: Settings) -> "SnapshotArchive":
+    """Return the snapshots of ratings on this machine."""
+    from cineclub.adapters.postgres.snapshots import PostgresSnapshotRecords
+    from cineclub.adapters.snapshots import SnapshotArchive
+
+    return SnapshotArchive(
+        settings.home / "snapshots",
+        PostgresSnapshotRecords(database_url(settings)),
+        settings.snapshots_kept,
+        lambda: _snapshot_in_production(settings),
+    )
+
+
+def _snapshot_in_production(settings: Settings) -> str | None:
+    """Return the hash of the snapshot that the served version learned from; None before the first promotion.
+
+    Raises:
+        BrokenArtifact: this machine has no copy of that version.
+    """
+    from cineclub.adapters.artifacts import read_snapshot_identity
+    from cineclub.flows.live_model import folder_of
+
+    promotion = promotions(settings).newest()
+    if promotion is None:
+        return None
+    folder = folder_of(promotion, settings.home / "models")
+    return read_snapshot_identity(folder, promotion.manifest_sha256).content_sha256
+
+
+def people(settings: Settings) -> "PostgresPeople":
+    """Return those who rate, to erase one of them."""
+    from cineclub.adapters.postgres.snapshots import PostgresPeople
+
+    return PostgresPeople(database_url(settings), is_writable=external_schema(settings) is None)
 
 
 def api_parts(settings: Settings) -> "ApiParts":

@@ -179,6 +179,90 @@ class ModelRegistry(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """What is known of a snapshot: when it was kept, deleted (if it was) and rewritten without somebody (if it was)."""
+
+    content_sha256: str
+    n_ratings: int
+    newest_rated_at: datetime | None
+    kept_at: datetime
+    dropped_at: datetime | None = None
+    erased_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One person who was erased: the internal id, which nobody else is given, and the id of the erasure itself."""
+
+    erasure_id: str
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedUser:
+    """How much of a person was in the database."""
+
+    n_ratings: int
+    n_predictions: int
+
+
+class SnapshotStore(Protocol):
+    """The ratings that trainings learned from, kept so that a version can be fitted again."""
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot under its hash, and drop the oldest beyond those that are to stay."""
+        ...
+
+    def load(self, content_sha256: str) -> Snapshot:
+        """Return a snapshot, checked against its hash.
+
+        Raises:
+            SnapshotGone: it was never kept, was dropped or rewritten, or is not on this machine.
+            BrokenArtifact: its file is damaged.
+        """
+        ...
+
+    def apply_erasures(self) -> list[str]:
+        """Rewrite every snapshot here that still holds somebody who was erased, and return their hashes."""
+        ...
+
+
+class People(Protocol):
+    """Those who rate."""
+
+    def erase(self, user_id: str) -> ErasedUser:
+        """Take everything about a user, by external id, out of the database, and note that snapshots must follow.
+
+        Raises:
+            NotFound: there is no such user.
+            ReadOnlySource: ratings come from the owner's views.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class VersionArchive(Protocol):
+    """Registered versions, as whoever fits one of them again reads them."""
+
+    def load(self, version: int) -> FittedModel:
+        """Return a version's model, checked against its manifest.
+
+        Raises:
+            NotFound: no such version.
+            BrokenArtifact: its files are damaged.
+        """
+        ...
+
+    def tags(self, version: int) -> Mapping[str, str]:
+        """Return what is recorded with a version.
+
+        Raises:
+            NotFound: no such version.
+        """
+        ...
+
+
 class TrainingJobs(Protocol):
     """The durable queue of trainings, as those who ask for them see it."""
 

@@ -1,6 +1,7 @@
 """The training flow: its steps stand in the order of the drawing and bear the names of its boxes."""
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from cineclub.domain.contest import Ground, Production, decide, deployed_period, judge_all
+from cineclub.domain.documents import to_document
 from cineclub.domain.errors import BrokenArtifact, NotFound
 from cineclub.domain.evaluation import Judgement
 from cineclub.domain.filtering import FilterReport
@@ -21,18 +23,21 @@ from cineclub.domain.scoreboard import Candidate, Scoreboard, Trial, filtered, g
 from cineclub.domain.search import search
 from cineclub.domain.significance import interval_of_mean
 from cineclub.domain.splitting import Split, TimeCuts, rolling_cuts, split_at
+from cineclub.domain.statistics import baseline_of
 from cineclub.domain.training_plan import TrainingPlan
 from cineclub.domain.training_report import TrainingReport, WindowReport, microseconds_of
-from cineclub.flows import METERS, fit_within_memory
+from cineclub.flows import METERS, fit_within_memory, library_versions
 from cineclub.models import catalogue
-from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, StepProgress, VersionRecord
+from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, SnapshotStore, StepProgress, VersionRecord
 
 POPULAR = "popular"
 SEARCHED = "svd"
 LAST_STEP = "promote_if_better"
 BASELINES = (POPULAR, "bias", "random")
-GATE_STREAM, WINDOW_STREAM = 1, 3
-"""Keep the gate's resamples and the sample of judged people apart from the fits, which derive from seed and name."""
+GATE_STREAM, WINDOW_STREAM, STATISTICS_STREAM = 1, 3, 4
+"""Keep the gate's resamples, the sample of judged people and those of the statistics apart from the fits.
+
+Fits derive from seed and name."""
 
 Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
@@ -104,6 +109,7 @@ class TrainingFlow:
         training_id: under which id candidates and the version are recorded.
         now: the wall clock.
         code_version: the version of cineclub, kept with the model.
+        snapshots: where the ratings it reads are kept; None keeps none.
         step_seconds: how long each finished step took.
     """
 
@@ -114,6 +120,7 @@ class TrainingFlow:
     training_id: str
     now: Callable[[], datetime]
     code_version: str
+    snapshots: SnapshotStore | None = None
     step_seconds: dict[str, float] = field(default_factory=dict, init=False)
 
     def train(self) -> TrainingReport:
@@ -138,8 +145,11 @@ class TrainingFlow:
 
     @step
     def load_ratings(self) -> Snapshot:
-        """Return all ratings and films of one moment."""
-        return self.store.load_snapshot(self._progress("load_ratings"))
+        """Return all ratings and films of one moment, kept so that the version can be fitted again."""
+        snapshot = self.store.load_snapshot(self._progress("load_ratings"))
+        if self.snapshots is not None:
+            self.snapshots.keep(snapshot)
+        return snapshot
 
     @step
     def filter_users_and_movies(self, log: RatingLog) -> Kept:
@@ -323,8 +333,16 @@ class TrainingFlow:
                 "snapshot_sha256": snapshot.identity.content_sha256,
                 "snapshot_n_ratings": str(snapshot.identity.n_ratings),
                 "snapshot_newest_rated_at": newest.isoformat() if newest else "",
+                "seed": str(self.plan.seed),
+                "min_ratings_per_user": str(self.plan.min_ratings_per_user),
+                "min_ratings_per_movie": str(self.plan.min_ratings_per_movie),
+                "library_versions": json.dumps(library_versions()),
             },
-            documents={"evaluation.json": report.to_text(), "model_card.md": report.model_card()},
+            documents={
+                "evaluation.json": report.to_text(),
+                "model_card.md": report.model_card(),
+                "statistics.json": self._statistics(snapshot),
+            },
         )
 
     def _intervals(self, judgement: Judgement) -> dict[str, float]:
@@ -336,6 +354,11 @@ class TrainingFlow:
             at_k = f"{name}_at_{judgement.top_k}"
             ends |= {f"{at_k}_low": interval.low, f"{at_k}_high": interval.high}
         return {name: value for name, value in ends.items() if np.isfinite(value)}
+
+    def _statistics(self, snapshot: Snapshot) -> str:
+        """Return what the ratings look like, for later drift to be measured against, as indented JSON."""
+        rng = np.random.default_rng([self.plan.seed, STATISTICS_STREAM])
+        return json.dumps(to_document(baseline_of(snapshot.log, snapshot.movies, rng)), indent=1)
 
     def _progress(self, name: str) -> Progress:
         """Return the progress of a step without candidates."""

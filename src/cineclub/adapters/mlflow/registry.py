@@ -15,6 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from cineclub.adapters.mlflow.client import connect, is_missing, registry_errors
+from cineclub.adapters.mlflow.packaging import ARRAYS, write_package
 from cineclub.adapters.mlflow.runs import TrainingRuns
 from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
 from cineclub.domain.ratings import Movie, SnapshotIdentity
@@ -115,6 +116,15 @@ class MlflowRegistry:
         with self._downloaded(registered) as folder:  # the arrays stay mapped when the folder is gone
             return self._artifacts.read_artifact(folder, registered.manifest_sha256)[0]
 
+    def tags(self, version: int) -> Mapping[str, str]:
+        """Return what is recorded with a version.
+
+        Raises:
+            NotFound: no such version.
+        """
+        with registry_errors(f"version {version}"):
+            return dict(self._client.get_model_version(MODEL, str(version)).tags)
+
     def record_candidate(self, training_id: str, recipe: Recipe, metrics: Mapping[str, float]) -> None:
         """Record one judged candidate as a child run of the training's run."""
         with registry_errors(f"the run of training {training_id}"):
@@ -125,10 +135,11 @@ class MlflowRegistry:
     ) -> RegisteredVersion:
         """Write the artifact and register it as a new version; a repeated call of one training registers once."""
         with self._temporary_folder() as folder, registry_errors(f"the run of training {training_id}"):
-            artifact = folder / "model"
-            sha256 = self._artifacts.write_artifact(artifact, fitted, movies, _snapshot_of(record.tags))
-            known = self._of_training(training_id, sha256, record.tags.get("role"))
-            return known or self._register(training_id, fitted.recipe, artifact, sha256, record)
+            sha256 = self._artifacts.write_artifact(folder / ARRAYS, fitted, movies, _snapshot_of(record.tags))
+            if (known := self._of_training(training_id, sha256, record.tags.get("role"))) is not None:
+                return known
+            write_package(folder, fitted, movies)
+            return self._register(training_id, fitted.recipe, folder, sha256, record)
 
     def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
         """Check the artifact in a fresh process, then move the alias and record the move.
@@ -298,7 +309,7 @@ class MlflowRegistry:
             uri = self._client.get_model_version_download_uri(MODEL, str(version.version))
             try:
                 found = download_artifacts(
-                    artifact_uri=uri,
+                    artifact_uri=f"{uri.rstrip('/')}/{ARRAYS}",  # never the code beside it
                     dst_path=str(folder),
                     tracking_uri=self._tracking_uri,
                     registry_uri=self._tracking_uri,
