@@ -21,6 +21,7 @@ from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
 from cineclub.domain.ratings import Movie, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
+from cineclub.domain.rollback import ROLLBACK
 from cineclub.ports import NewPromotion, Promotion, RegisteredVersion, VersionRecord
 
 MODEL = "cineclub"
@@ -158,7 +159,16 @@ class MlflowRegistry:
             NotFound: no such version.
             BrokenArtifact: it cannot be served.
         """
-        self._promote(self._version(version), "ROLLBACK", reason, promoted_by, None)
+        self._promote(self._version(version), ROLLBACK, reason, promoted_by, None)
+
+    def put_into_production(self, version: int, reason: str, promoted_by: str) -> None:
+        """Put any registered version into production because a person wants it, whatever the gate said of it.
+
+        Raises:
+            NotFound: no such version.
+            BrokenArtifact: it cannot be served.
+        """
+        self._promote(self._version(version), "PROMOTE", reason, promoted_by, None)
 
     def reconcile(self) -> str | None:
         """Bring alias and promotions together where a crash or a person moved one alone; say what was done, if any.
