@@ -271,6 +271,21 @@ def people(settings: Settings) -> "PostgresPeople":
     return PostgresPeople(database_url(settings), is_writable=external_schema(settings) is None)
 
 
+def promote_by_person(settings: Settings, version: int | None, reason: str) -> "Promotion":
+    """Let a version serve, or what served before if that is None, and return what serves now.
+
+    Raises:
+        NotFound: no such version.
+        Conflict: it serves already, cannot be served, or nothing served before.
+    """
+    from cineclub.flows import promoting
+
+    history, versions = promotions(settings), registry(settings)
+    if version is None:
+        return promoting.roll_back(versions, history, reason)
+    return promoting.promote(versions, history, version, reason)
+
+
 def api_parts(settings: Settings) -> "ApiParts":
     """Return everything that the API's routes call; nothing is opened before its services start."""
     from cineclub.adapters.artifacts import read_artifact
@@ -279,6 +294,7 @@ def api_parts(settings: Settings) -> "ApiParts":
     from cineclub.adapters.postgres.production import PostgresProduction
     from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.postgres.serving_pool import ServingPool
+    from cineclub.adapters.processes.promoting import PromotingProcess
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.prediction import PredictionFlow
@@ -308,6 +324,10 @@ def api_parts(settings: Settings) -> "ApiParts":
         is_database_reachable=pool.is_reachable,
         services=(pool, log, live),
         model_names=tuple(catalogue.CATALOGUE),
+        promoter=PromotingProcess(
+            {"CINECLUB_DATABASE_URL": database_url(settings), "CINECLUB_HOME": str(settings.home)}
+        ),
+        promotions=promotions(settings),
     )
 
 

@@ -1,16 +1,9 @@
 """``cineclub promote`` and ``cineclub rollback``: a person decides which version serves."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from cineclub.adapters.mlflow.registry import MlflowRegistry
-    from cineclub.ports import Promotion
-
-BY = "person"
-MAX_PROMOTIONS = 1000
 DEFAULT_REASON = "a person went back to what served before"
 
 
@@ -25,7 +18,7 @@ def promote(
     if not reason.strip():
         message = "--reason must not be empty: the history says why a version serves"
         raise typer.BadParameter(message)
-    _decide(lambda registry, _history: registry.put_into_production(version, reason.strip(), BY))
+    _decide(version, reason.strip())
 
 
 def rollback(
@@ -35,27 +28,14 @@ def rollback(
 
     It is loaded in a fresh process first. A second rollback goes further back.
     """
-    from cineclub.domain.errors import Conflict
-    from cineclub.domain.rollback import rollback_target
-
-    def go_back(registry: "MlflowRegistry", history: list["Promotion"]) -> None:
-        target = rollback_target(history)
-        if target is None:
-            message = "nothing served before what serves now: there is no version to go back to"
-            raise Conflict(message)
-        registry.roll_back(target.version, reason, BY)
-
-    _decide(go_back)
+    _decide(None, reason)
 
 
-def _decide(act: Callable[["MlflowRegistry", list["Promotion"]], None]) -> None:
+def _decide(version: int | None, reason: str) -> None:
     """Change what serves, and say what serves now."""
     from cineclub import bootstrap
     from cineclub.settings import Settings
 
     with bootstrap.database(Settings()) as settings:
-        history = bootstrap.promotions(settings)
-        act(bootstrap.registry(settings), history.recent(MAX_PROMOTIONS))
-        newest = history.newest()
-    if newest is not None:
-        typer.echo(f"version {newest.version} is in production: {newest.recipe}")
+        serving = bootstrap.promote_by_person(settings, version, reason)
+    typer.echo(f"version {serving.version} is in production: {serving.recipe}")
