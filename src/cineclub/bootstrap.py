@@ -324,9 +324,7 @@ def api_parts(settings: Settings) -> "ApiParts":
         is_database_reachable=pool.is_reachable,
         services=(pool, log, live),
         model_names=tuple(catalogue.CATALOGUE),
-        promoter=PromotingProcess(
-            {"CINECLUB_DATABASE_URL": database_url(settings), "CINECLUB_HOME": str(settings.home)}
-        ),
+        promoter=PromotingProcess(database_url(settings), settings.home),
         promotions=promotions(settings),
     )
 

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cineclub.domain import errors
@@ -15,9 +16,9 @@ TIMEOUT_SECONDS = 120.0
 class PromotingProcess:
     """Starts one process for each decision."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        """Take the settings of the process; they travel in its environment, never on its command line."""
-        self._variables = dict(variables)
+    def __init__(self, database_url: str, home: Path) -> None:
+        """Take what the process works on; it travels in its environment, never on its command line."""
+        self._variables = {"CINECLUB_DATABASE_URL": database_url, "CINECLUB_HOME": str(home)}
 
     async def promote(self, version: int, reason: str) -> None:
         """Let a version serve.
