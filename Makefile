@@ -15,8 +15,8 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-flow bench-serving bench-models bench-scale bench-setup \
-	lock clean
+.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serving bench-models bench-scale bench-setup \
+	bench-snapshots lock clean
 
 help: ## this list
 	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
@@ -25,10 +25,12 @@ help: ## this list
 	@echo "make test-faults    the slow tests that kill processes"
 	@echo "make check          format, lint, types, layers, installed packages; no tests"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
+	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
 	@echo "make bench-serving  requests a second and latency of /predict/ beside /health"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
+	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
 	@echo "make lock           requirements.lock and requirements-bench.lock anew (needs uv)"
 	@echo "make clean          remove .venv and caches; the state in CINECLUB_HOME stays"
 
@@ -62,6 +64,9 @@ check: setup
 bench-data: setup
 	$(BIN)/python benchmarks/data.py
 
+bench-gate: setup
+	$(BIN)/python benchmarks/gate.py
+
 bench-flow: setup
 	$(BIN)/python benchmarks/flow.py
 
@@ -80,6 +85,9 @@ $(BENCH_INSTALLED): requirements.lock requirements-bench.lock pyproject.toml
 
 bench-models: bench-setup
 	$(BENCH_BIN)/python benchmarks/models.py $(if $(DATA),--data "$(DATA)") $(if $(ONLY),--only $(ONLY))
+
+bench-snapshots: setup
+	$(BIN)/python benchmarks/snapshots.py $(if $(RATINGS),--ratings $(RATINGS))
 
 bench-scale: bench-setup
 	$(BENCH_BIN)/python benchmarks/scale.py $(if $(RATINGS),--ratings $(RATINGS)) $(if $(ONLY),--only $(ONLY))

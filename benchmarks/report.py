@@ -11,10 +11,12 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "benchmarks"
 TITLES = {
     "data": "Loading and importing (`make bench-data`)",
+    "gate": "How often the gate is wrong (`make bench-gate`)",
     "flow": "The training flow and the demo (`make bench-flow`)",
     "models": "Models beside Surprise and implicit (`make bench-models`)",
     "models-movietweetings-100k": "The same on MovieTweetings 100k (`make bench-models DATA=...`)",
     "scale": "At scale (`make bench-scale`)",
+    "snapshots": "Snapshots and statistics (`make bench-snapshots`)",
     "serving": "Predictions over HTTP (`make bench-serving`)",
 }
 PREFACE = """# Benchmarks

@@ -51,8 +51,8 @@ class Bench:
         return version
 
     def files_of(self, version: RegisteredVersion) -> Path:
-        """Return where the registry keeps a version's files."""
-        (found,) = (self.home / "artifacts").glob(f"*/artifacts/model-{version.manifest_sha256[:12]}")
+        """Return where the registry keeps a version's arrays."""
+        (found,) = (self.home / "artifacts").glob(f"*/artifacts/model-{version.manifest_sha256[:12]}/artifacts/model")
         return found
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cineclub.adapters.postgres.migrate import ServerFacts
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
+    from cineclub.adapters.postgres.snapshots import PostgresPeople
+    from cineclub.adapters.snapshots import SnapshotArchive
     from cineclub.domain.imported_ratings import ColumnMapping
     from cineclub.domain.ratings import RatingLog, RatingScale
     from cineclub.domain.recommender import FittedModel
@@ -233,6 +235,57 @@ def registry(settings: Settings, holder: str | None = None) -> "MlflowRegistry":
     return MlflowRegistry(uri, settings.home, artifacts, promotions(settings, holder))
 
 
+def snapshots(settings: Settings) -> "SnapshotArchive":
+    """Return the snapshots of ratings on this machine."""
+    from cineclub.adapters.postgres.snapshots import PostgresSnapshotRecords
+    from cineclub.adapters.snapshots import SnapshotArchive
+
+    return SnapshotArchive(
+        settings.home / "snapshots",
+        PostgresSnapshotRecords(database_url(settings)),
+        settings.snapshots_kept,
+        lambda: _snapshot_in_production(settings),
+    )
+
+
+def _snapshot_in_production(settings: Settings) -> str | None:
+    """Return the hash of the snapshot that the served version learned from; None before the first promotion.
+
+    Raises:
+        BrokenArtifact: this machine has no copy of that version.
+    """
+    from cineclub.adapters.artifacts import read_snapshot_identity
+    from cineclub.flows.live_model import folder_of
+
+    promotion = promotions(settings).newest()
+    if promotion is None:
+        return None
+    folder = folder_of(promotion, settings.home / "models")
+    return read_snapshot_identity(folder, promotion.manifest_sha256).content_sha256
+
+
+def people(settings: Settings) -> "PostgresPeople":
+    """Return those who rate, to erase one of them."""
+    from cineclub.adapters.postgres.snapshots import PostgresPeople
+
+    return PostgresPeople(database_url(settings), is_writable=external_schema(settings) is None)
+
+
+def promote_by_person(settings: Settings, version: int | None, reason: str) -> "Promotion":
+    """Let a version serve, or what served before if that is None, and return what serves now.
+
+    Raises:
+        NotFound: no such version.
+        Conflict: it serves already, cannot be served, or nothing served before.
+    """
+    from cineclub.flows import promoting
+
+    history, versions = promotions(settings), registry(settings)
+    if version is None:
+        return promoting.roll_back(versions, history, reason)
+    return promoting.promote(versions, history, version, reason)
+
+
 def api_parts(settings: Settings) -> "ApiParts":
     """Return everything that the API's routes call; nothing is opened before its services start."""
     from cineclub.adapters.artifacts import read_artifact
@@ -241,6 +294,7 @@ def api_parts(settings: Settings) -> "ApiParts":
     from cineclub.adapters.postgres.production import PostgresProduction
     from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.postgres.serving_pool import ServingPool
+    from cineclub.adapters.processes.promoting import PromotingProcess
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.prediction import PredictionFlow
@@ -270,6 +324,8 @@ def api_parts(settings: Settings) -> "ApiParts":
         is_database_reachable=pool.is_reachable,
         services=(pool, log, live),
         model_names=tuple(catalogue.CATALOGUE),
+        promoter=PromotingProcess(database_url(settings), settings.home),
+        promotions=promotions(settings),
     )
 
 

@@ -13,9 +13,9 @@ from cineclub.domain.recommender import FittedModel, Progress
 ImportProgress = Callable[[float, str], None]
 """Told the finished fraction, 0 to 1, and what is being done."""
 
-TrainingStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 PromotedBy = Literal["gate", "person", "drift", "outside"]
 Asker = Literal["gate", "person", "outside"]
+TrainingStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A version in the registry: its number, recipe, when it was made, the hash of its artifact, what it learned from."""
+    """A version in the registry: its number, recipe, date, artifact hash, and what it learned from."""
 
     version: int
     recipe: Recipe
@@ -203,7 +203,7 @@ class ModelRegistry(Protocol):
     def register(
         self, training_id: str, fitted: FittedModel, movies: Sequence[Movie], record: VersionRecord
     ) -> RegisteredVersion:
-        """Write the artifact and register it as a new version; a training registers once in each role."""
+        """Write the artifact and register it as a new version; a repeated call of one training registers once."""
         ...
 
     def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
@@ -216,68 +216,86 @@ class ModelRegistry(Protocol):
         ...
 
 
-class VersionBook(Protocol):
-    """What is known of the registered versions, and of those that were refused."""
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """What is known of a snapshot: when it was kept, deleted (if it was) and rewritten without somebody (if it was)."""
 
-    def get(self, version: int) -> KnownVersion:
-        """Return what is known of a version.
+    content_sha256: str
+    n_ratings: int
+    newest_rated_at: datetime | None
+    kept_at: datetime
+    dropped_at: datetime | None = None
+    erased_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One person who was erased: the internal id, which nobody else is given, and the id of the erasure itself."""
+
+    erasure_id: str
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedUser:
+    """How much of a person was in the database."""
+
+    n_ratings: int
+    n_predictions: int
+
+
+class SnapshotStore(Protocol):
+    """The ratings that trainings learned from, kept so that a version can be fitted again."""
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot under its hash, and drop the oldest beyond those that are to stay."""
+        ...
+
+    def load(self, content_sha256: str) -> Snapshot:
+        """Return a snapshot, checked against its hash.
+
+        Raises:
+            SnapshotGone: it was never kept, was dropped or rewritten, or is not on this machine.
+            BrokenArtifact: its file is damaged.
+        """
+        ...
+
+    def apply_erasures(self) -> list[str]:
+        """Rewrite every snapshot here that still holds somebody who was erased, and return their hashes."""
+        ...
+
+
+class People(Protocol):
+    """Those who rate."""
+
+    def erase(self, user_id: str) -> ErasedUser:
+        """Take everything about a user, by external id, out of the database, and note that snapshots must follow.
+
+        Raises:
+            NotFound: there is no such user.
+            ReadOnlySource: ratings come from the owner's views.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class VersionArchive(Protocol):
+    """Registered versions, as whoever fits one of them again reads them."""
+
+    def load(self, version: int) -> FittedModel:
+        """Return a version's model, checked against its manifest.
 
         Raises:
             NotFound: no such version.
+            BrokenArtifact: its files are damaged.
         """
         ...
 
-    def recent(self, limit: int, before: int | None = None) -> list[KnownVersion]:
-        """Return the versions, newest first, those with numbers below ``before`` if it is given."""
-        ...
-
-    def refuse(self, version: int, asked_by: Asker, reason: str) -> None:
-        """Put on record that a version was not promoted."""
-        ...
-
-    def refusals(self, limit: int) -> list[Refusal]:
-        """Return what was refused, newest first."""
-        ...
-
-
-class PromotionBook(Protocol):
-    """The history of what served."""
-
-    def newest(self) -> Promotion | None:
-        """Return the promotion that decides what is served."""
-        ...
-
-    def recent(self, limit: int, before: int | None = None) -> list[Promotion]:
-        """Return the promotions, newest first, those recorded before the one with this id if it is given."""
-        ...
-
-    def record(self, promotion: NewPromotion, instead_of: Promotion | None = None) -> Promotion:
-        """Add a promotion.
-
-        Raises:
-            Conflict: something else serves by now than ``instead_of``.
-            LeaseLost: the training is no longer this worker's.
-        """
-        ...
-
-
-class PersonalPromotions(Protocol):
-    """Promotions that a person asks for while the service runs; async."""
-
-    async def promote(self, version: int, reason: str) -> Promotion:
-        """Put a version into production.
+    def tags(self, version: int) -> Mapping[str, str]:
+        """Return what is recorded with a version.
 
         Raises:
             NotFound: no such version.
-            Conflict: it serves already, or it cannot be served.
-        """
-        ...
-
-    async def roll_back(self, reason: str | None) -> Promotion:
-        """Put the version into production that served before.
-
-        Raises:
-            Conflict: there is none, or it cannot be served.
         """
         ...
 

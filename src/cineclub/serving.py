@@ -6,7 +6,7 @@ from typing import Protocol
 
 from cineclub.flows.live_model import LiveModelHolder
 from cineclub.flows.prediction import PredictionFlow
-from cineclub.ports import HistoryReader, RatingWriter, RequestMetrics, TrainingJobs
+from cineclub.ports import HistoryReader, Promotion, RatingWriter, RequestMetrics, TrainingJobs
 
 
 class Service(Protocol):
@@ -18,6 +18,26 @@ class Service(Protocol):
 
     async def stop(self) -> None:
         """End and let go of everything; returns within seconds."""
+        ...
+
+
+class Promoter(Protocol):
+    """Carries out a person's decision about what serves."""
+
+    async def promote(self, version: int, reason: str) -> None:
+        """Let a version serve."""
+        ...
+
+    async def roll_back(self, reason: str) -> None:
+        """Let the version serve again that served before."""
+        ...
+
+
+class PromotionHistory(Protocol):
+    """What served, and since when."""
+
+    def recent(self, limit: int) -> list[Promotion]:
+        """Return the promotions, newest first."""
         ...
 
 
@@ -35,6 +55,8 @@ class ApiParts:
         is_database_reachable: asked by the readiness probe.
         services: started in this order with the app, stopped in the reverse order.
         model_names: the models that a training may be asked for.
+        promoter: carries out a person's decision about what serves.
+        promotions: what served, and since when; its methods block and are called in threads.
     """
 
     jobs: TrainingJobs
@@ -46,3 +68,5 @@ class ApiParts:
     is_database_reachable: Callable[[], Awaitable[bool]]
     services: tuple[Service, ...]
     model_names: tuple[str, ...]
+    promoter: Promoter
+    promotions: PromotionHistory

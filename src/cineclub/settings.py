@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     prediction_log_size: int = Field(
         default=10_000, ge=1, description="answers waiting to be logged; more are dropped and counted"
     )
+    snapshots_kept: int = Field(
+        default=10,
+        ge=0,
+        description="how many of the newest snapshots of ratings stay, for `cineclub reproduce`; production's own "
+        "stays too; 0: none is kept",
+    )
     min_ratings_per_user: int = Field(default=5, ge=1, description="users with fewer ratings are not learned from")
     min_ratings_per_movie: int = Field(default=5, ge=1, description="films with fewer ratings are not learned from")
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5, description="newest share of the ratings, for the gate")

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from cineclub import __version__, bootstrap
 from cineclub.domain.errors import CineclubError, LeaseLost, TrainingCancelled
 from cineclub.flows.training import TrainingFlow
-from cineclub.ports import ModelRegistry, RatingStore, StepProgress, TrainingLease
+from cineclub.ports import ModelRegistry, RatingStore, SnapshotStore, StepProgress, TrainingLease
 from cineclub.settings import Settings
 
 log = logging.getLogger("cineclub.worker")
@@ -84,6 +84,7 @@ class WorkerParts:
     registry: Registry
     store: RatingStore
     settings: Settings
+    snapshots: SnapshotStore | None = None
 
 
 class WorkerStopping(CineclubError):
@@ -111,6 +112,7 @@ def run_worker(parts: WorkerParts, stop: StopRequest, *, until_idle: bool) -> No
     while not stop.is_made:
         if time.monotonic() - reconciled_at >= SECONDS_BETWEEN_RECONCILIATIONS:
             _reconcile(parts.registry)
+            _apply_erasures(parts.snapshots)
             reconciled_at = time.monotonic()
         lease = _claim(parts.queue)
         if lease is not None:
@@ -138,6 +140,15 @@ def _reconcile(registry: Registry) -> None:
             log.warning("reconciled %s", done)
     except CineclubError as error:
         log.warning("reconcile_failed cause=%s", error)
+
+
+def _apply_erasures(snapshots: SnapshotStore | None) -> None:
+    """Take whoever was erased out of the snapshots here; what cannot be done now is done later."""
+    try:
+        if rewritten := snapshots.apply_erasures() if snapshots else []:
+            log.warning("snapshots_rewritten %s", " ".join(rewritten))
+    except (CineclubError, OSError) as error:
+        log.warning("erasing_failed cause=%s", error)
 
 
 def _run(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> None:
@@ -197,6 +208,7 @@ def _train(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> Mapping
         training_id=lease.training.training_id,
         now=lambda: datetime.now(UTC),
         code_version=__version__,
+        snapshots=parts.snapshots,
     )
     return flow.train().to_json()
 
@@ -247,6 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         registry=bootstrap.registry(settings, holder),
         store=bootstrap.rating_store(settings),
         settings=settings,
+        snapshots=bootstrap.snapshots(settings),
     )
     log.info("worker_started name=%s", holder)
     run_worker(parts, stop, until_idle=until_idle)

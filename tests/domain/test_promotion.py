@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cineclub.domain.evaluation import Judgement
-from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold
+from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold, refresh_instead
 from cineclub.domain.ratings import RatingScale
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.training_plan import TrainingPlan
@@ -52,7 +52,7 @@ def decide(challenger: Judgement, production: Judgement | None, **incumbent: flo
         (0.05, 2, "PROMOTE", "ease against knn"),
         (-0.05, 2, "REJECT", "guardrail"),
         (0.0, 2, "HOLD", "inconclusive"),
-        (0.008, 40, "PROMOTE", "40 days old"),
+        (0.014, 40, "PROMOTE", "40 days old"),
         (0.0, 40, "HOLD", "inconclusive"),
     ],
 )
@@ -108,6 +108,54 @@ def test_the_same_recipe_is_refreshed_if_it_still_earns_its_place(
     """A refit has to beat Popular and to give lists that resemble those it replaces."""
     decision = decide(judgement("ease", ndcg), judgement("ease", ndcg), list_overlap=overlap)
     assert decision.verdict == verdict
+
+
+def test_a_refit_that_recommends_few_films_is_not_sane() -> None:
+    """Coverage that collapses against the deployed model stops a refresh."""
+    decision = decide(judgement("ease", 0.1), judgement("ease", 0.1), list_overlap=0.7, kept_coverage=0.5)
+    assert (decision.verdict, "50% of as many films" in decision.reason) == ("REJECT", True)
+
+
+def test_a_refit_that_is_worse_than_what_is_deployed_is_rejected() -> None:
+    """On ratings that production never saw, its own refit must not lose for certain."""
+    worse, deployed = judgement("ease", 0.1 + NOISE), judgement("ease", 0.2)
+    long_histories = {"n_known": np.full(N_USERS, 30)}
+    decision = decide(replace(worse, **long_histories), replace(deployed, **long_histories), comparison="as deployed")
+    assert decision.verdict == "REJECT"
+    assert "as deployed" in decision.reason
+
+
+def test_drift_lets_a_challenger_in_that_is_not_worse() -> None:
+    """As old age does, and the reason names it."""
+    decision = decide(judgement("ease", 0.114 + NOISE), judgement("knn", 0.1), is_in_drift=True)
+    assert (decision.verdict, "in drift" in decision.reason) == ("PROMOTE", True)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "production", "expected"),
+    [(0.1, 0.1, "REFRESH"), (0.02, 0.1, "REFRESH"), (0.2, 0.1, None), (0.1, 0.04, None)],
+)
+def test_production_is_refitted_where_a_challenger_does_not_replace_it(
+    challenger: float, production: float, expected: str | None
+) -> None:
+    """Held or rejected: production learns from newer ratings; not where it lost, or no longer beats Popular."""
+    popular = judgement("popular", 0.05, n_listed=50)
+    incumbent = Incumbent(judgement("knn", production), 2.0)
+    contender = judgement("ease", challenger + NOISE)
+    verdict = decide_promotion(contender, popular, incumbent, PLAN, np.random.default_rng(1))
+    instead = refresh_instead(verdict, popular, incumbent, PLAN)
+    if verdict.is_promoted:
+        assert instead is None
+    else:
+        assert (instead.verdict if instead else None) == expected
+        assert instead is None or verdict.reason in instead.reason
+
+
+def test_a_person_of_several_windows_counts_once() -> None:
+    """Four windows of one person weigh as much as one window of another."""
+    one = replace(judgement("ease", np.array([1.0, 1.0, 1.0, 1.0, 0.0])), user_ids=np.array([7, 7, 7, 7, 9]))
+    assert one.metrics()["ndcg_at_10"] == 0.5
+    assert (one.n_judged, one.users_by_segment()["1-4"]) == (2, 2)
 
 
 def test_popular_in_production_is_refreshed() -> None:

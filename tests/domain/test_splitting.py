@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from log_strategies import log_of, rating_logs, rows_of
 
 from cineclub.domain.errors import NotEnoughData
-from cineclub.domain.ratings import RatingLog
-from cineclub.domain.splitting import JudgedWindow, Split, split_at, split_ratings, time_cuts
+from cineclub.domain.ratings import RatingLog, RatingScale
+from cineclub.domain.splitting import JudgedWindow, Split, rolling_cuts, split_at, split_ratings, time_cuts
+from cineclub.domain.training_plan import TrainingPlan
 
 
 def ratings_of(log: RatingLog, user: int) -> list[tuple[int, int]]:
@@ -95,3 +96,23 @@ def test_rater_shares_count_learning_users_only() -> None:
     window = split_at(log, 5).window
     assert window.movie_ids.tolist() == [1, 2]
     assert window.rater_shares.tolist() == [1.0, 0.5]
+
+
+def test_test_windows_are_added_until_enough_people_can_be_judged() -> None:
+    """One window where that is enough, as many as there may be where it is not, and the validation before them all."""
+    n_users, n_each = 60, 10
+    times = np.arange(n_users * n_each, dtype=np.int64)
+    log = RatingLog.from_columns(
+        np.repeat(np.arange(n_users, dtype=np.int64), n_each),
+        np.tile(np.arange(n_each, dtype=np.int64), n_users),
+        np.full(len(times), 5, np.float32),
+        times,
+        RatingScale(0.5, 5.0),
+    )
+    found = {wanted: rolling_cuts(log, TrainingPlan(wanted_judged_users=wanted)) for wanted in (6, 12, 1000)}
+    assert [len(cuts.test_starts) for cuts in found.values()] == [1, 2, 5]
+    for cuts in found.values():
+        assert cuts.validation_start < cuts.test_start
+        assert cuts.windows[-1] == (540, None)
+    assert [start for start, _ in found[1000].windows] == [300, 360, 420, 480, 540]
+    assert len(rolling_cuts(log, TrainingPlan(test_fraction=0.3, wanted_judged_users=1000)).test_starts) == 1

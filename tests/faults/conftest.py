@@ -1,5 +1,5 @@
 """The store that the dying workers register in."""
 
-from registry_fixtures import bench_database, mlflow_template
+from registry_fixtures import bench, bench_database, mlflow_template, open_registry
 
-__all__ = ["bench_database", "mlflow_template"]
+__all__ = ["bench", "bench_database", "mlflow_template", "open_registry"]

@@ -1,5 +1,6 @@
 """A real registry for the training flow: MLflow in a fresh database, artifacts in a fresh home."""
 
+import uuid
 from pathlib import Path
 
 import psycopg
@@ -14,10 +15,11 @@ from cineclub.adapters.postgres.promotions import PromotionHistory
 @pytest.fixture(scope="module")
 def store_database(server_url: str, template_database: str) -> str:
     """One migrated database with MLflow's tables for the tests of a module: making them takes seconds."""
+    name = f"flows_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE flows_{template_database} TEMPLATE {template_database}".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
     before, _, after = server_url.partition("/cineclub?")
-    address = f"{before}/flows_{template_database}?{after}"
+    address = f"{before}/{name}?{after}"
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS mlflow")
     return address
@@ -35,3 +37,12 @@ def registry(store_database: str, promotions: PromotionHistory, home: Path) -> M
     opened = MlflowRegistry(store_uri(store_database), home, artifacts, promotions)
     opened.open()
     return opened
+
+
+@pytest.fixture
+def fresh(registry: MlflowRegistry, store_database: str) -> MlflowRegistry:
+    """A registry with nothing in production, whatever the tests before it promoted."""
+    with psycopg.connect(store_database) as connection:
+        connection.execute("TRUNCATE cineclub.promotions")
+    registry.reconcile()
+    return registry

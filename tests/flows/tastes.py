@@ -1,7 +1,5 @@
 """Generated ratings with a taste in them: people who like odd films and people who like even ones."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 
 from cineclub.domain.ratings import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
@@ -34,4 +32,4 @@ def snapshot_of(log: RatingLog) -> Snapshot:
     movies = [
         Movie(movie, str(movie), f"Film {movie}", 1999, ("Drama",)) for movie in np.unique(log.movie_ids).tolist()
     ]
-    return Snapshot(log, tuple(movies), SnapshotIdentity(len(log), datetime(2020, 1, 1, tzinfo=UTC), "0" * 64))
+    return Snapshot(log, tuple(movies), SnapshotIdentity.of(log))

@@ -43,9 +43,10 @@ def test_ratings_after_the_cut_change_nothing_that_is_fitted(name: str, window: 
     """With nonsense in place of every later rating, each model's arrays stay equal to the last bit."""
     log = log_of_tastes()
     kept = filtered(log)
-    cut = kept.cuts.validation_start if window == "validation" else kept.cuts.test_start
+    cut = kept.cuts.validation_start if window == "validation" else kept.cuts.test_starts[-1]
     nonsense = filtered(made_nonsense(log, cut))
-    expected, found = (arrays_of(getattr(one, window), name) for one in (kept, nonsense))
+    trials = (one.validation if window == "validation" else one.tests[-1] for one in (kept, nonsense))
+    expected, found = (arrays_of(trial, name) for trial in trials)
     assert expected.keys() == found.keys()
     assert all(np.array_equal(expected[key], found[key]) for key in expected)
 
@@ -54,7 +55,8 @@ def test_no_training_row_is_later_than_its_cut() -> None:
     """The matrices of the two trials end before their windows begin."""
     kept = filtered(log_of_tastes())
     assert kept.validation.ratings.rated_at.max() < kept.cuts.validation_start
-    assert kept.test.ratings.rated_at.max() < kept.cuts.test_start
+    for trial, start in zip(kept.tests, kept.cuts.test_starts, strict=True):
+        assert trial.ratings.rated_at.max() < start <= trial.window.held_out.rated_at.min()
     assert kept.validation.window.held_out.rated_at.max() < kept.cuts.test_start
 
 
@@ -63,8 +65,8 @@ def test_the_filter_never_hides_what_a_judged_person_has_seen() -> None:
     log = log_of_tastes()
     rare = filtered(log, replace(PLAN, min_ratings_per_movie=30))
     usual = filtered(log)
-    assert rare.test.ratings.n_movies < usual.test.ratings.n_movies
-    assert np.array_equal(rare.test.window.known.movie_ids, usual.test.window.known.movie_ids)
+    assert rare.tests[-1].ratings.n_movies < usual.tests[-1].ratings.n_movies
+    assert np.array_equal(rare.tests[-1].window.known.movie_ids, usual.tests[-1].window.known.movie_ids)
 
 
 def test_hopelessly_few_ratings_are_refused_with_what_to_do() -> None:

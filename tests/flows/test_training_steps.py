@@ -18,7 +18,7 @@ from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import Progress
 from cineclub.domain.scoreboard import grid_points
 from cineclub.domain.training_plan import TrainingPlan
-from cineclub.domain.training_report import TrainingReport
+from cineclub.domain.training_report import EPOCH, TrainingReport
 from cineclub.flows.training import TrainingFlow
 from cineclub.models.catalogue import CATALOGUE
 from cineclub.ports import StepProgress
@@ -46,11 +46,16 @@ class FixedRatings:
     """Ratings that are at hand already."""
 
     log: RatingLog
+    newest: int | None = None
 
     def load_snapshot(self, progress: Progress) -> Snapshot:
         """Return them with titles."""
         progress(1.0)
-        return snapshot_of(self.log)
+        snapshot = snapshot_of(self.log)
+        if self.newest is None:
+            return snapshot
+        identity = replace(snapshot.identity, newest_rated_at=EPOCH + timedelta(microseconds=self.newest))
+        return replace(snapshot, identity=replace(identity, content_sha256=f"{self.newest:064x}"))
 
 
 @dataclass
@@ -61,19 +66,27 @@ class Trainer:
     seen: list[StepProgress] = field(default_factory=list)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    def train_until(self, share: float, plan: TrainingPlan) -> TrainingReport:
+        """Run one training on the oldest share of the ratings, with the identity that they have."""
+        log = log_of_tastes()
+        end = np.quantile(log.rated_at, share)
+        known = log.take(log.rated_at <= end)
+        return self._train(FixedRatings(known, int(known.rated_at.max())), plan)
+
     def train(self, plan: TrainingPlan = PLAN, log: RatingLog | None = None) -> TrainingReport:
         """Run one training."""
-        ratings = FixedRatings(log_of_tastes() if log is None else log)
+        return self._train(FixedRatings(log_of_tastes() if log is None else log), plan)
+
+    def _train(self, ratings: FixedRatings, plan: TrainingPlan) -> TrainingReport:
+        """Run one training of ratings that are at hand."""
         flow = TrainingFlow(ratings, self.registry, self.seen.append, plan, str(uuid.uuid4()), self.now, "0.0")
         return flow.train()
 
 
 @pytest.fixture
-def trainer(registry: MlflowRegistry) -> Trainer:
+def trainer(fresh: MlflowRegistry) -> Trainer:
     """A trainer with nothing in production."""
-    if registry.production():
-        registry._client.delete_registered_model_alias("cineclub", "production")
-    return Trainer(registry)
+    return Trainer(fresh)
 
 
 def test_the_steps_of_a_training_are_the_boxes_of_its_drawing_in_order(trainer: Trainer) -> None:
@@ -118,6 +131,49 @@ def test_a_challenger_that_is_not_better_is_registered_and_not_promoted(trainer:
     assert trainer.registry.production().version == first.version
     kept = trainer.registry.load(second.version)
     assert len(kept.movie_ids) == second.filters["before_test"].after.n_movies
+
+
+def test_production_learns_from_new_ratings_where_a_challenger_does_not_replace_it(trainer: Trainer) -> None:
+    """Bias against production's EASE on newer ratings: EASE is fitted on all of them and goes live by REFRESH."""
+    first = trainer.train_until(0.9, replace(PLAN, models=("ease",), tunes_leader=False))
+    second = trainer.train_until(1.0, replace(PLAN, models=("bias",), wanted_judged_users=10_000))
+    assert (second.challenger.model, second.challenger_verdict.verdict) == ("bias", "REJECT")
+    assert (second.decision.verdict, second.decision.recipe) == ("REFRESH", first.decision.recipe)
+    assert trainer.registry.production().version == second.version
+    assert len(trainer.registry.load(second.version).movie_ids) == second.filters["everything"].after.n_movies
+
+
+def test_a_held_challenger_stands_beside_the_refit_of_production(trainer: Trainer) -> None:
+    """Two versions of one training: the refit serves, the challenger is kept under its alias as it was judged."""
+    trainer.train_until(0.9, replace(PLAN, models=("ease",), tunes_leader=False))
+    similar = replace(PLAN, models=("ease",), tunes_leader=True, max_rmse_rise=9, max_short_history_fall=1)
+    second = trainer.train_until(1.0, replace(similar, max_coverage_fall=0.9, wanted_judged_users=10_000))
+    if second.challenger_verdict.verdict == "HOLD":
+        held = trainer.registry._client.get_model_version_by_alias("cineclub", "challenger")
+        assert held.tags["training_id"] == second.training_id
+        assert (held.tags["role"], held.tags["verdict"]) == ("challenger", "HOLD")
+        assert int(held.version) != second.version
+    assert second.decision.verdict == "REFRESH"
+
+
+def test_production_is_judged_as_deployed_where_enough_people_rated_since(trainer: Trainer) -> None:
+    """The challenger learns from what production learned from, and both are judged on what came later."""
+    plan = replace(PLAN, models=("ease",), tunes_leader=False)
+    first = trainer.train_until(0.7, plan)
+    second = trainer.train_until(1.0, replace(PLAN, models=("bias",), wanted_judged_users=20))
+    assert "(as deployed)" in second.challenger_verdict.reason or "guardrail" in second.challenger_verdict.reason
+    newest = trainer.registry._version(first.version).snapshot.newest_rated_at
+    assert second.test.starts_at > newest
+    assert len(second.test.window_starts) == 1
+    assert second.filters["before_test"].before.n_ratings == first.snapshot.n_ratings
+
+
+def test_a_refit_with_nothing_new_to_learn_is_compared_by_its_recipe(trainer: Trainer) -> None:
+    """Production learned from all that lies before the newest window: there is no other refit to compare it with."""
+    plan = replace(PLAN, models=("ease",), tunes_leader=False, wanted_judged_users=5)
+    trainer.train_until(0.9, plan)
+    second = trainer.train_until(1.0, plan)
+    assert second.decision.verdict == "REFRESH"
 
 
 def test_with_few_judged_users_popular_serves_until_there_are_more(trainer: Trainer) -> None:

@@ -53,6 +53,22 @@ def production_document(promotion: Promotion, live: LiveModel) -> dict[str, Any]
     }
 
 
+def promotion_document(promotion: Promotion) -> dict[str, Any]:
+    """Return one line of the history of what served."""
+    return {
+        "version": promotion.version,
+        "previous_version": promotion.previous_version,
+        "name": promotion.recipe.model,
+        "hyperparameters": dict(promotion.recipe.hyperparameters),
+        "promoted_at": promotion.promoted_at,
+        "verdict": promotion.verdict,
+        "reason": promotion.reason,
+        "promoted_by": promotion.promoted_by,
+        "training_id": promotion.training_id,
+        "manifest_sha256": promotion.manifest_sha256,
+    }
+
+
 def _recommendation(one: Recommendation, *, integers: bool) -> dict[str, Any]:
     """Return one film of an answer."""
     stars = one.predicted_stars

@@ -179,6 +179,33 @@ class ProductionOut(BaseModel):
     n_movies: int
 
 
+class DecisionRequest(Request):
+    """Why a person changes what serves."""
+
+    reason: str = Field(min_length=1, max_length=500, pattern=r"\S", description="kept in the history")
+
+
+class PromotionOut(BaseModel):
+    """One promotion or rollback: what served from then on, and why."""
+
+    version: int
+    previous_version: int | None
+    name: str
+    hyperparameters: dict[str, Any]
+    promoted_at: datetime
+    verdict: str
+    reason: str
+    promoted_by: str
+    training_id: str | None
+    manifest_sha256: str
+
+
+class ModelsOut(BaseModel):
+    """What served, newest first: the first serves now."""
+
+    promotions: list[PromotionOut]
+
+
 class HealthOut(BaseModel):
     """The process lives."""
 

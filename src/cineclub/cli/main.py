@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from cineclub.cli import data, demonstration, evaluating, inspecting, serving, training
+from cineclub.cli import data, demonstration, evaluating, inspecting, promoting, serving, training, versions
 from cineclub.domain.errors import CineclubError
 
 app = typer.Typer(
@@ -30,6 +30,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": serving.recommend,
     "evaluate": evaluating.evaluate,
     "models": inspecting.models,
+    "promote": promoting.promote,
+    "rollback": promoting.rollback,
+    "reproduce": versions.reproduce,
+    "erase": versions.erase,
     "settings": inspecting.settings,
     "doctor": inspecting.doctor,
     "backup": data.backup,

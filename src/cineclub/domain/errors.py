@@ -50,6 +50,10 @@ class BrokenArtifact(CineclubError):
     """A model's files are damaged or not ours: it is not served; train again or roll back to another version."""
 
 
+class SnapshotGone(NotFound):
+    """The ratings that a version learned from are not there as they were: the message says since when and why."""
+
+
 class TrainingCancelled(CineclubError):
     """The training was cancelled by a person: nothing was promoted; start another when ready."""
 

@@ -1,7 +1,8 @@
 """How good a fitted model is on a window of people: the code that serves, judged on what they rated next."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,17 @@ NO_FILM = -1
 SEGMENTS: Mapping[str, tuple[float, float]] = {"1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
 """Users by how many ratings are known of them, both ends included."""
 
+BY_USER = (
+    "user_ids",
+    "n_known",
+    "recommended",
+    "novelty_bits",
+    "squared_errors",
+    "absolute_errors",
+    "n_predicted",
+)
+"""The arrays of a judgement that have a row for each person."""
+
 RANKING_METRICS = {
     "ndcg": metrics.ndcg_at_k,
     "recall": metrics.recall_at_k,
@@ -32,12 +44,14 @@ RANKING_METRICS = {
 class Judgement:
     """What one model did for every person of a window; two of one window are aligned person by person.
 
+    Of several windows pooled, a person has a row for each window; means count every person once.
+
     Attributes:
         recipe: the judged model.
         top_k: the length of the lists.
         scale: the scale of the ratings.
         n_movies: the films the model could recommend.
-        user_ids: (n_users,) rising.
+        user_ids: (n_users,) rising within a window.
         n_known: (n_users,) ratings known of each person.
         recommended: (n_users, top_k) film ids, best first; -1 where the list was shorter.
         per_user: metric name to (n_users,), NaN for those who liked nothing of what was held out.
@@ -73,7 +87,14 @@ class Judgement:
     @property
     def n_judged(self) -> int:
         """How many people have a ranking to judge."""
-        return int(np.count_nonzero(self.is_judged))
+        return self._n_people(self.is_judged)
+
+    def by_person(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return each person's mean over their windows, shape (n_people,), of values (n_users,); NaN counts nothing."""
+        is_known = ~np.isnan(values)
+        _, people = np.unique(self.user_ids[is_known], return_inverse=True)
+        counts = np.bincount(people)
+        return np.asarray(np.bincount(people, weights=values[is_known]) / counts, np.float64)
 
     @property
     def predicts_stars(self) -> bool:
@@ -84,6 +105,16 @@ class Judgement:
     def coverage(self) -> float:
         """The share of the model's films that came up in any list."""
         return metrics.coverage(self.recommended, self.n_movies)
+
+    @property
+    def n_recommended(self) -> int:
+        """How many different films came up in any list."""
+        return len(np.unique(self.recommended[self.recommended != NO_FILM]))
+
+    def newest(self, n_users: int) -> "Judgement":
+        """Return the part of a pooled judgement that is about the newest window, which has so many people."""
+        parts: dict[str, Any] = {name: getattr(self, name)[-n_users:] for name in BY_USER}
+        return replace(self, per_user={name: values[-n_users:] for name, values in self.per_user.items()}, **parts)
 
     @property
     def rmse(self) -> float:
@@ -103,21 +134,39 @@ class Judgement:
     def metrics(self) -> dict[str, float]:
         """Return the means over the judged people by name, NaN where nobody could be judged."""
         at_k = f"at_{self.top_k}"
-        ranking = {f"{name}_{at_k}": _mean(values[self.is_judged]) for name, values in self.per_user.items()}
+        ranking = {f"{name}_{at_k}": _mean(self.by_person(values)) for name, values in self.per_user.items()}
         return ranking | {
             f"coverage_{at_k}": self.coverage,
-            f"novelty_{at_k}_bits": _mean(self.novelty_bits[~np.isnan(self.novelty_bits)]),
+            f"novelty_{at_k}_bits": _mean(self.by_person(self.novelty_bits)),
             "rmse": self.rmse,
             "mae": self.mae,
         }
 
     def ndcg_by_segment(self) -> dict[str, float]:
         """Return the primary metric by length of history."""
-        return {segment: _mean(self.ndcg[self.in_segment(segment)]) for segment in SEGMENTS}
+        inside = {segment: np.where(self.in_segment(segment), self.ndcg, np.nan) for segment in SEGMENTS}
+        return {segment: _mean(self.by_person(values)) for segment, values in inside.items()}
 
     def users_by_segment(self) -> dict[str, int]:
         """Return the number of judged people by length of history."""
-        return {segment: int(np.count_nonzero(self.in_segment(segment))) for segment in SEGMENTS}
+        return {segment: self._n_people(self.in_segment(segment)) for segment in SEGMENTS}
+
+    def _n_people(self, rows: NDArray[np.bool_]) -> int:
+        """Return how many different people some rows, shape (n_users,), belong to."""
+        return len(np.unique(self.user_ids[rows]))
+
+
+def pooled(judgements: Sequence[Judgement]) -> Judgement:
+    """Return the judgements of one recipe in several windows, oldest first, as one.
+
+    Coverage is over the films that the newest model knows, so that it compares models of the same windows alone.
+    """
+    newest = judgements[-1]
+    if len(judgements) == 1:
+        return newest
+    joined: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in judgements]) for name in BY_USER}
+    per_user = {name: np.concatenate([one.per_user[name] for one in judgements]) for name in newest.per_user}
+    return replace(newest, per_user=per_user, **joined)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from cineclub.domain.significance import Interval, paired_bootstrap
 from cineclub.domain.training_plan import TrainingPlan
 
 Verdict = Literal["PROMOTE", "REFRESH", "HOLD", "REJECT"]
+Comparison = Literal["as deployed", "recipe refitted"]
+"""Production as it serves, on ratings newer than all it learned from; or its recipe fitted on the challenger's rows."""
+
 MIN_LIST_OVERLAP = 0.1
 """A refit of the same recipe shares at least this part of its lists with production's, or something is broken."""
 
@@ -29,15 +32,22 @@ class Incumbent:
     """The model in production as the gate sees it.
 
     Attributes:
-        judgement: its recipe, fitted on the challenger's rows and judged on the challenger's window.
+        judgement: how it did on the challenger's windows: its recipe fitted on the challenger's rows, or the model
+            as it is deployed.
         age_days: how long ago it was registered.
-        list_overlap: the mean share of films that the challenger's lists have in common with those of production as
-            deployed; None where production could not be loaded.
+        list_overlap: the mean share of films that the lists of a refit of its recipe have in common with those of
+            the deployed model; None where that could not be loaded.
+        kept_coverage: the coverage of the refit as a share of the deployed model's; None likewise.
+        comparison: which of the two was judged.
+        is_in_drift: whether what people rate has moved away from what it learned.
     """
 
     judgement: Judgement
     age_days: float
     list_overlap: float | None = None
+    kept_coverage: float | None = None
+    comparison: Comparison = "recipe refitted"
+    is_in_drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,25 @@ def decide_promotion(
     return PromotionDecision(verdict, reason, challenger.recipe, interval, numbers)
 
 
+def refresh_instead(
+    decision: PromotionDecision, popular: Judgement, incumbent: Incumbent, plan: TrainingPlan
+) -> PromotionDecision | None:
+    """Return the decision to refit production's own recipe where a challenger of another recipe did not replace it.
+
+    Else production would learn nothing new for as long as challengers come close without winning. None where the
+    challenger is promoted or has production's recipe, or a refit would not go live either.
+    """
+    production = incumbent.judgement
+    has_evidence = decision.interval.n_users >= plan.min_judged_users
+    if decision.is_promoted or decision.recipe == production.recipe or not has_evidence:
+        return None
+    verdict, reason = _refresh(production, popular, incumbent, plan)
+    if verdict != "REFRESH":
+        return None
+    outcome = f"{reason}; the challenger's verdict was {decision.verdict}: {decision.reason}"
+    return PromotionDecision("REFRESH", outcome, production.recipe, decision.interval, decision.numbers)
+
+
 def hold(challenger: Judgement, popular: Judgement, reason: str, plan: TrainingPlan) -> PromotionDecision:
     """Return the decision to change nothing because production could not be judged, for the reason given."""
     no_interval = paired_bootstrap(np.empty(0), np.random.default_rng(plan.seed))
@@ -82,8 +111,8 @@ def hold(challenger: Judgement, popular: Judgement, reason: str, plan: TrainingP
 
 def compare(one: Judgement, other: Judgement, plan: TrainingPlan, rng: np.random.Generator) -> Interval:
     """Return the interval of the difference in nDCG, ``one`` minus ``other``, over the people both were judged on."""
-    differences = one.ndcg - other.ndcg
-    return paired_bootstrap(differences[~np.isnan(differences)], rng, plan.n_resamples)
+    differences = one.by_person(one.ndcg - other.ndcg)
+    return paired_bootstrap(differences, rng, plan.n_resamples, plan.gate_confidence)
 
 
 def broken_guardrails(challenger: Judgement, production: Judgement, plan: TrainingPlan) -> tuple[str, ...]:
@@ -137,7 +166,9 @@ def _verdict(
     if broken := broken_guardrails(challenger, production, plan):
         return "REJECT", f"{challenger.recipe.model} broke a guardrail: {'; '.join(broken)}"
     if challenger.recipe == production.recipe:
-        return _refresh(challenger, popular, incumbent)
+        if interval.high < 0:
+            return "REJECT", f"the refit of {_versus(challenger, incumbent, interval, plan)}"
+        return _refresh(challenger, popular, incumbent, plan)
     return _contest(challenger, incumbent, interval, plan)
 
 
@@ -145,38 +176,51 @@ def _contest(
     challenger: Judgement, incumbent: Incumbent, interval: Interval, plan: TrainingPlan
 ) -> tuple[Verdict, str]:
     """Return the verdict on another recipe than production's, by the interval of the difference."""
-    versus = f"{challenger.recipe.model} against {incumbent.judgement.recipe.model}: {_in_words(interval, plan)}"
+    versus = _versus(challenger, incumbent, interval, plan)
     if interval.high < 0:
         return "REJECT", versus
     if interval.low > 0:
         return "PROMOTE", versus
-    if incumbent.age_days > plan.max_model_age_days and interval.low >= -plan.non_inferiority_margin:
-        return "PROMOTE", f"production is {incumbent.age_days:.0f} days old and the challenger is not worse; {versus}"
+    is_old = incumbent.age_days > plan.max_model_age_days
+    if (is_old or incumbent.is_in_drift) and interval.low >= -plan.non_inferiority_margin:
+        state = f"{incumbent.age_days:.0f} days old" if is_old else "in drift"
+        return "PROMOTE", f"production is {state} and the challenger is not worse; {versus}"
     return "HOLD", f"inconclusive, {versus}"
 
 
-def _refresh(challenger: Judgement, popular: Judgement, incumbent: Incumbent) -> tuple[Verdict, str]:
-    """Return the verdict on production's own recipe, fitted on newer data."""
-    recipe = challenger.recipe
-    gain = float(np.nanmean(challenger.ndcg - popular.ndcg))
-    if incumbent.list_overlap is not None and incumbent.list_overlap < MIN_LIST_OVERLAP:
-        lists = (
-            f"its lists share {incumbent.list_overlap:.0%} with production's, at least {MIN_LIST_OVERLAP:.0%} needed"
-        )
+def _refresh(refit: Judgement, popular: Judgement, incumbent: Incumbent, plan: TrainingPlan) -> tuple[Verdict, str]:
+    """Return the verdict on production's own recipe, fitted on newer data: it must be sane and beat Popular still."""
+    recipe = refit.recipe
+    gain = _mean(refit.by_person(refit.ndcg - popular.ndcg))
+    overlap, kept = incumbent.list_overlap, incumbent.kept_coverage
+    if overlap is not None and overlap < MIN_LIST_OVERLAP:
+        lists = f"its lists share {overlap:.0%} with production's, at least {MIN_LIST_OVERLAP:.0%} needed"
         return "REJECT", f"the refit of {recipe.model} is not sane: {lists}"
+    if kept is not None and kept < 1 - plan.max_coverage_fall:
+        films = (
+            f"it recommends {kept:.0%} of as many films as production, at least {1 - plan.max_coverage_fall:.0%} needed"
+        )
+        return "REJECT", f"the refit of {recipe.model} is not sane: {films}"
     if recipe != popular.recipe and gain <= 0:
         return "HOLD", f"{recipe.model} no longer beats popular: nDCG {gain:+.4f}"
     return "REFRESH", f"the recipe of production on newer ratings; nDCG {gain:+.4f} against popular"
 
 
+def _versus(challenger: Judgement, incumbent: Incumbent, interval: Interval, plan: TrainingPlan) -> str:
+    """Return who was compared with whom, how, and what came of it."""
+    rival = f"{incumbent.judgement.recipe.model} ({incumbent.comparison})"
+    return f"{challenger.recipe.model} against {rival}: {_in_words(interval, plan)}"
+
+
 def _numbers(challenger: Judgement, opponent: Judgement, interval: Interval) -> dict[str, float]:
     """Return what the decision looked at, by name."""
     return {
-        "challenger_ndcg": _mean(challenger.ndcg),
-        "opponent_ndcg": _mean(opponent.ndcg),
+        "challenger_ndcg": _mean(challenger.by_person(challenger.ndcg)),
+        "opponent_ndcg": _mean(opponent.by_person(opponent.ndcg)),
         "difference": interval.mean,
         "difference_low": interval.low,
         "difference_high": interval.high,
+        "confidence": interval.confidence,
         "n_judged_users": interval.n_users,
         "challenger_rmse": challenger.rmse,
         "opponent_rmse": opponent.rmse,
@@ -189,7 +233,7 @@ def _numbers(challenger: Judgement, opponent: Judgement, interval: Interval) -> 
 
 def _in_words(interval: Interval, plan: TrainingPlan) -> str:
     """Return the interval as a clause."""
-    span = f"95 % interval {interval.low:+.4f} to {interval.high:+.4f}"
+    span = f"{interval.confidence * 100:.3g} % interval {interval.low:+.4f} to {interval.high:+.4f}"
     return f"nDCG@{plan.top_k} {interval.mean:+.4f} over {interval.n_users} users, {span}"
 
 

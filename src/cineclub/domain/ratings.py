@@ -1,7 +1,8 @@
 """Ratings as flat arrays: the log of everybody's ratings, one user's ratings, the films, and a snapshot of all."""
 
+import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from cineclub.domain.canonical_order import canonical_order
 from cineclub.domain.errors import InvalidInput
 
 RELEVANT_FRACTION_OF_SCALE = 0.8
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,15 @@ class SnapshotIdentity:
     n_ratings: int
     newest_rated_at: datetime | None
     content_sha256: str
+
+    @classmethod
+    def of(cls, log: RatingLog) -> "SnapshotIdentity":
+        """Return the identity of a log; the hash is over the little-endian bytes of its columns, one after another."""
+        digest = hashlib.sha256()
+        for column in (log.user_ids, log.movie_ids, log.ratings, log.rated_at):
+            digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")).data)
+        newest = EPOCH + timedelta(microseconds=int(log.rated_at.max())) if len(log) else None
+        return cls(len(log), newest, digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

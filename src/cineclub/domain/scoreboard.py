@@ -9,7 +9,7 @@ import numpy as np
 
 from cineclub.domain.cold_start import answer
 from cineclub.domain.errors import InvalidInput, NotEnoughData
-from cineclub.domain.evaluation import Judgement, judge, list_of
+from cineclub.domain.evaluation import Judgement, judge, list_of, pooled
 from cineclub.domain.filtering import FilterReport, keep_core
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingLog
@@ -59,7 +59,7 @@ class Candidate:
     @property
     def primary(self) -> float:
         """The mean nDCG, below every other where nobody could be judged."""
-        ndcg = self.judgement.ndcg[self.judgement.is_judged]
+        ndcg = self.judgement.by_person(self.judgement.ndcg)
         return float(ndcg.mean()) if len(ndcg) else float("-inf")
 
 
@@ -104,6 +104,22 @@ class Scoreboard:
         joined = (best,) if best and self.of(best.recipe) is None else ()
         grid = self.grid + (searched.grid or searched.candidates)
         return Scoreboard((*self.candidates, *joined), self.left_out + searched.left_out, grid)
+
+
+def pooled_board(boards: Sequence[Scoreboard]) -> Scoreboard:
+    """Return the scoreboards of several windows, oldest first, as one: recipes that were judged in each of them.
+
+    Measurements are those of the newest window.
+    """
+    newest = boards[-1]
+    left_out = {left.recipe: left for board in boards for left in board.left_out}
+    candidates = []
+    for candidate in newest.candidates:
+        found = [board.of(candidate.recipe) for board in boards]
+        judgements = [one.judgement for one in found if one is not None]
+        if len(judgements) == len(boards):
+            candidates.append(replace(candidate, judgement=pooled(judgements)))
+    return Scoreboard(tuple(candidates), tuple(left_out.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -9,8 +10,11 @@ from numpy.typing import NDArray
 
 from cineclub.domain.errors import NotEnoughData
 from cineclub.domain.ratings import RatingLog, RatingScale, UserRatings
+from cineclub.domain.training_plan import TrainingPlan
 
 SplitKind = Literal["time", "random", "last-out"]
+LARGEST_JUDGED_SHARE = 0.6
+"""How much of the ratings test windows and validation window may take together before no window is added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,12 @@ class JudgedWindow:
         """How many ratings are known of each person, shape (n_users,), at least one."""
         return np.diff(self.known_starts)
 
+    def user_ids_who_like(self) -> NDArray[np.int64]:
+        """Return the people, rising, who like something of what is held out of them: whose lists can be judged."""
+        rows = np.repeat(np.arange(len(self)), np.diff(self.held_out_starts))
+        is_liked = self.held_out.ratings >= self.scale.relevance_threshold
+        return self.user_ids[np.unique(rows[is_liked])]
+
     def sampled(self, most: int, rng: np.random.Generator) -> "JudgedWindow":
         """Return the window of at most so many people, drawn at random; the window itself if it holds no more."""
         if len(self) <= most:
@@ -88,39 +98,81 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class TimeCuts:
-    """Where the validation window and the test window begin, microseconds since 1970-01-01 UTC."""
+    """Where the validation window and the test windows begin, microseconds since 1970-01-01 UTC, rising.
+
+    Each test window ends where the next begins, the last with the newest rating.
+    """
 
     validation_start: int
-    test_start: int
+    test_starts: tuple[int, ...]
+
+    @property
+    def test_start(self) -> int:
+        """Where the first test window begins: whatever is chosen is chosen from what lies before."""
+        return self.test_starts[0]
+
+    @property
+    def windows(self) -> tuple[tuple[int, int | None], ...]:
+        """The start and the end of each test window; the last has no end."""
+        return tuple(zip(self.test_starts, (*self.test_starts[1:], None), strict=True))
 
 
-def time_cuts(log: RatingLog, validation_fraction: float, test_fraction: float) -> TimeCuts:
-    """Return the cuts that leave the newest ``test_fraction`` of the ratings, and the fraction before it, to judge.
+def time_cuts(log: RatingLog, validation_fraction: float, test_fraction: float, n_windows: int = 1) -> TimeCuts:
+    """Return the cuts that leave the newest ratings to test, and those before them to tune.
 
+    There are ``n_windows`` test windows, one after the other, each with ``test_fraction`` of the ratings.
     Ratings of one instant stay together, so a window can hold a few more ratings than its fraction.
 
     Raises:
-        NotEnoughData: the ratings lie in too few instants for three periods.
+        NotEnoughData: the ratings lie in too few instants for the periods.
     """
     if not len(log):
         message = "there are no ratings to learn from: import some with `cineclub import PATH`"
         raise NotEnoughData(message)
-    test_start = _start_of_newest(log, test_fraction)
-    validation_start = _start_of_newest(log, test_fraction + validation_fraction)
-    if not log.rated_at.min() < validation_start < test_start:
+    starts = [_start_of_newest(log, nth * test_fraction) for nth in range(n_windows, 0, -1)]
+    validation_start = _start_of_newest(log, n_windows * test_fraction + validation_fraction)
+    periods = [int(log.rated_at.min()), validation_start, *starts]
+    if not all(earlier < later for earlier, later in pairwise(periods)):
         message = (
             f"{len(log)} ratings lie in too few instants to be cut into a fitting period, a validation window and a "
             "test window: import ratings with the times at which they were given"
         )
         raise NotEnoughData(message)
-    return TimeCuts(validation_start, test_start)
+    return TimeCuts(validation_start, tuple(starts))
+
+
+def rolling_cuts(log: RatingLog, plan: TrainingPlan) -> TimeCuts:
+    """Return the cuts with the fewest test windows in which the people wanted can be judged, or with all there may be.
+
+    Test windows and validation window take at most ``LARGEST_JUDGED_SHARE``, unless there is one test window alone.
+
+    Raises:
+        NotEnoughData: the ratings lie in too few instants for one test window.
+    """
+    cuts = time_cuts(log, plan.validation_fraction, plan.test_fraction)
+    for n_windows in range(2, plan.max_test_windows + 1):
+        share = n_windows * plan.test_fraction + plan.validation_fraction
+        if share > LARGEST_JUDGED_SHARE or _n_judged(log, cuts) >= plan.wanted_judged_users:
+            break
+        try:
+            cuts = time_cuts(log, plan.validation_fraction, plan.test_fraction, n_windows)
+        except NotEnoughData:
+            break
+    return cuts
+
+
+def _n_judged(log: RatingLog, cuts: TimeCuts) -> int:
+    """Return how many people like something of what the test windows hold out of them."""
+    likers = [split_at(log, start, end).window.user_ids_who_like() for start, end in cuts.windows]
+    return len(np.unique(np.concatenate(likers)))
 
 
 def _start_of_newest(log: RatingLog, fraction: float) -> int:
     """Return the time from which the newest ``fraction`` of the ratings were given."""
     if not len(log):
         return 0
-    position = max(len(log) - math.ceil(fraction * len(log)), 0)
+    n_newest = math.ceil(round(fraction * len(log), 6))  # three times 0.1 is a little more than 0.3
+    position = max(len(log) - n_newest, 0)
     return int(np.partition(log.rated_at, position)[position])
 
 

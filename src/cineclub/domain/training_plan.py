@@ -16,6 +16,9 @@ SearchKind = Literal["auto", "grid", "halving"]
 """How grid points are tried: all of them to the end, or hopeless ones stopped early; ``auto`` decides by the size."""
 
 MAX_WINDOW_FRACTION = 0.5
+HIGHEST_ONE_SIDED_LEVEL = 0.025
+"""However rarely a gate is asked, its interval is at least the usual one of 95 %."""
+
 MANY_RATINGS = 5_000_000
 MODELS_FOR_MANY_RATINGS = ("popular", "bias", "knn", "svd", "ials")
 """What is tried on more ratings than that unless the caller names models: those that take minutes, not hours."""
@@ -30,6 +33,9 @@ COUNTS = (
     "min_judged_users",
     "n_resamples",
     "max_judged_users",
+    "max_test_windows",
+    "wanted_judged_users",
+    "gates_a_month",
 )
 
 
@@ -43,6 +49,9 @@ class TrainingPlan:
         min_ratings_per_movie: films with fewer leave before the models learn.
         test_fraction: the newest share of the ratings, judged for the report and the gate.
         validation_fraction: the share before it, judged for tuning and for choosing the challenger.
+        max_test_windows: how many test windows of that size are pooled at most, one before the other.
+        wanted_judged_users: windows are added, with the validation window before all of them, until so many people
+            can be judged.
         top_k: the length of the judged lists.
         max_judged_users: in a window of more people, a sample of so many is judged, drawn by the seed.
         grid: the hyperparameter values that the grid search of SVD tries.
@@ -52,6 +61,8 @@ class TrainingPlan:
         seed: what every random choice of the run derives from.
         min_judged_users: below this many judged users the gate says HOLD.
         n_resamples: bootstrap resamples of the gate.
+        gates_a_month: among how many gates the chance of a false promotion is shared: one every night.
+        max_false_promotions_a_month: the chance that any of those promotes what is not better.
         non_inferiority_margin: how much nDCG a challenger may lose and still count as not worse.
         max_rmse_rise: guardrail, in rating units of a 5-star scale.
         max_coverage_fall: guardrail, as a share of production's coverage.
@@ -64,6 +75,8 @@ class TrainingPlan:
     min_ratings_per_movie: int = 5
     test_fraction: float = 0.1
     validation_fraction: float = 0.1
+    max_test_windows: int = 5
+    wanted_judged_users: int = 200
     top_k: int = 10
     max_judged_users: int = 20_000
     grid: Mapping[str, Sequence[Hyperparameter]] = field(default_factory=lambda: dict(SVD_GRID))
@@ -73,6 +86,8 @@ class TrainingPlan:
     seed: int = 0
     min_judged_users: int = 50
     n_resamples: int = 2000
+    gates_a_month: int = 30
+    max_false_promotions_a_month: float = 0.1
     non_inferiority_margin: float = 0.005
     max_rmse_rise: float = 0.02
     max_coverage_fall: float = 0.2
@@ -92,6 +107,12 @@ class TrainingPlan:
         if not 0 < self.searched_user_share <= 1:
             message = f"searched_user_share must be above 0 and at most 1, not {self.searched_user_share}"
             raise InvalidInput(message)
+
+    @property
+    def gate_confidence(self) -> float:
+        """The confidence of the gate's interval: so high that a month of gates keeps its promise together."""
+        level = min(self.max_false_promotions_a_month / self.gates_a_month, HIGHEST_ONE_SIDED_LEVEL)
+        return 1 - 2 * level
 
     def sized(self, n_ratings: int) -> Self:
         """Return the plan with what it leaves open decided for so many ratings.

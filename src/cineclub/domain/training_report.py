@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,24 +26,36 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class WindowReport:
-    """Who was judged in one window, and how everybody who was judged there did."""
+    """Who was judged in one window, or several pooled, and how everybody who was judged there did.
+
+    ``starts_at`` is where the first begins; ``window_starts`` has all.
+    """
 
     starts_at: datetime
+    window_starts: tuple[datetime, ...]
     n_users: int
     n_users_without_history: int
     n_held_out: int
     scoreboard: Scoreboard
 
     @classmethod
-    def of(cls, start: int, window: JudgedWindow, scoreboard: Scoreboard) -> "WindowReport":
-        """Return the report of a window that starts ``start`` microseconds after 1970-01-01 UTC."""
-        starts_at = EPOCH + timedelta(microseconds=start)
-        return cls(starts_at, len(window), window.n_users_without_history, len(window.held_out), scoreboard)
+    def of(cls, starts: Sequence[int], windows: Sequence[JudgedWindow], scoreboard: Scoreboard) -> "WindowReport":
+        """Return the report of windows that start so many microseconds after 1970-01-01 UTC."""
+        moments = tuple(EPOCH + timedelta(microseconds=start) for start in starts)
+        return cls(
+            starts_at=moments[0],
+            window_starts=moments,
+            n_users=len(set().union(*(window.user_ids.tolist() for window in windows))),
+            n_users_without_history=sum(window.n_users_without_history for window in windows),
+            n_held_out=sum(len(window.held_out) for window in windows),
+            scoreboard=scoreboard,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the window as a JSON document."""
         return {
             "starts_at": self.starts_at.isoformat(),
+            "window_starts": [moment.isoformat() for moment in self.window_starts],
             "n_users": self.n_users,
             "n_users_without_history": self.n_users_without_history,
             "n_held_out": self.n_held_out,
@@ -67,7 +79,8 @@ class TrainingReport:
         validation: tuning and choosing.
         test: the challenger, the baselines and production's recipe on the newest ratings.
         challenger: the best recipe on validation.
-        decision: the verdict with its reason and numbers.
+        challenger_verdict: the gate's verdict on it, with reason and numbers.
+        decision: what happens; another than the verdict where production's own recipe is refitted instead.
         production_version: what was in production when the training began; None before the first promotion.
         version: the version that this training registered; None in the copy that is stored with that version.
         step_seconds: how long each step took, as far as they are done.
@@ -83,6 +96,7 @@ class TrainingReport:
     validation: WindowReport
     test: WindowReport
     challenger: Recipe
+    challenger_verdict: PromotionDecision
     decision: PromotionDecision
     production_version: int | None
     version: int | None = None
@@ -105,6 +119,7 @@ class TrainingReport:
             "grid": to_document(list(rows_of(self.validation.scoreboard.grid))),
             "test": self.test.to_json(),
             "challenger": to_document(self.challenger),
+            "challenger_verdict": to_document(self.challenger_verdict),
             "decision": to_document(self.decision),
             "production_version": self.production_version,
             "version": self.version,
@@ -119,6 +134,7 @@ class TrainingReport:
         """Return what a person should know about the registered model, as Markdown."""
         decision = self.decision
         learned = self.filters["everything" if decision.is_promoted else "before_test"].after
+        test = self.test
         lines = [
             f"# {decision.recipe}",
             "",
@@ -126,14 +142,22 @@ class TrainingReport:
             "",
             f"- learned from {learned.n_ratings:,} ratings by {learned.n_users:,} users of {learned.n_movies:,} films",
             f"- snapshot `{self.snapshot.content_sha256[:12]}` of {self.snapshot.n_ratings:,} ratings",
-            f"- judged on {self.test.n_users:,} users with ratings from {self.test.starts_at:%Y-%m-%d} on",
+            f"- judged on {test.n_users:,} users with ratings from {test.starts_at:%Y-%m-%d} on",
+            f"- test windows: {len(test.window_starts)}, every model fitted anew before each",
+            f"- users without history, shown popular films and not judged: {test.n_users_without_history:,}",
             f"- training `{self.training_id}`, {self.started_at:%Y-%m-%d %H:%M} UTC, cineclub {self.code_version}",
+            f"- seed {self.plan.seed}",
             "",
-            *_table(self.test.scoreboard, self.plan.top_k),
+            *_table(test.scoreboard, self.plan.top_k),
             "",
             CAUTION,
         ]
         return "\n".join(lines) + "\n"
+
+
+def microseconds_of(moment: datetime) -> int:
+    """Return the microseconds since 1970-01-01 UTC, exactly."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _table(scoreboard: Scoreboard, top_k: int) -> list[str]:

@@ -1,9 +1,12 @@
 """One module per drawing, its steps in the drawing's order; what their runs are measured with stands here."""
 
+import os
+import platform
 import re
 import resource
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,16 @@ def fit_within_memory(
         NotEnoughData: there is no rating to learn from.
     """
     return catalogue.fit(recipe, ratings, rng, progress, available_memory_bytes())
+
+
+def library_versions() -> dict[str, str]:
+    """Return what the bytes of a fit may depend on beside its ratings, recipe and seed, by name.
+
+    The libraries and Python in their versions, the kind of processor, and how many threads may run at once.
+    """
+    versions = {name: metadata.version(name) for name in ("numpy", "scipy", "numba", "cineclub")}
+    n_threads = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    return {"python": platform.python_version(), **versions, "processor": platform.machine(), "threads": n_threads}
 
 
 def free_in_container(folder: Path) -> int | None:

@@ -1,36 +1,43 @@
 """The training flow: its steps stand in the order of the drawing and bear the names of its boxes."""
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from cineclub.domain.errors import BrokenArtifact, NotEnoughData, NotFound
-from cineclub.domain.evaluation import Judgement, judge, list_overlap
+from cineclub.domain.contest import Ground, Production, decide, deployed_period, judge_all
+from cineclub.domain.documents import to_document
+from cineclub.domain.errors import BrokenArtifact, NotFound
+from cineclub.domain.evaluation import Judgement
 from cineclub.domain.filtering import FilterReport
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold
-from cineclub.domain.ratings import RatingLog, Snapshot
+from cineclub.domain.promotion import PromotionDecision
+from cineclub.domain.ratings import RatingLog, Snapshot, SnapshotIdentity
 from cineclub.domain.recipe import Hyperparameter, Recipe
 from cineclub.domain.recommender import FittedModel, Progress
 from cineclub.domain.scoreboard import Candidate, Scoreboard, Trial, filtered, grid_points, rng_of
 from cineclub.domain.search import search
-from cineclub.domain.splitting import Split, TimeCuts, split_at, time_cuts
+from cineclub.domain.significance import interval_of_mean
+from cineclub.domain.splitting import Split, TimeCuts, rolling_cuts, split_at
+from cineclub.domain.statistics import baseline_of
 from cineclub.domain.training_plan import TrainingPlan
-from cineclub.domain.training_report import TrainingReport, WindowReport
-from cineclub.flows import METERS, fit_within_memory
+from cineclub.domain.training_report import TrainingReport, WindowReport, microseconds_of
+from cineclub.flows import METERS, fit_within_memory, library_versions
 from cineclub.models import catalogue
-from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, StepProgress, VersionRecord
+from cineclub.ports import ModelRegistry, RatingStore, RegisteredVersion, SnapshotStore, StepProgress, VersionRecord
 
 POPULAR = "popular"
 SEARCHED = "svd"
 LAST_STEP = "promote_if_better"
 BASELINES = (POPULAR, "bias", "random")
-GATE_STREAM, WINDOW_STREAM = 1, 3
-"""Keep the gate's resamples and the sample of judged people apart from the fits, which derive from seed and name."""
+GATE_STREAM, WINDOW_STREAM, STATISTICS_STREAM = 1, 3, 4
+"""Keep the gate's resamples, the sample of judged people and those of the statistics apart from the fits.
+
+Fits derive from seed and name."""
 
 Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
@@ -38,11 +45,15 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the filter left, once for each period that models are fitted on, with who is judged after it."""
+    """What the filter left, once for each period that models are fitted on, with who is judged after it.
 
+    ``tests`` has a trial for each test window, oldest first; ``log`` is what was filtered.
+    """
+
+    log: RatingLog
     cuts: TimeCuts
     validation: Trial
-    test: Trial
+    tests: tuple[Trial, ...]
     everything: RatingMatrix
     filters: Mapping[str, FilterReport]
 
@@ -54,11 +65,16 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The challenger beside production and the baselines on the test window, and what follows from it."""
+    """The challenger beside production and the baselines on the test windows, and what follows from it.
 
+    ``verdict`` is the challenger's own; ``decision`` is what happens, which can be a refit of production's recipe.
+    """
+
+    ground: Ground
     scoreboard: Scoreboard
     challenger: FittedModel
     production: RegisteredVersion | None
+    verdict: PromotionDecision
     decision: PromotionDecision
 
 
@@ -93,6 +109,7 @@ class TrainingFlow:
         training_id: under which id candidates and the version are recorded.
         now: the wall clock.
         code_version: the version of cineclub, kept with the model.
+        snapshots: where the ratings it reads are kept; None keeps none.
         step_seconds: how long each finished step took.
     """
 
@@ -103,6 +120,7 @@ class TrainingFlow:
     training_id: str
     now: Callable[[], datetime]
     code_version: str
+    snapshots: SnapshotStore | None = None
     step_seconds: dict[str, float] = field(default_factory=dict, init=False)
 
     def train(self) -> TrainingReport:
@@ -119,7 +137,7 @@ class TrainingFlow:
         scoreboard = self.evaluate_models(kept)
         scoreboard = self.grid_search_svd(kept, scoreboard)
         challenger = scoreboard.best()
-        contest = self.compare_with_production(challenger, kept)
+        contest = self.compare_with_production(challenger, kept, snapshot.identity)
         report = self._report(started_at, snapshot, kept, scoreboard, contest)
         version = self.register_model(contest, kept, snapshot, report)
         self.promote_if_better(version, contest.decision)
@@ -127,8 +145,11 @@ class TrainingFlow:
 
     @step
     def load_ratings(self) -> Snapshot:
-        """Return all ratings and films of one moment."""
-        return self.store.load_snapshot(self._progress("load_ratings"))
+        """Return all ratings and films of one moment, kept so that the version can be fitted again."""
+        snapshot = self.store.load_snapshot(self._progress("load_ratings"))
+        if self.snapshots is not None:
+            self.snapshots.keep(snapshot)
+        return snapshot
 
     @step
     def filter_users_and_movies(self, log: RatingLog) -> Kept:
@@ -136,18 +157,17 @@ class TrainingFlow:
 
         The filter sees only what the models may learn from: what it removes is still known of the judged users.
         """
-        cuts = time_cuts(log, self.plan.validation_fraction, self.plan.test_fraction)
-        tuning = split_at(log, cuts.validation_start, cuts.test_start)
-        final = split_at(log, cuts.test_start)
-        before_validation, validation_filter = self._filtered(tuning.fit)
-        before_test, test_filter = self._filtered(final.fit)
+        cuts = rolling_cuts(log, self.plan)
+        validation, validation_filter = self._trial(split_at(log, cuts.validation_start, cuts.test_start))
+        tests = [self._trial(split_at(log, start, end)) for start, end in cuts.windows]
         everything, last_filter = self._filtered(log)
         return Kept(
+            log=log,
             cuts=cuts,
-            validation=self._trial(before_validation, tuning),
-            test=self._trial(before_test, final),
+            validation=validation,
+            tests=tuple(trial for trial, _ in tests),
             everything=everything,
-            filters={"before_validation": validation_filter, "before_test": test_filter, "everything": last_filter},
+            filters={"before_validation": validation_filter, "before_test": tests[-1][1], "everything": last_filter},
         )
 
     @step
@@ -175,36 +195,41 @@ class TrainingFlow:
         return scoreboard
 
     @step
-    def compare_with_production(self, challenger: Candidate, kept: Kept) -> Contest:
-        """Return the challenger refitted before the test window and judged on it, beside baselines and production.
+    def compare_with_production(self, challenger: Candidate, kept: Kept, identity: SnapshotIdentity) -> Contest:
+        """Return the challenger refitted before each test window and judged on it, beside baselines and production.
 
-        Production's recipe is refitted on the same ratings, so that recipes are compared and not the age of data.
+        Production is judged as deployed where enough people rated films since its own ratings end; else its recipe is
+        refitted on the challenger's ratings, so that recipes are compared and not the age of data.
         """
-        tell = self._candidate_progress("compare_with_production")
-        production = self.registry.production()
+        registered = self.registry.production()
+        production = self._production(registered, identity)
+        ground = self._ground(challenger.recipe, production, kept)
         rivals = [catalogue.default_recipe(name) for name in BASELINES]
-        rivals += [_completed(production.recipe)] if production else []
+        rivals += [production.recipe] if production and not ground.is_deployed else []
         rivals = [recipe for recipe in dict.fromkeys(rivals) if recipe != challenger.recipe]
-        judged, fitted = kept.test.run(challenger.recipe, lambda fraction: tell(challenger.recipe, fraction / 2))
-        board = kept.test.run_all(rivals, lambda recipe, fraction: tell(recipe, (1 + fraction) / 2))
-        board = Scoreboard((judged, *board.candidates), board.left_out)
-        decision = self._decide(judged.judgement, board, production, kept)
-        return Contest(board, fitted, production, decision)
+        tell = self._candidate_progress("compare_with_production")
+        board, fitted = judge_all(challenger.recipe, rivals, ground.trials, tell)
+        rng = np.random.default_rng([self.plan.seed, GATE_STREAM])
+        popular = catalogue.default_recipe(POPULAR)
+        verdict, decision = decide(board, challenger.recipe, popular, production, ground, self.plan, rng)
+        return Contest(ground, board, fitted, registered, verdict, decision)
 
     @step
     def register_model(
         self, contest: Contest, kept: Kept, snapshot: Snapshot, report: TrainingReport
     ) -> RegisteredVersion:
-        """Return the new version: a winner learns from all ratings first, anything else stays as it was judged."""
+        """Return the new version: a winner learns from all ratings first, anything else stays as it was judged.
+
+        A challenger that is held is registered too where production's recipe is refitted instead of it.
+        """
         decision = contest.decision
+        if contest.verdict.verdict == "HOLD" and decision.is_promoted:
+            self._register(contest, contest.verdict, contest.challenger, snapshot, report)
         fitted = contest.challenger
         if decision.is_promoted:
             rng = rng_of(self.plan.seed, decision.recipe)
             fitted = fit_within_memory(decision.recipe, kept.everything, rng, self._progress("register_model"))
-        known = set(fitted.movie_ids.tolist())
-        movies = [movie for movie in snapshot.movies if movie.movie_id in known]
-        record = self._record(contest, snapshot, report)
-        return self.registry.register(self.training_id, fitted, movies, record)
+        return self._register(contest, decision, fitted, snapshot, report)
 
     @step
     def promote_if_better(self, version: RegisteredVersion, decision: PromotionDecision) -> None:
@@ -216,38 +241,56 @@ class TrainingFlow:
         """Return the matrix of ratings to learn from by the plan's limits, and what left."""
         return filtered(log, self.plan.min_ratings_per_user, self.plan.min_ratings_per_movie)
 
-    def _trial(self, ratings: RatingMatrix, split: Split) -> Trial:
-        """Return the common ground of the candidates of one window."""
+    def _trial(self, split: Split) -> tuple[Trial, FilterReport]:
+        """Return the common ground of the candidates of one window, and what the filter left to learn from."""
+        ratings, report = self._filtered(split.fit)
         window = split.window.sampled(
             self.plan.max_judged_users, np.random.default_rng([self.plan.seed, WINDOW_STREAM])
         )
-        return Trial(ratings, window, self.plan.top_k, self.plan.seed, fit_within_memory, METERS)
+        return Trial(ratings, window, self.plan.top_k, self.plan.seed, fit_within_memory, METERS), report
 
-    def _decide(
-        self, challenger: Judgement, board: Scoreboard, production: RegisteredVersion | None, kept: Kept
-    ) -> PromotionDecision:
-        """Return the gate's decision on the challenger, judged on the test window."""
-        popular = _judgement_of(board, catalogue.default_recipe(POPULAR))
-        rng = np.random.default_rng([self.plan.seed, GATE_STREAM])
-        if production is None:
-            return decide_promotion(challenger, popular, None, self.plan, rng)
-        recipe = _completed(production.recipe)
-        rival = board.of(recipe)
-        if rival is None:
-            why = next(left.reason for left in board.left_out if left.recipe == recipe)
-            reason = f"production's recipe {production.recipe} could not be fitted for the comparison: {why}"
-            return hold(challenger, popular, reason, self.plan)
-        age_days = (self.now() - production.created_at) / timedelta(days=1)
-        overlap = self._list_overlap(challenger, production, kept) if recipe == challenger.recipe else None
-        return decide_promotion(challenger, popular, Incumbent(rival.judgement, age_days, overlap), self.plan, rng)
+    def _ground(self, challenger: Recipe, production: Production | None, kept: Kept) -> Ground:
+        """Return where the challenger meets production: on ratings newer than its own, else on the test windows."""
+        starts = kept.cuts.test_starts
+        period = deployed_period(challenger, production, starts[0]) if production else None
+        if period is None:
+            return Ground(kept.tests, starts, starts[-1], kept.filters["before_test"])
+        window = split_at(kept.log, period.start).window
+        if len(window.user_ids_who_like()) < self.plan.wanted_judged_users:
+            return Ground(kept.tests, starts, starts[-1], kept.filters["before_test"])
+        trial, report = self._trial(Split(kept.log.take(kept.log.rated_at < period.fitted_before), window))
+        return Ground((trial,), (period.start,), period.fitted_before, report, is_deployed=True)
 
-    def _list_overlap(self, challenger: Judgement, production: RegisteredVersion, kept: Kept) -> float | None:
-        """Return what a refit's lists share with those of production as deployed; None if that does not load."""
-        try:
-            deployed = self.registry.load(production.version)
-        except (BrokenArtifact, NotFound):
+    def _production(self, registered: RegisteredVersion | None, identity: SnapshotIdentity) -> Production | None:
+        """Return production as it can be compared, with its model where that loads."""
+        if registered is None:
             return None
-        return list_overlap(challenger, judge(deployed, kept.test.window, self.plan.top_k))
+        newest = registered.snapshot.newest_rated_at
+        try:
+            served = self.registry.load(registered.version)
+        except (BrokenArtifact, NotFound):
+            served = None
+        return Production(
+            recipe=_completed(registered.recipe),
+            age_days=(self.now() - registered.created_at) / timedelta(days=1),
+            newest_rated_at=None if newest is None else microseconds_of(newest),
+            served=served,
+            is_up_to_date=registered.snapshot.content_sha256 == identity.content_sha256,
+        )
+
+    def _register(
+        self,
+        contest: Contest,
+        decision: PromotionDecision,
+        fitted: FittedModel,
+        snapshot: Snapshot,
+        report: TrainingReport,
+    ) -> RegisteredVersion:
+        """Return a fitted model as a version with its record."""
+        known = set(fitted.movie_ids.tolist())
+        movies = [movie for movie in snapshot.movies if movie.movie_id in known]
+        record = self._record(contest, decision, snapshot, replace(report, decision=decision))
+        return self.registry.register(self.training_id, fitted, movies, record)
 
     def _report(
         self, started_at: datetime, snapshot: Snapshot, kept: Kept, scoreboard: Scoreboard, contest: Contest
@@ -260,23 +303,29 @@ class TrainingFlow:
             plan=self.plan,
             snapshot=snapshot.identity,
             cuts=kept.cuts,
-            filters=kept.filters,
-            validation=WindowReport.of(kept.cuts.validation_start, kept.validation.window, scoreboard),
-            test=WindowReport.of(kept.cuts.test_start, kept.test.window, contest.scoreboard),
+            filters={**kept.filters, "before_test": contest.ground.fit_filter},
+            validation=WindowReport.of((kept.cuts.validation_start,), (kept.validation.window,), scoreboard),
+            test=WindowReport.of(
+                contest.ground.starts, tuple(trial.window for trial in contest.ground.trials), contest.scoreboard
+            ),
             challenger=contest.challenger.recipe,
+            challenger_verdict=contest.verdict,
             decision=contest.decision,
             production_version=contest.production.version if contest.production else None,
             step_seconds=dict(self.step_seconds),
         )
 
-    def _record(self, contest: Contest, snapshot: Snapshot, report: TrainingReport) -> VersionRecord:
+    def _record(
+        self, contest: Contest, decision: PromotionDecision, snapshot: Snapshot, report: TrainingReport
+    ) -> VersionRecord:
         """Return what is kept beside the arrays of the version."""
-        decision = contest.decision
         judged = contest.scoreboard.of(decision.recipe)
         newest = snapshot.identity.newest_rated_at
         return VersionRecord(
-            metrics=_recorded_metrics(judged) if judged else {},
+            metrics=_recorded_metrics(judged) | self._intervals(judged.judgement) if judged else {},
             tags={
+                "role": "challenger" if decision.verdict == "HOLD" else "candidate",
+                "fitted_before_us": "" if decision.is_promoted else str(contest.ground.fitted_before),
                 "verdict": decision.verdict,
                 "reason": decision.reason,
                 "training_id": self.training_id,
@@ -284,9 +333,32 @@ class TrainingFlow:
                 "snapshot_sha256": snapshot.identity.content_sha256,
                 "snapshot_n_ratings": str(snapshot.identity.n_ratings),
                 "snapshot_newest_rated_at": newest.isoformat() if newest else "",
+                "seed": str(self.plan.seed),
+                "min_ratings_per_user": str(self.plan.min_ratings_per_user),
+                "min_ratings_per_movie": str(self.plan.min_ratings_per_movie),
+                "library_versions": json.dumps(library_versions()),
             },
-            documents={"evaluation.json": report.to_text(), "model_card.md": report.model_card()},
+            documents={
+                "evaluation.json": report.to_text(),
+                "model_card.md": report.model_card(),
+                "statistics.json": self._statistics(snapshot),
+            },
         )
+
+    def _intervals(self, judgement: Judgement) -> dict[str, float]:
+        """Return the ends of the 95 % intervals of the ranking metrics, people resampled as a whole."""
+        ends: dict[str, float] = {}
+        for name, values in judgement.per_user.items():
+            rng = np.random.default_rng([self.plan.seed, GATE_STREAM])
+            interval = interval_of_mean(judgement.by_person(values), rng, self.plan.n_resamples)
+            at_k = f"{name}_at_{judgement.top_k}"
+            ends |= {f"{at_k}_low": interval.low, f"{at_k}_high": interval.high}
+        return {name: value for name, value in ends.items() if np.isfinite(value)}
+
+    def _statistics(self, snapshot: Snapshot) -> str:
+        """Return what the ratings look like, for later drift to be measured against, as indented JSON."""
+        rng = np.random.default_rng([self.plan.seed, STATISTICS_STREAM])
+        return json.dumps(to_document(baseline_of(snapshot.log, snapshot.movies, rng)), indent=1)
 
     def _progress(self, name: str) -> Progress:
         """Return the progress of a step without candidates."""
@@ -315,15 +387,6 @@ def _completed(recipe: Recipe) -> Recipe:
         return recipe
     defaults = catalogue.default_recipe(recipe.model).hyperparameters
     return Recipe(recipe.model, {**defaults, **recipe.hyperparameters})
-
-
-def _judgement_of(board: Scoreboard, recipe: Recipe) -> Judgement:
-    """Return how a recipe did that nothing refuses, on any data."""
-    candidate = board.of(recipe)
-    if candidate is None:
-        message = f"{recipe} could not be fitted: import more ratings"
-        raise NotEnoughData(message)
-    return candidate.judgement
 
 
 def _recorded_metrics(candidate: Candidate) -> dict[str, float]:

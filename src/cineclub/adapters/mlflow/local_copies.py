@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cineclub.adapters.mlflow.client import MODEL, is_missing, registry_errors
+from cineclub.adapters.mlflow.packaging import ARRAYS
 from cineclub.domain.errors import BrokenArtifact
 from cineclub.domain.ratings import Movie
 from cineclub.domain.recommender import FittedModel
@@ -115,7 +116,7 @@ class LocalCopies:
             uri = self._client.get_model_version_download_uri(MODEL, str(version.version))
             try:
                 found = download_artifacts(
-                    artifact_uri=uri,
+                    artifact_uri=f"{uri.rstrip('/')}/{ARRAYS}",  # never the code beside it
                     dst_path=str(folder),
                     tracking_uri=self._tracking_uri,
                     registry_uri=self._tracking_uri,

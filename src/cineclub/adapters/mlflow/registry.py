@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mlflow.entities.model_registry import ModelVersion
 
-from cineclub.adapters.mlflow.alias import AliasMemory, ProductionAlias
+from cineclub.adapters.mlflow.alias import ProductionAlias
 from cineclub.adapters.mlflow.client import MODEL, connect, registry_errors
 from cineclub.adapters.mlflow.descriptions import (
     CHALLENGER,
@@ -17,20 +17,21 @@ from cineclub.adapters.mlflow.descriptions import (
     role_of,
     snapshot_of,
 )
+from cineclub.adapters.mlflow.history import History
 from cineclub.adapters.mlflow.local_copies import ArtifactReading, LocalCopies
+from cineclub.adapters.mlflow.packaging import ARRAYS, write_package
 from cineclub.adapters.mlflow.runs import TrainingRuns
 from cineclub.domain.errors import BrokenArtifact, CineclubError, NotFound, StorageUnavailable
 from cineclub.domain.ratings import Movie, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
-from cineclub.domain.rollback import rollback_target
+from cineclub.domain.rollback import ROLLBACK, rollback_target
 from cineclub.ports import (
-    KnownVersion,
+    Asker,
     NewPromotion,
+    PromotedBy,
     Promotion,
-    PromotionBook,
     RegisteredVersion,
-    VersionBook,
     VersionRecord,
 )
 
@@ -52,36 +53,6 @@ class ArtifactFormat(ArtifactReading, Protocol):
         self, folder: Path, fitted: FittedModel, movies: Sequence[Movie], snapshot_identity: SnapshotIdentity
     ) -> str:
         """Write a folder and return the SHA-256 of its manifest."""
-        ...
-
-
-class Versions(VersionBook, Protocol):
-    """What is known of the versions, as the registry writes it."""
-
-    def note(self, known: KnownVersion) -> None:
-        """Keep what is known of a version, once."""
-        ...
-
-    def withdraw(self, version: RegisteredVersion) -> None:
-        """Mark a version that its training has replaced before it ever served."""
-        ...
-
-    def manifests(self) -> set[tuple[int, str]]:
-        """Return number and hash of every version that was ever noted."""
-        ...
-
-
-class History(PromotionBook, Protocol):
-    """The history of what served, with what belongs to it."""
-
-    @property
-    def versions(self) -> Versions:
-        """What was registered and refused."""
-        ...
-
-    @property
-    def alias(self) -> AliasMemory:
-        """Where the alias was last set to by us."""
         ...
 
 
@@ -144,6 +115,15 @@ class MlflowRegistry:
         """
         return self._copies.load(self._version(version))
 
+    def tags(self, version: int) -> Mapping[str, str]:
+        """Return what is recorded with a version.
+
+        Raises:
+            NotFound: no such version.
+        """
+        with registry_errors(f"version {version}"):
+            return dict(self._client.get_model_version(MODEL, str(version)).tags)
+
     def record_candidate(self, training_id: str, recipe: Recipe, metrics: Mapping[str, float]) -> None:
         """Record one judged candidate as a child run of the training's run."""
         with registry_errors(f"the run of training {training_id}"):
@@ -154,10 +134,11 @@ class MlflowRegistry:
     ) -> RegisteredVersion:
         """Write the artifact and register it as a new version; a training registers once in each role."""
         with self._copies.temporary_folder() as folder, registry_errors(f"the run of training {training_id}"):
-            artifact = folder / "model"
-            sha256 = self._artifacts.write_artifact(artifact, fitted, movies, snapshot_of(record.tags))
+            sha256 = self._artifacts.write_artifact(folder / ARRAYS, fitted, movies, snapshot_of(record.tags))
             made = self._of_training(training_id, role_of(record.tags), sha256)
-            made = made or self._register(training_id, fitted.recipe, artifact, sha256, record)
+            if made is None:
+                write_package(folder, fitted, movies)
+                made = self._register(training_id, fitted.recipe, folder, sha256, record)
         self._versions.note(known_version(made, record.metrics))
         return registered_version(made)
 
@@ -169,18 +150,43 @@ class MlflowRegistry:
             LeaseLost: the training belongs to another worker by now.
             TrainingCancelled: a person stopped the training before the promotion.
         """
+        self._promote(version, verdict, reason, "gate", training_id)
+
+    def roll_back(self, version: int, reason: str, promoted_by: PromotedBy) -> None:
+        """Put an earlier version into production because a person wants it.
+
+        Raises:
+            NotFound: no such version.
+            BrokenArtifact: it cannot be served; that is on record.
+        """
+        self._promote(self._version(version), ROLLBACK, reason, promoted_by, None)
+
+    def put_into_production(self, version: int, reason: str, promoted_by: PromotedBy) -> None:
+        """Put any registered version into production because a person wants it, whatever the gate said of it.
+
+        Raises:
+            NotFound: no such version.
+            BrokenArtifact: it cannot be served; that is on record.
+        """
+        self._promote(self._version(version), "PROMOTE", reason, promoted_by, None)
+
+    def _promote(
+        self, version: RegisteredVersion, verdict: str, reason: str, promoted_by: PromotedBy, training_id: str | None
+    ) -> None:
+        """Verify a version, record the promotion, and let the alias follow; a refusal is on record."""
         try:
             folder = self._bring_home(version)
         except BrokenArtifact as error:
-            self._versions.refuse(version.version, "gate", str(error))
-            log.error("promotion_refused version=%s asked_by=gate cause=%s", version.version, error)  # noqa: TRY400 - the cause is in the message
+            asker: Asker = "person" if promoted_by == "person" else "gate"
+            self._versions.refuse(version.version, asker, str(error))
+            log.error("promotion_refused version=%s asked_by=%s cause=%s", version.version, asker, error)  # noqa: TRY400 - the cause is in the message
             raise
         self._promotions.record(
             NewPromotion(
                 version=version.version,
                 verdict=verdict,
                 reason=reason,
-                promoted_by="gate",
+                promoted_by=promoted_by,
                 training_id=training_id,
                 recipe=version.recipe,
                 manifest_sha256=version.manifest_sha256,
@@ -188,15 +194,6 @@ class MlflowRegistry:
             )
         )
         self.follow_promotion()
-
-    def bring_home(self, version: RegisteredVersion) -> Path:
-        """Return the local copy of a version, verified in a fresh process; a missing one is downloaded.
-
-        Raises:
-            BrokenArtifact: it cannot be served.
-            RegistryUnavailable: the store does not answer.
-        """
-        return self._bring_home(version)
 
     def follow_promotion(self) -> None:
         """Let the alias name what was promoted last, and tidy up.

@@ -1,4 +1,4 @@
-"""One file with everything: the database's two schemas, and the registry's artifacts.
+"""One file with everything: the database's two schemas, the registry's artifacts, and the snapshots.
 
 It is also the way from one major version of PostgreSQL to the next: a dump is read by every newer version.
 """
@@ -33,7 +33,8 @@ ANYTHING = """
 (SELECT 1 FROM cineclub.promotions LIMIT 1)
 """
 SCHEMAS = ("cineclub", "mlflow")
-FACTS, DUMP, ARTIFACTS, MODELS = "backup.json", "database.dump", "artifacts", "models"
+FACTS, DUMP = "backup.json", "database.dump"
+FOLDERS = ("artifacts", "models", "snapshots")
 ENVIRONMENT = {
     "host": "PGHOST",
     "port": "PGPORT",
@@ -69,7 +70,7 @@ def backup(database_url: str, home: Path, target: Path) -> int:
         with tarfile.open(unfinished, "w:gz", compresslevel=1) as archive:
             _add_text(archive, FACTS, json.dumps(facts, indent=1))
             archive.add(dump, DUMP)
-            for name in (ARTIFACTS, MODELS):
+            for name in FOLDERS:
                 if (home / name).is_dir():
                     archive.add(home / name, name)
     unfinished.rename(target)
@@ -131,12 +132,12 @@ def _folders_beside(source: Path, home: Path) -> Iterator[Callable[[], None]]:
     """Copy the backup's folders beside those of the home, and give what puts them in their place by renaming."""
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=home) as beside:
-        for name in (ARTIFACTS, MODELS):
+        for name in FOLDERS:
             if (source / name).is_dir():
                 shutil.copytree(source / name, Path(beside) / name)
 
         def put_in_place() -> None:
-            for name in (ARTIFACTS, MODELS):
+            for name in FOLDERS:
                 if (home / name).is_dir():
                     (home / name).rename(Path(beside) / f"former-{name}")
                 if (Path(beside) / name).is_dir():

@@ -109,7 +109,7 @@ def promotion_of(row: Row) -> Promotion:
         promoted_at=row["promoted_at"],
         verdict=row["verdict"],
         reason=row["reason"],
-        promoted_by=BY_THE_GATE.get(row["promoted_by"], row["promoted_by"]),
+        promoted_by=str(BY_THE_GATE.get(row["promoted_by"], row["promoted_by"])),
         recipe=Recipe(recipe["model"], recipe["hyperparameters"]),
         manifest_sha256=row["manifest_sha256"],
         previous_version=row["previous_version"],

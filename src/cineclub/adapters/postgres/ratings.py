@@ -1,14 +1,10 @@
 """All ratings and films of one moment, read for a training."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-import numpy as np
 import psycopg
-from numpy.typing import NDArray
 from psycopg import sql
 
 from cineclub.adapters.postgres.copy_stream import RatingColumns, read_ratings
@@ -21,7 +17,6 @@ from cineclub.domain.recommender import Progress
 from cineclub.ports import SourceFacts
 
 SQL = named_queries("ratings.sql")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PostgresRatingStore:
@@ -134,15 +129,5 @@ def _snapshot_of(columns: RatingColumns, scale: RatingScale, movies: tuple[Movie
     if order is not None:
         for array in arrays:
             array[:] = array[order]
-    return Snapshot(RatingLog(*arrays, scale), movies, _identity_of(arrays))
-
-
-def _identity_of(
-    arrays: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]],
-) -> SnapshotIdentity:
-    """Return the identity of columns in canonical order; the hash is over their little-endian bytes."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
-    newest = EPOCH + timedelta(microseconds=int(arrays[3].max()))
-    return SnapshotIdentity(len(arrays[0]), newest, digest.hexdigest())
+    log = RatingLog(*arrays, scale)
+    return Snapshot(log, movies, SnapshotIdentity.of(log))

@@ -82,9 +82,7 @@ def known_version_of(row: Row) -> KnownVersion:
         recipe=Recipe(row["recipe"]["model"], row["recipe"]["hyperparameters"]),
         created_at=row["registered_at"],
         manifest_sha256=row["manifest_sha256"],
-        snapshot=SnapshotIdentity(
-            row["snapshot_n_ratings"], row["snapshot_newest_rated_at"], row["snapshot_sha256"]
-        ),
+        snapshot=SnapshotIdentity(row["snapshot_n_ratings"], row["snapshot_newest_rated_at"], row["snapshot_sha256"]),
     )
     return KnownVersion(
         registered=registered,

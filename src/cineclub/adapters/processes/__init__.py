@@ -1,0 +1,1 @@
+"""Work of ours that runs in processes of its own."""

@@ -1,0 +1,206 @@
+"""The two files of a snapshot: ratings in canonical order, and films; written and read a row group at a time."""
+
+import json
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cineclub.domain.errors import BrokenArtifact
+from cineclub.domain.ratings import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
+
+FORMAT = 1
+RATINGS, MOVIES = "ratings.parquet", "movies.parquet"
+HEAD = b"cineclub"
+ROWS_PER_GROUP = 1 << 20
+COLUMNS = pa.schema(
+    [
+        pa.field("user_id", pa.int64(), nullable=False),
+        pa.field("movie_id", pa.int64(), nullable=False),
+        pa.field("rating", pa.float32(), nullable=False),
+        pa.field("rated_at", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
+MOVIE_COLUMNS = pa.schema(
+    [
+        pa.field("movie_id", pa.int64(), nullable=False),
+        pa.field("external_id", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("year", pa.int32()),
+        pa.field("genres", pa.list_(pa.string()), nullable=False),
+        pa.field("imdb_id", pa.string()),
+        pa.field("tmdb_id", pa.string()),
+    ]
+)
+# users and times rise, so their differences are small; films and ratings are few different values
+HOW_WRITTEN: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["movie_id", "rating"],
+    "column_encoding": {"user_id": "DELTA_BINARY_PACKED", "rated_at": "DELTA_BINARY_PACKED"},
+    "write_page_checksum": True,
+}
+
+
+def write_ratings(path: Path, log: RatingLog, identity: SnapshotIdentity) -> None:
+    """Write a log in canonical order as a new file, through to the disk."""
+    head = {
+        "format": FORMAT,
+        "content_sha256": identity.content_sha256,
+        "lowest": log.scale.lowest,
+        "highest": log.scale.highest,
+        "is_rewritten": False,
+    }
+    with _rating_writer(path, head) as writer:
+        for start in range(0, len(log), ROWS_PER_GROUP):
+            rows = slice(start, start + ROWS_PER_GROUP)
+            columns = (log.user_ids[rows], log.movie_ids[rows], log.ratings[rows], log.rated_at[rows])
+            arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, COLUMNS, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema), row_group_size=ROWS_PER_GROUP)
+
+
+def write_movies(path: Path, movies: Sequence[Movie]) -> None:
+    """Write films as a new file, through to the disk."""
+    rows = [asdict(movie) | {"genres": list(movie.genres)} for movie in movies]
+    with path.open("xb") as file:
+        pq.write_table(pa.Table.from_pylist(rows, schema=MOVIE_COLUMNS), file, compression="zstd")
+        _to_disk(file)
+
+
+def read_snapshot(folder: Path) -> Snapshot:
+    """Return the snapshot of a folder as it is, with the identity that its ratings have now.
+
+    Raises:
+        BrokenArtifact: a file is missing or cannot be read.
+    """
+    with parquet_errors(folder):
+        rows = pq.read_table(folder / MOVIES, page_checksum_verification=True).to_pylist()
+        movies = tuple(Movie(**(row | {"genres": tuple(row["genres"])})) for row in rows)
+        with pq.ParquetFile(folder / RATINGS, page_checksum_verification=True) as file:
+            head = _head_of(file)
+            log = _log_of(file, RatingScale(head["lowest"], head["highest"]))
+    return Snapshot(log, movies, SnapshotIdentity.of(log))
+
+
+def holds_any(path: Path, user_ids: Collection[int]) -> bool:
+    """Say whether a file has a rating by one of these users.
+
+    Raises:
+        BrokenArtifact: the file cannot be read.
+    """
+    with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return any(group.any() for group in _masks(file, user_ids))
+
+
+def rewrite_without(path: Path, user_ids: Collection[int]) -> None:
+    """Write a file anew without the ratings of these users, in the place of the old one, all or nothing.
+
+    Raises:
+        BrokenArtifact: the file cannot be read; it is as it was.
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        head = _head_of(file) | {"is_rewritten": True}
+        with _rating_writer(unfinished, head) as writer:
+            for nth, erased in enumerate(_masks(file, user_ids)):
+                kept = file.read_row_group(nth).filter(pa.array(~erased))
+                writer.write_table(kept.replace_schema_metadata(writer.schema.metadata).cast(writer.schema))
+    unfinished.replace(path)
+    directory_to_disk(path.parent)
+
+
+def is_rewritten(path: Path) -> bool:
+    """Say whether somebody's ratings were taken out of a file.
+
+    Raises:
+        BrokenArtifact: the file cannot be read.
+    """
+    with parquet_errors(path), pq.ParquetFile(path) as file:
+        return bool(_head_of(file)["is_rewritten"])
+
+
+def directory_to_disk(folder: Path) -> None:
+    """Wait until a folder's entries are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Raise BrokenArtifact where a file is missing, damaged or not ours."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        message = f"the snapshot {path} is damaged ({first_line}): what learned from it cannot be fitted again"
+        raise BrokenArtifact(message) from error
+
+
+@contextmanager
+def _rating_writer(path: Path, head: dict[str, Any]) -> Iterator[pq.ParquetWriter]:
+    """Give a writer of a new file of ratings; afterwards the file is on the disk."""
+    schema = COLUMNS.with_metadata({HEAD: json.dumps(head).encode()})
+    with path.open("xb") as file:
+        with pq.ParquetWriter(file, schema, **HOW_WRITTEN) as writer:
+            yield writer
+        _to_disk(file)
+
+
+def _to_disk(file: Any) -> None:
+    """Wait until an open file's content is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _head_of(file: pq.ParquetFile) -> dict[str, Any]:
+    """Return what stands at the head of a file of ratings."""
+    metadata = file.schema_arrow.metadata or {}
+    head: dict[str, Any] = json.loads(metadata[HEAD])
+    if head["format"] != FORMAT:
+        message = f"it has format {head['format']}, this version of cineclub reads {FORMAT}"
+        raise ValueError(message)
+    return head
+
+
+def _log_of(file: pq.ParquetFile, scale: RatingScale) -> RatingLog:
+    """Return every row, one row group after another into arrays of the full length."""
+    n_rows = file.metadata.num_rows
+    log = RatingLog(
+        np.empty(n_rows, np.int64),
+        np.empty(n_rows, np.int64),
+        np.empty(n_rows, np.float32),
+        np.empty(n_rows, np.int64),
+        scale,
+    )
+    start = 0
+    for nth in range(file.num_row_groups):
+        group = file.read_row_group(nth)
+        rows = slice(start, start + len(group))
+        log.user_ids[rows] = group["user_id"].to_numpy()
+        log.movie_ids[rows] = group["movie_id"].to_numpy()
+        log.ratings[rows] = group["rating"].to_numpy()
+        log.rated_at[rows] = group["rated_at"].cast(pa.int64()).to_numpy()
+        start = rows.stop
+    return log
+
+
+def _masks(file: pq.ParquetFile, user_ids: Collection[int]) -> Iterator[NDArray[np.bool_]]:
+    """Yield for each row group which rows are by one of these users; only groups that may have some are read."""
+    wanted = np.array(sorted(user_ids), np.int64)
+    for nth in range(file.num_row_groups):
+        group = file.metadata.row_group(nth)
+        statistics = group.column(0).statistics
+        if statistics is not None and not ((wanted >= statistics.min) & (wanted <= statistics.max)).any():
+            yield np.zeros(group.num_rows, np.bool_)
+        else:
+            yield np.isin(file.read_row_group(nth, columns=["user_id"])["user_id"].to_numpy(), wanted)

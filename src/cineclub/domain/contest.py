@@ -1,0 +1,165 @@
+"""A challenger, the baselines and production on common ground, and what follows from it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cineclub.domain.errors import NotEnoughData
+from cineclub.domain.evaluation import Judgement, judge, list_overlap
+from cineclub.domain.filtering import FilterReport
+from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold, refresh_instead
+from cineclub.domain.recipe import Recipe
+from cineclub.domain.recommender import FittedModel
+from cineclub.domain.scoreboard import Scoreboard, Trial, pooled_board
+from cineclub.domain.training_plan import TrainingPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """What is in production.
+
+    Attributes:
+        recipe: with every hyperparameter that its model has.
+        age_days: how long ago it was registered.
+        newest_rated_at: the newest rating it learned from, microseconds since 1970-01-01 UTC; None if unknown.
+        served: the model as deployed; None where it does not load.
+        is_up_to_date: whether there are no other ratings now than those it learned from.
+        is_in_drift: whether what people rate has moved away from what it learned.
+    """
+
+    recipe: Recipe
+    age_days: float
+    newest_rated_at: int | None
+    served: FittedModel | None
+    is_up_to_date: bool = False
+    is_in_drift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedPeriod:
+    """When production can be judged as deployed, and what a challenger may learn from; microseconds since 1970."""
+
+    start: int
+    fitted_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where the challenger meets production: the windows, and what is fitted before them.
+
+    Attributes:
+        trials: a trial for each window, oldest first.
+        starts: where the windows begin, microseconds since 1970-01-01 UTC.
+        fitted_before: only ratings before this moment are learned from in the newest trial.
+        fit_filter: what the filter left of the newest trial's ratings.
+        is_deployed: whether production is judged as deployed: every window is newer than anything it learned from.
+    """
+
+    trials: tuple[Trial, ...]
+    starts: tuple[int, ...]
+    fitted_before: int
+    fit_filter: FilterReport
+    is_deployed: bool = False
+
+
+def deployed_period(challenger: Recipe, production: Production, test_start: int) -> DeployedPeriod | None:
+    """Return when production can be judged as deployed beside a challenger; None where it cannot.
+
+    The period is newer than all that production learned from, and than all that the challenger was chosen by. Another
+    recipe learns from what production learned from. The same recipe learns from everything before the period, for there
+    the question is whether the refit is worse; where that holds nothing new there is nothing to compare.
+    """
+    if production.newest_rated_at is None or production.served is None:
+        return None
+    learned_before = production.newest_rated_at + 1
+    start = max(learned_before, test_start)
+    if challenger != production.recipe:
+        return DeployedPeriod(start, learned_before)
+    return DeployedPeriod(start, start) if start > learned_before else None
+
+
+def judge_all(
+    challenger: Recipe, rivals: Sequence[Recipe], trials: Sequence[Trial], tell: Callable[[Recipe, float], None]
+) -> tuple[Scoreboard, FittedModel]:
+    """Return everybody's scoreboard over all windows, and the challenger as fitted for the newest of them.
+
+    Args:
+        challenger: judged first; its fit must not be refused.
+        rivals: judged beside it, or left out.
+        trials: one for each window, oldest first.
+        tell: told which recipe is under way and the finished fraction of all; may raise to stop.
+    """
+    boards = []
+    for nth, trial in enumerate(trials):
+        judged, fitted = trial.run(challenger, _part(tell, 2 * nth, 2 * len(trials), challenger))
+        board = trial.run_all(rivals, _parts(tell, 2 * nth + 1, 2 * len(trials)))
+        boards.append(Scoreboard((judged, *board.candidates), board.left_out))
+    return pooled_board(boards), fitted
+
+
+def decide(
+    board: Scoreboard,
+    challenger: Recipe,
+    popular: Recipe,
+    production: Production | None,
+    ground: Ground,
+    plan: TrainingPlan,
+    rng: np.random.Generator,
+) -> tuple[PromotionDecision, PromotionDecision]:
+    """Return the gate's verdict on the challenger, and what is to happen: that, or a refit of production's recipe."""
+    contender, floor = _judgement_of(board, challenger), _judgement_of(board, popular)
+    if production is None:
+        verdict = decide_promotion(contender, floor, None, plan, rng)
+        return verdict, verdict
+    rival = _rival(board, production, ground)
+    if isinstance(rival, str):
+        held = hold(contender, floor, rival, plan)
+        return held, held
+    incumbent = _incumbent(rival, production, ground)
+    verdict = decide_promotion(contender, floor, incumbent, plan, rng)
+    instead = None if production.is_up_to_date else refresh_instead(verdict, floor, incumbent, plan)
+    return verdict, instead or verdict
+
+
+def _rival(board: Scoreboard, production: Production, ground: Ground) -> Judgement | str:
+    """Return how production did, or why it could not be judged."""
+    if ground.is_deployed and production.served is not None:
+        trial = ground.trials[-1]
+        return replace(judge(production.served, trial.window, trial.top_k), recipe=production.recipe)
+    if (rival := board.of(production.recipe)) is not None:
+        return rival.judgement
+    why = next(left.reason for left in board.left_out if left.recipe == production.recipe)
+    return f"production's recipe {production.recipe} could not be fitted for the comparison: {why}"
+
+
+def _incumbent(rival: Judgement, production: Production, ground: Ground) -> Incumbent:
+    """Return production as the gate sees it, with what a refit's lists share with those of the served model."""
+    known = Incumbent(rival, production.age_days, is_in_drift=production.is_in_drift)
+    if ground.is_deployed:
+        return replace(known, comparison="as deployed")
+    if production.served is None:
+        return known
+    trial = ground.trials[-1]
+    deployed, refit = judge(production.served, trial.window, trial.top_k), rival.newest(len(trial.window))
+    kept_coverage = refit.n_recommended / max(deployed.n_recommended, 1)
+    return replace(known, list_overlap=list_overlap(refit, deployed), kept_coverage=kept_coverage)
+
+
+def _judgement_of(board: Scoreboard, recipe: Recipe) -> Judgement:
+    """Return how a recipe did that nothing refuses, on any data."""
+    candidate = board.of(recipe)
+    if candidate is None:
+        message = f"{recipe} could not be fitted: import more ratings"
+        raise NotEnoughData(message)
+    return candidate.judgement
+
+
+def _part(tell: Callable[[Recipe, float], None], nth: int, n_parts: int, recipe: Recipe) -> Callable[[float], None]:
+    """Return the progress of one recipe as a part of the whole."""
+    return lambda fraction: tell(recipe, (nth + fraction) / n_parts)
+
+
+def _parts(tell: Callable[[Recipe, float], None], nth: int, n_parts: int) -> Callable[[Recipe, float], None]:
+    """Return the progress of several recipes as a part of the whole."""
+    return lambda recipe, fraction: tell(recipe, (nth + fraction) / n_parts)

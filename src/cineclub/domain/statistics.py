@@ -1,0 +1,278 @@
+"""What ratings look like in a period: the numbers that a later period is compared with to notice drift."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.ratings import Movie, RatingLog, RatingScale
+
+N_BINS = 10
+"""Equal parts of the scale, as PostgreSQL's width_bucket makes them; on half stars each value has its own."""
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+SAMPLE_SIZE = 10_000
+"""How many ratings the sampled concentration is computed on: that of unequal numbers cannot be compared."""
+
+WINDOW_DAYS, MAX_WINDOWS = 7.0, 26
+NO_GENRE, NO_YEAR = "(none)", "(unknown)"
+DAY = 24 * 3600 * 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ROWS_AT_ONCE = 1 << 22
+WIDE_IDS = 4
+"""Ids that leave more than so many gaps a rating are numbered anew instead of being counted where they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodStatistics:
+    """The ratings of one period in numbers; shares sum to 1, and nothing is known of a period without ratings.
+
+    Attributes:
+        starts_at: from when on.
+        ends_at: until when, exclusive.
+        n_ratings: how many ratings were given.
+        n_active_users: how many people gave them.
+        n_rated_movies: how many films got them.
+        mean_rating: on the data's scale.
+        rating_shares: (N_BINS,) the share of each equal part of the scale, the lowest first.
+        ratings_per_user: for each of ``QUANTILES``, by its number, how many ratings an active user gave.
+        popularity_gini: how unequally ratings fall on the films that got some: 0 is equally, near 1 on few.
+        sampled_popularity_gini: the same among ``SAMPLE_SIZE`` ratings drawn from the period; None if it has fewer.
+        genre_shares: by genre; a rating counts for each genre of its film in equal parts.
+        decade_shares: by the first year of the decade of the film.
+        new_user_share: how many of the active users gave their first rating in the period; None for the whole log.
+        new_movie_share: how many of the rated films got their first rating in the period; None for the whole log.
+    """
+
+    starts_at: datetime
+    ends_at: datetime
+    n_ratings: int
+    n_active_users: int
+    n_rated_movies: int
+    mean_rating: float | None
+    rating_shares: tuple[float, ...]
+    ratings_per_user: Mapping[str, float]
+    popularity_gini: float | None
+    sampled_popularity_gini: float | None
+    genre_shares: Mapping[str, float]
+    decade_shares: Mapping[str, float]
+    new_user_share: float | None
+    new_movie_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is normal: the whole log, and windows of one length up to its newest rating, the oldest first."""
+
+    scale: RatingScale
+    window_days: float
+    sample_size: int
+    whole: PeriodStatistics
+    windows: tuple[PeriodStatistics, ...]
+
+
+def baseline_of(
+    log: RatingLog,
+    movies: Sequence[Movie],
+    rng: np.random.Generator,
+    window_days: float = WINDOW_DAYS,
+    max_windows: int = MAX_WINDOWS,
+) -> Baseline:
+    """Return the statistics of a log that is not empty, and of its newest windows that lie in it as a whole.
+
+    Args:
+        log: all ratings, in canonical order.
+        movies: the films with genre and year; one that is missing counts as without both.
+        rng: draws the samples; the same ratings and generator give the same numbers.
+        window_days: how long a window is.
+        max_windows: how many windows there are at most.
+    """
+    rated = _Rated.of(log, movies)
+    first, end = int(log.rated_at.min()), int(log.rated_at.max()) + 1
+    length = round(window_days * DAY)
+    n_windows = min(max_windows, (end - first) // length)
+    recent = np.flatnonzero(log.rated_at >= end - n_windows * length)
+    nth_of_recent = (end - 1 - log.rated_at[recent]) // length
+    windows = [
+        rated.statistics(end - (nth + 1) * length, end - nth * length, rng, recent[nth_of_recent == nth])
+        for nth in reversed(range(n_windows))
+    ]
+    whole = rated.statistics(first, end, rng)
+    return Baseline(log.scale, window_days, SAMPLE_SIZE, whole, tuple(windows))
+
+
+def gini(counts: NDArray[np.int64]) -> float | None:
+    """Return how unequal counts of at least 1, shape (n,), are: 0 if all are equal, near 1 if one has nearly all.
+
+    None without counts.
+    """
+    n = len(counts)
+    if not n:
+        return None
+    rising = np.sort(counts).astype(np.float64)
+    ranks = np.arange(1, n + 1)
+    return float(2 * (ranks * rising).sum() / (n * rising.sum()) - (n + 1) / n)
+
+
+@dataclass(frozen=True)
+class _Rated:
+    """A log with what is looked up for every period.
+
+    Attributes:
+        log: all ratings.
+        movie_indices: (n_ratings,) a number of each rating's film.
+        is_first_of_user: (n_ratings,) whether a rating is its user's first.
+        movie_began_at: (n_movies,) when each film was first rated.
+        genres: which films have which genre, with what part.
+        decades: which films are of which decade.
+    """
+
+    log: RatingLog
+    movie_indices: NDArray[np.int64]
+    is_first_of_user: NDArray[np.bool_]
+    movie_began_at: NDArray[np.int64]
+    genres: "_Labels"
+    decades: "_Labels"
+
+    @classmethod
+    def of(cls, log: RatingLog, movies: Sequence[Movie]) -> "_Rated":
+        """Return what is looked up in a log that is not empty."""
+        movie_ids, indices = _numbered(log.movie_ids)
+        began_at = np.full(len(movie_ids), np.iinfo(np.int64).max)
+        np.minimum.at(began_at, indices, log.rated_at)
+        is_first = np.ones(len(log), np.bool_)
+        is_first[1:] = log.user_ids[1:] != log.user_ids[:-1]
+        by_id = {movie.movie_id: movie for movie in movies}
+        known = [by_id.get(movie_id) for movie_id in movie_ids.tolist()]
+        return cls(
+            log,
+            indices,
+            is_first,
+            began_at,
+            _Labels.of([_genres_of(movie) for movie in known]),
+            _Labels.of([(_decade_of(movie),) for movie in known]),
+        )
+
+    def statistics(
+        self, start: int, end: int, rng: np.random.Generator, rows: NDArray[np.int64] | None = None
+    ) -> PeriodStatistics:
+        """Return the statistics of rising rows, those of the period, or of all."""
+        everything = slice(None)
+        chosen = everything if rows is None else rows
+        movies = self.movie_indices[chosen]
+        n_of_movies = np.bincount(movies, minlength=len(self.movie_began_at))
+        is_rated = n_of_movies > 0
+        n_of_users = _run_lengths(self.log.user_ids[chosen])
+        ratings = self.log.ratings[chosen]
+        n_new_users = int(np.count_nonzero(self.is_first_of_user[chosen]))
+        is_new_movie = is_rated & (self.movie_began_at >= start)
+        return PeriodStatistics(
+            starts_at=EPOCH + timedelta(microseconds=start),
+            ends_at=EPOCH + timedelta(microseconds=end),
+            n_ratings=len(ratings),
+            n_active_users=len(n_of_users),
+            n_rated_movies=int(np.count_nonzero(is_rated)),
+            mean_rating=float(ratings.mean(dtype=np.float64)) if len(ratings) else None,
+            rating_shares=_rating_shares(ratings, self.log.scale),
+            ratings_per_user=_quantiles(n_of_users),
+            popularity_gini=gini(n_of_movies[is_rated]),
+            sampled_popularity_gini=_sampled_gini(movies, rng),
+            genre_shares=self.genres.shares(n_of_movies),
+            decade_shares=self.decades.shares(n_of_movies),
+            new_user_share=_share(n_new_users, len(n_of_users)) if rows is not None else None,
+            new_movie_share=(
+                _share(np.count_nonzero(is_new_movie), np.count_nonzero(is_rated)) if rows is not None else None
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Which films bear which labels, each film's parts summing to 1.
+
+    Attributes:
+        names: (n_labels,) in alphabetic order.
+        movies: (n_pairs,) film of each pair.
+        labels: (n_pairs,) label of each pair.
+        parts: (n_pairs,) what part of a rating of the film falls on the label.
+    """
+
+    names: tuple[str, ...]
+    movies: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    parts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, labels_of_movies: Sequence[Sequence[str]]) -> "_Labels":
+        """Return the labels of films, each of which has at least one."""
+        names = sorted({label for labels in labels_of_movies for label in labels})
+        numbers = {name: nth for nth, name in enumerate(names)}
+        n_each = np.array([len(labels) for labels in labels_of_movies], np.int64)
+        flat = np.array([numbers[label] for labels in labels_of_movies for label in labels], np.int64)
+        return cls(tuple(names), np.repeat(np.arange(len(n_each)), n_each), flat, np.repeat(1 / n_each, n_each))
+
+    def shares(self, n_of_movies: NDArray[np.int64]) -> dict[str, float]:
+        """Return the share of each label in ratings that fall on films as counted, shape (n_movies,)."""
+        total = n_of_movies.sum()
+        if not total:
+            return {}
+        sums = np.bincount(self.labels, n_of_movies[self.movies] * self.parts, len(self.names)) / total
+        return {name: float(share) for name, share in zip(self.names, sums, strict=True) if share > 0}
+
+
+def _numbered(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ids, rising, and the position of each of ``ids``; where they are dense the gaps between them count too."""
+    lowest, highest = int(ids.min()), int(ids.max())
+    if highest - lowest > WIDE_IDS * len(ids):
+        distinct, positions = np.unique(ids, return_inverse=True)
+        return distinct, positions.astype(np.int64)
+    return np.arange(lowest, highest + 1), ids - lowest
+
+
+def _genres_of(movie: Movie | None) -> tuple[str, ...]:
+    """Return a film's genres, each once."""
+    return tuple(dict.fromkeys(movie.genres)) if movie is not None and movie.genres else (NO_GENRE,)
+
+
+def _decade_of(movie: Movie | None) -> str:
+    """Return the first year of a film's decade."""
+    return str(movie.year // 10 * 10) if movie is not None and movie.year is not None else NO_YEAR
+
+
+def _run_lengths(rising: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how often each value of a rising array occurs."""
+    starts = np.flatnonzero(rising[1:] != rising[:-1]) + 1
+    return np.diff(starts, prepend=0, append=len(rising)) if len(rising) else np.empty(0, np.int64)
+
+
+def _rating_shares(ratings: NDArray[np.float32], scale: RatingScale) -> tuple[float, ...]:
+    """Return the share of each equal part of the scale, a bounded piece of the ratings at a time."""
+    counts = np.zeros(N_BINS, np.int64)
+    steps = N_BINS / (scale.highest - scale.lowest)
+    for start in range(0, len(ratings), ROWS_AT_ONCE):
+        piece = ratings[start : start + ROWS_AT_ONCE].astype(np.float64)
+        bins = np.minimum(((piece - scale.lowest) * steps).astype(np.int64), N_BINS - 1)
+        counts += np.bincount(bins, minlength=N_BINS)
+    return tuple((counts / max(len(ratings), 1)).tolist())
+
+
+def _quantiles(counts: NDArray[np.int64]) -> dict[str, float]:
+    """Return the quantiles of counts by their numbers; nothing without counts."""
+    if not len(counts):
+        return {}
+    return {str(number): float(value) for number, value in zip(QUANTILES, np.quantile(counts, QUANTILES), strict=True)}
+
+
+def _sampled_gini(movies: NDArray[np.int64], rng: np.random.Generator) -> float | None:
+    """Return the concentration among a sample of ratings, given their films; None if there are too few."""
+    if len(movies) < SAMPLE_SIZE:
+        return None
+    counts = np.bincount(movies[rng.choice(len(movies), SAMPLE_SIZE, replace=False, shuffle=False)])
+    return gini(counts[counts > 0])
+
+
+def _share(part: int | np.int64, whole: int | np.int64) -> float | None:
+    """Return a share; None of nothing."""
+    return float(part / whole) if whole else None

@@ -1,0 +1,44 @@
+"""`cineclub promote` and `rollback`, as a person uses them."""
+
+import json
+
+import pytest
+from command_line import cineclub
+
+from cineclub import bootstrap
+from cineclub.settings import Settings
+from registry_bench import write_ratings
+
+
+@pytest.fixture
+def versions(connected: Settings) -> list[int]:
+    """Two versions that were promoted one after the other."""
+    write_ratings(bootstrap.database_url(connected))
+    trained = [cineclub(connected.home, "train", "--models", "ease", "--json") for _ in range(2)]
+    assert [one.returncode for one in trained] == [0, 0], trained[-1].stderr
+    return [json.loads(one.stdout)["version"] for one in trained]
+
+
+def test_a_person_goes_back_and_forth_and_the_history_says_why(connected: Settings, versions: list[int]) -> None:
+    """Back to what served before, forth to a version of their choice, and what cannot be done is a sentence."""
+    old, new = versions
+    history = bootstrap.promotions(connected)
+    back = cineclub(connected.home, "rollback", "--reason", "complaints")
+    assert back.returncode == 0, back.stderr
+    assert f"version {old} is in production" in back.stdout
+    newest = history.newest()
+    assert (newest.version, newest.verdict, newest.reason, newest.promoted_by) == (
+        old,
+        "ROLLBACK",
+        "complaints",
+        "person",
+    )
+    further = cineclub(connected.home, "rollback")
+    assert (further.returncode, "nothing served before" in further.stderr) == (1, True)
+    forth = cineclub(connected.home, "promote", str(new), "--reason", "it was not the model")
+    assert forth.returncode == 0, forth.stderr
+    assert (history.newest().version, history.newest().reason) == (new, "it was not the model")
+    assert cineclub(connected.home, "promote", str(new)).returncode == 2
+    unknown = cineclub(connected.home, "promote", "99", "--reason", "to try")
+    assert (unknown.returncode, "version 99" in unknown.stderr, "Traceback" in unknown.stderr) == (1, True, False)
+    assert history.newest().version == new
