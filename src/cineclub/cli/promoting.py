@@ -11,7 +11,7 @@ def promote(
     version: Annotated[int, typer.Argument(min=1, help="its number; `cineclub models` lists what was promoted")],
     reason: Annotated[str, typer.Option(help="kept in the history; required")],
 ) -> None:
-    """Put a registered version into production, whatever the gate said.
+    """Put a version into production by decision of a person.
 
     It is loaded in a fresh process first. A service that runs follows within seconds.
     """
