@@ -10,10 +10,10 @@ from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import get_lapack_funcs
 
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.recommender import Progress
+from cineclub.models.kernels import lapack
 
 BLOCK_MOVIES = 1024
 
@@ -64,8 +64,8 @@ def successor_weights(
     """
     factor = _factor_of(gram, penalty)
     progress(0.2)
-    (solve,) = get_lapack_funcs(("potrs",), (factor,))
-    foretold, _ = solve(factor, successors, lower=1, overwrite_b=1)
+    foretold = np.asfortranarray(successors, factor.dtype)
+    lapack.solve(factor, foretold)
     progress(0.7)
     weights: NDArray[np.float32] = foretold.astype(np.float32)
     del foretold
@@ -91,20 +91,18 @@ def spread_out(weights: NDArray[np.float32], movies: NDArray[np.int64], n_movies
 def _factor_of(gram: NDArray[np.floating], penalty: NDArray[np.float32]) -> NDArray[np.floating]:
     """Return the lower Cholesky factor of the regularized Gram matrix, in the memory of ``gram``."""
     gram[np.diag_indices_from(gram)] += penalty
-    (factorise,) = get_lapack_funcs(("potrf",), (gram,))
     # a symmetric matrix is its own transpose: of the two, LAPACK takes the one in columns' order without a copy
-    factor, failed = factorise(gram.T if gram.flags.c_contiguous else gram, lower=1, overwrite_a=1)
-    if failed:
+    factor = np.asfortranarray(gram.T if gram.flags.c_contiguous else gram)
+    if lapack.factorise(factor):
         _refuse(float(penalty.min()))
-    return np.asarray(factor)
+    return factor
 
 
 def _inverse_of(factor: NDArray[np.floating], progress: Progress) -> NDArray[np.floating]:
     """Return the inverse, of which the lower triangle alone is filled, in the memory of its factor."""
-    (invert,) = get_lapack_funcs(("potri",), (factor,))
-    inverse, _ = invert(factor, lower=1, overwrite_c=1)
+    lapack.invert(factor)
     progress(0.9)
-    return np.asarray(inverse)
+    return factor
 
 
 def _blocks_of_lower(inverse: NDArray[np.floating]) -> Iterator[tuple[slice, NDArray[np.floating]]]:

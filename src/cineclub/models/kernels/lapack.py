@@ -1,0 +1,56 @@
+"""LAPACK for symmetric equations, without the interpreter's lock: other threads run on while a large matrix is solved.
+
+SciPy's own wrappers of these routines keep the lock, for minutes where there are many films; a heartbeat would stop.
+Every matrix is square, in columns' order, single or double precision, and is overwritten; its lower triangle counts.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numba.extending import get_cython_function_address
+from numpy.typing import NDArray
+
+LIBRARY = "scipy.linalg.cython_lapack"
+LOWER = ctypes.byref(ctypes.c_char(b"L"))
+LETTERS = {"float32": "s", "float64": "d"}
+
+
+def factorise(matrix: NDArray[np.floating]) -> int:
+    """Make the Cholesky factor of a positive definite matrix; return 0, or the order of the minor that is none."""
+    size = _size_of(matrix)
+    return _call("potrf", matrix, LOWER, size, _address_of(matrix), size)
+
+
+def invert(factor: NDArray[np.floating]) -> int:
+    """Make the inverse of the matrix that has this Cholesky factor; return 0 or where the factor is singular."""
+    size = _size_of(factor)
+    return _call("potri", factor, LOWER, size, _address_of(factor), size)
+
+
+def solve(factor: NDArray[np.floating], right: NDArray[np.floating]) -> int:
+    """Solve for each column of ``right``, of the factor's shape and precision, which is overwritten; return 0."""
+    size = _size_of(factor)
+    return _call("potrs", factor, LOWER, size, size, _address_of(factor), size, _address_of(right), size)
+
+
+def _call(routine: str, matrix: NDArray[np.floating], *arguments: Any) -> int:
+    """Call a routine in the precision of the matrix, and return what it says."""
+    address = get_cython_function_address(LIBRARY, LETTERS[matrix.dtype.name] + routine)
+    said = ctypes.c_int()
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(arguments) + 1))
+    prototype(address)(*arguments, ctypes.byref(said))
+    return said.value
+
+
+def _size_of(matrix: NDArray[np.floating]) -> Any:
+    """Return the number of rows as LAPACK takes it."""
+    return ctypes.byref(ctypes.c_int(len(matrix)))
+
+
+def _address_of(matrix: NDArray[np.floating]) -> ctypes.c_void_p:
+    """Return where the numbers stand; they must stand in columns' order."""
+    if not matrix.flags.f_contiguous:
+        message = "the matrix does not stand in columns' order"
+        raise ValueError(message)
+    return ctypes.c_void_p(matrix.ctypes.data)
