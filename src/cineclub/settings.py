@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         default=1.0, gt=0, le=60, description="how often the API looks for a newly promoted version"
     )
     heartbeat_timeout_seconds: float = Field(
-        default=30.0, ge=1, description="a running training without a heartbeat for this long counts as dead"
+        default=20.0, ge=1, description="a running training without a heartbeat for this long counts as dead"
     )
     max_attempts: int = Field(default=3, ge=1, description="how often a training whose worker died is run again")
     prediction_log_size: int = Field(

@@ -24,11 +24,17 @@ log = logging.getLogger("cineclub.worker")
 WAIT_SECONDS = 1.0
 SECONDS_BETWEEN_RECONCILIATIONS = 3.0
 GRACE_SECONDS = 8.0
+CANCEL_GRACE_SECONDS = 3.0
+"""With a heartbeat each second, a cancel is on record within five seconds whatever the training computes."""
 LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s %(message)s"
 
 
 class WorkerLease(TrainingLease, Protocol):
     """A hold on a training that can also end in the other ways a worker knows."""
+
+    def when_cancelled(self, react: Callable[[], None]) -> None:
+        """Have this called once when it is known that a person asked to stop."""
+        ...
 
     def acknowledge_cancel(self) -> None:
         """Record that the training stopped because a person asked for it."""
@@ -155,8 +161,10 @@ def _run(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> None:
     """Run one training and record how it ended."""
     training_id = lease.training.training_id
     log.info("training_started training=%s attempt=%s", training_id, lease.training.attempt)
-    put_back_late = _put_back_after(GRACE_SECONDS, lease)
+    put_back_late = _leave_after(GRACE_SECONDS, "put_back", training_id, lease.put_back)
+    cancel_late = _leave_after(CANCEL_GRACE_SECONDS, "cancelled", training_id, lease.acknowledge_cancel)
     stop.on_made.append(put_back_late.start)
+    lease.when_cancelled(cancel_late.start)
     try:
         _end(lease, lambda: _train(lease, parts, stop))
     except CineclubError as error:  # the end could not be recorded: whoever owns the training now does that
@@ -164,6 +172,7 @@ def _run(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> None:
     finally:
         stop.on_made.remove(put_back_late.start)
         put_back_late.cancel()
+        cancel_late.cancel()
         lease.close()
 
 
@@ -213,13 +222,16 @@ def _train(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> Mapping
     return flow.train().to_json()
 
 
-def _put_back_after(grace_seconds: float, lease: WorkerLease) -> threading.Timer:
-    """Return a timer that puts a training back and ends the process, for a fit that does not report in time."""
+def _leave_after(grace_seconds: float, how: str, training_id: str, record: Callable[[], None]) -> threading.Timer:
+    """Return a timer that records how a training ends and ends the process, for a step that does not stop in time.
+
+    Nothing else ends a native call. The supervisor starts a worker again that ended.
+    """
 
     def leave() -> None:
-        log.warning("training_put_back_late training=%s", lease.training.training_id)
+        log.warning("training_%s_late training=%s", how, training_id)
         try:
-            lease.put_back()
+            record()
         finally:
             os._exit(0)
 

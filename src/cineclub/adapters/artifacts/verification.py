@@ -1,5 +1,6 @@
 """Whether an artifact answers as the fitted model did, asked of a process that has nothing but the files."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,13 +23,25 @@ def verify_artifact(folder: Path, expected_manifest_sha256: str) -> None:
     """
     command = [sys.executable, "-m", __package__, str(folder), expected_manifest_sha256]
     try:
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603 - our own module
+        finished = _run_while_we_live(command)
     except subprocess.TimeoutExpired as error:
         message = f"{folder} did not answer within {TIMEOUT_SECONDS} seconds: it is not promoted"
         raise BrokenArtifact(message) from error
     if finished.returncode:
         last_words = finished.stderr.strip().splitlines()[-1:] or [f"exit status {finished.returncode}"]
         raise BrokenArtifact(last_words[0])
+
+
+def _run_while_we_live(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Run a process whose standard input is a pipe of ours: it closes when we end, however we end."""
+    its_end, our_end = os.pipe()
+    try:
+        return subprocess.run(  # noqa: S603 - our own module
+            command, stdin=its_end, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+    finally:
+        os.close(its_end)
+        os.close(our_end)
 
 
 def check_answers(folder: Path, expected_manifest_sha256: str) -> None:

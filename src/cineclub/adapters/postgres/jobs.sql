@@ -82,6 +82,16 @@ SET status = %(status)s, error = %(error)s, report = %(report)s, finished_at = c
 WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
 RETURNING id;
 
+-- name: end_cancelled
+-- End a training that is still this worker's and unwanted. No promotion can follow a cancel; one may have come before.
+UPDATE cineclub.trainings
+SET status = 'cancelled', finished_at = clock_timestamp(), error = (
+        SELECT format('version %%s was promoted before the cancel came', max(version))
+        FROM cineclub.promotions WHERE training_id = %(training_id)s HAVING count(*) > 0
+    )
+WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
+RETURNING id;
+
 -- name: put_back
 -- Queue a training again that this worker leaves in good order: the attempt does not count.
 UPDATE cineclub.trainings

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -18,6 +18,8 @@ from cineclub.ports import StepProgress, Training
 SQL = named_queries("jobs.sql")
 SECONDS_BETWEEN_REPORTS = 0.25
 BEATS_PER_TIMEOUT = 6
+LONGEST_PAUSE_SECONDS = 1.0
+"""Between two heartbeats at most, so that a cancel is seen soon after it was asked for."""
 SECONDS_BETWEEN_TRIES = 0.5
 CONNECTION_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -45,6 +47,7 @@ class HeldLease:
         self._timeout_seconds = heartbeat_timeout_seconds
         self._is_lost = False
         self._is_cancelled = False
+        self._on_cancel: Callable[[], None] | None = None
         self._believed_at = time.monotonic()
         self._reported_at = float("-inf")
         self._reported: tuple[str, str | None] | None = None
@@ -67,6 +70,10 @@ class HeldLease:
             self._beat(progress)
         self._check()
 
+    def when_cancelled(self, react: Callable[[], None]) -> None:
+        """Have this called once, from any thread, when a heartbeat learns that a person asked to stop."""
+        self._on_cancel = react
+
     def finish(self, report: Mapping[str, Any]) -> None:
         """Record success.
 
@@ -84,12 +91,12 @@ class HeldLease:
         self._end("end", status="failed", error=error, report=None)
 
     def acknowledge_cancel(self) -> None:
-        """Record that the training stopped because a person asked for it.
+        """Record that the training stopped because a person asked for it, and what it had promoted before that.
 
         Raises:
             LeaseLost: another worker has taken over.
         """
-        self._end("end", status="cancelled", error=None, report=None)
+        self._end("end_cancelled")
 
     def put_back(self) -> None:
         """Queue the training again, because this worker stops; the attempt does not count.
@@ -108,14 +115,18 @@ class HeldLease:
 
     def _keep_beating(self) -> None:
         """Write heartbeats while the training computes without reporting."""
-        while not self._ended.wait(self._timeout_seconds / BEATS_PER_TIMEOUT) and not self._is_lost:
+        pause_seconds = min(LONGEST_PAUSE_SECONDS, self._timeout_seconds / BEATS_PER_TIMEOUT)
+        while not self._ended.wait(pause_seconds) and not self._is_lost:
             self._beat(None)
 
     def _beat(self, progress: StepProgress | None) -> None:
         """Write a heartbeat; note whether the training is still ours, and whether it is to stop."""
         row = self._execute("beat", progress=Jsonb(progress_document(progress)) if progress else None)
-        if row is not None:
-            self._is_cancelled = self._is_cancelled or row["cancel_requested"]
+        if row is not None and row["cancel_requested"]:
+            self._is_cancelled = True
+            react, self._on_cancel = self._on_cancel, None
+            if react is not None:
+                react()
 
     def _check(self) -> None:
         """Stop a training that is no longer ours or no longer wanted."""
