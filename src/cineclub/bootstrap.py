@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
     from cineclub.adapters.postgres.snapshots import PostgresPeople
+    from cineclub.adapters.postgres.triggers import TrainingTriggers
     from cineclub.adapters.snapshots import SnapshotArchive
     from cineclub.domain.imported_ratings import ColumnMapping
     from cineclub.domain.ratings import RatingLog, RatingScale
@@ -208,6 +209,18 @@ def training_queue(settings: Settings, holder: str) -> "TrainingQueue":
 
     return TrainingQueue(
         database_url(settings), holder, settings.heartbeat_timeout_seconds, max_attempts=settings.max_attempts
+    )
+
+
+def training_triggers(settings: Settings) -> "TrainingTriggers":
+    """Return what starts trainings that nobody asks for."""
+    from cineclub.adapters.postgres.triggers import TrainingTriggers
+
+    return TrainingTriggers(
+        database_url(settings),
+        settings.training_schedule,
+        settings.retrain_after_ratings,
+        lambda: rating_store(settings).count(),
     )
 
 

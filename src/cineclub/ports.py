@@ -16,6 +16,7 @@ ImportProgress = Callable[[float, str], None]
 PromotedBy = Literal["gate", "person", "drift", "outside"]
 Asker = Literal["gate", "person", "outside"]
 TrainingStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+TrainingTrigger = Literal["request", "schedule", "new_ratings", "drift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Training:
     reason: str | None
     options: Mapping[str, Any]
     requested_at: datetime
+    trigger: TrainingTrigger = "request"
     started_at: datetime | None = None
     finished_at: datetime | None = None
     progress: StepProgress | None = None

@@ -2,12 +2,15 @@
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cineclub.domain.errors import InvalidInput
+from cineclub.domain.schedule import newest_due
 from cineclub.domain.training_plan import TrainingPlan
 
 PREFIX = "CINECLUB_"
@@ -47,6 +50,13 @@ class Settings(BaseSettings):
         default=20.0, ge=1, description="a running training without a heartbeat for this long counts as dead"
     )
     max_attempts: int = Field(default=3, ge=1, description="how often a training whose worker died is run again")
+    training_schedule: str | None = Field(
+        default=None,
+        description="when trainings start by themselves, a cron line in UTC such as 0 4 * * *; unset: never",
+    )
+    retrain_after_ratings: int | None = Field(
+        default=None, ge=1, description="start a training when this many ratings are new since the last; unset: never"
+    )
     prediction_log_size: int = Field(
         default=10_000, ge=1, description="answers waiting to be logged; more are dropped and counted"
     )
@@ -89,6 +99,19 @@ class Settings(BaseSettings):
             message = "must look like postgresql://user:password@host/name"
             raise ValueError(message)
         return value
+
+    @field_validator("training_schedule")
+    @classmethod
+    def _is_a_schedule(cls, value: str | None) -> str | None:
+        """Refuse a line that could never be due, rather than at night; an empty one is none."""
+        line = " ".join((value or "").split())
+        if not line:
+            return None
+        try:
+            newest_due(line, datetime.now(UTC))
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
+        return line
 
     def training_plan(self, models: tuple[str, ...] = ()) -> TrainingPlan:
         """Return the plan of a training of these candidates (empty: all)."""

@@ -81,6 +81,14 @@ class Registry(ModelRegistry, Protocol):
         ...
 
 
+class Triggers(Protocol):
+    """What starts trainings that nobody asks for."""
+
+    def start_due(self) -> str | None:
+        """Queue the training that is due, and return its id."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
     """What a worker works with."""
@@ -91,6 +99,7 @@ class WorkerParts:
     store: RatingStore
     settings: Settings
     snapshots: SnapshotStore | None = None
+    triggers: Triggers | None = None
 
 
 class WorkerStopping(CineclubError):
@@ -120,6 +129,8 @@ def run_worker(parts: WorkerParts, stop: StopRequest, *, until_idle: bool) -> No
             _reconcile(parts.registry)
             _apply_erasures(parts.snapshots)
             reconciled_at = time.monotonic()
+        if not until_idle:
+            _start_due(parts.triggers)
         lease = _claim(parts.queue)
         if lease is not None:
             _run(lease, parts, stop)
@@ -137,6 +148,15 @@ def _claim(queue: Queue) -> WorkerLease | None:
     except CineclubError as error:
         log.warning("claim_failed cause=%s", error)
         return None
+
+
+def _start_due(triggers: Triggers | None) -> None:
+    """Queue the training that is due; what cannot be done now is done later."""
+    try:
+        if training_id := triggers.start_due() if triggers else None:
+            log.info("training_due training=%s", training_id)
+    except CineclubError as error:
+        log.warning("trigger_failed cause=%s", error)
 
 
 def _reconcile(registry: Registry) -> None:
@@ -272,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store=bootstrap.rating_store(settings),
         settings=settings,
         snapshots=bootstrap.snapshots(settings),
+        triggers=bootstrap.training_triggers(settings),
     )
     log.info("worker_started name=%s", holder)
     run_worker(parts, stop, until_idle=until_idle)

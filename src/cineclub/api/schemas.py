@@ -150,6 +150,7 @@ class TrainingOut(BaseModel):
     reason: str | None
     options: dict[str, Any]
     requested_at: datetime
+    trigger: Literal["request", "schedule", "new_ratings", "drift"] = Field(description="what started it")
     started_at: datetime | None
     finished_at: datetime | None
     progress: ProgressOut | None

@@ -60,6 +60,15 @@ class PostgresRatingStore:
             counts = connection.execute(self._query("facts")).fetchall()[0]
             return SourceFacts(**counts, scale=self._scale(connection), is_writable=is_writable)
 
+    def count(self) -> int:
+        """Return how many ratings there are now.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer, or the owner's views are not there yet.
+        """
+        with session(self._database_url) as connection:
+            return int(connection.execute(self._query("n_ratings")).fetchall()[0]["n_ratings"])
+
     def contract_findings(self) -> list[str]:
         """Return what is wrong with the owner's views and how to mend it; our own tables keep the contract themselves.
 

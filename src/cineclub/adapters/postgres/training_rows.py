@@ -18,6 +18,7 @@ def training_of(row: dict[str, Any]) -> Training:
         reason=row["reason"],
         options=row["options"] or {},
         requested_at=row["requested_at"],
+        trigger=row["trigger"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         progress=StepProgress(**progress) if progress else None,
