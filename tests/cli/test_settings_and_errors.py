@@ -64,6 +64,16 @@ def test_an_invalid_setting_is_one_sentence(tmp_path: Path, command: str) -> Non
     assert "Traceback" not in shown.stderr
 
 
+@pytest.mark.parametrize("line", ["nightly", "0 4 * *", "61 4 * * *", "0 0 31 2 *"])
+def test_a_schedule_that_is_none_is_refused_at_once(tmp_path: Path, line: str) -> None:
+    """The variable is named, with how a schedule looks."""
+    shown = cineclub(tmp_path, "settings", CINECLUB_TRAINING_SCHEDULE=line)
+    assert shown.returncode == 1
+    assert "CINECLUB_TRAINING_SCHEDULE" in shown.stderr
+    assert "0 4 * * *" in " ".join(shown.stderr.split())
+    assert "Traceback" not in shown.stderr
+
+
 def test_an_unexpected_error_leaves_its_details_in_a_log(tmp_path: Path) -> None:
     """Nobody is shown a traceback, and yet it is kept."""
     code = (
