@@ -37,6 +37,8 @@ MOMENTS = [
     "promotion committed",
     "training finished",
 ]
+ATTEMPTS = {"training finished": {1}, "alias moved": {2, 3}}
+"""Else the third succeeds; whoever moves the alias while it reconciles dies before it has claimed the training."""
 DYING_WORKER = """
 import os, signal, sys
 from cineclub import worker
@@ -121,17 +123,19 @@ def assert_all_agree(database_url: str, home: Path, parts: worker.WorkerParts) -
 
 
 @pytest.mark.parametrize("moment", [*STEPS, *MOMENTS])
-def test_a_killed_worker_costs_one_attempt_and_nothing_else(
+def test_two_killed_workers_cost_two_attempts_and_nothing_else(
     moment: str, bench_database: str, home: Path, parts: worker.WorkerParts
 ) -> None:
-    """Afterwards the training has succeeded, one version serves that loads, and the next training succeeds."""
+    """The third succeeds: one version serves that loads, and the next training succeeds."""
     jobs = PostgresTrainingJobs(bench_database)
     training = jobs.start(MODELS, None)
-    let_a_worker_die(moment)
+    for _ in range(1 if moment == "training finished" else 2):
+        let_a_worker_die(moment)
+        time.sleep(0.5)
     run_until_idle(parts)
     seen = jobs.get(training.training_id)
     assert (seen.status, seen.error) == ("succeeded", None)
-    assert seen.attempt == (1 if moment == "training finished" else 2)
+    assert seen.attempt in ATTEMPTS.get(moment, {3})
     version = assert_all_agree(bench_database, home, parts)
     assert versions(bench_database) == [version]
     assert seen.report is not None

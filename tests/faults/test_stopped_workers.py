@@ -1,0 +1,126 @@
+"""A worker that stands still is replaced, and when it wakes it changes nothing any more."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cineclub.adapters.mlflow.client import connect, store_uri
+from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+from registry_bench import write_ratings
+
+pytestmark = pytest.mark.faults
+
+MODELS = {"models": ["popular", "ease", "svd"]}
+STOPPING_WORKER = """
+import os, signal, sys
+from cineclub import worker
+from cineclub.adapters.mlflow.registry import MlflowRegistry
+from cineclub.adapters.postgres.lease import HeldLease
+from cineclub.adapters.postgres.promotions import PromotionHistory
+
+where = sys.argv[1]
+
+def stops_before(place, name, moment):
+    original = getattr(place, name)
+    def stopping(*args, **kwargs):
+        if moment == where or (name == "report" and args[-1].step == where):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return original(*args, **kwargs)
+    setattr(place, name, stopping)
+
+stops_before(HeldLease, "report", None)
+stops_before(MlflowRegistry, "register", "the registration")
+stops_before(PromotionHistory, "record", "the promotion")
+stops_before(HeldLease, "finish", "the end")
+sys.exit(worker.main(["--until-idle"]))
+"""
+
+
+@pytest.fixture
+def jobs(bench_database: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> PostgresTrainingJobs:
+    """The queue over ratings to learn from, named in the environment of the workers."""
+    monkeypatch.setenv("CINECLUB_DATABASE_URL", bench_database)
+    monkeypatch.setenv("CINECLUB_HOME", str(home))
+    write_ratings(bench_database)
+    return PostgresTrainingJobs(bench_database)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Start processes, and end them afterwards."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_one(*arguments: str) -> "subprocess.Popen[bytes]":
+        started.append(subprocess.Popen([sys.executable, *arguments], env=dict(os.environ)))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def eventually(happened: Callable[[], bool], timeout_seconds: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + timeout_seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def stopped_at(where: str, start: Callable[..., "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
+    """Return a worker that stands still at a place."""
+    process = start("-c", STOPPING_WORKER, where)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert process.poll() is None
+    return process
+
+
+def everything_written(database_url: str) -> tuple[object, ...]:
+    """Return the trainings, promotions, versions and the alias."""
+    client = connect(store_uri(database_url))
+    versions = sorted(int(version.version) for version in client.search_model_versions("name = 'cineclub'"))
+    with psycopg.connect(database_url) as connection:
+        trainings = connection.execute("SELECT t.*::text FROM cineclub.trainings t").fetchall()
+        promotions = connection.execute("SELECT p.*::text FROM cineclub.promotions p").fetchall()
+    return trainings, promotions, versions, client.get_model_version_by_alias("cineclub", "production").version
+
+
+@pytest.mark.parametrize("where", ["evaluate_models", "the registration", "the promotion", "the end"])
+def test_a_worker_that_wakes_after_it_was_replaced_changes_nothing(
+    where: str,
+    bench_database: str,
+    jobs: PostgresTrainingJobs,
+    start: Callable[..., "subprocess.Popen[bytes]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trainings, promotions, versions and the alias are as the second worker left them."""
+    monkeypatch.setenv("CINECLUB_HEARTBEAT_TIMEOUT_SECONDS", "2")
+    training = jobs.start(MODELS, None)
+    sleeper = stopped_at(where, start)
+    start("-m", "cineclub.worker")
+    eventually(lambda: jobs.get(training.training_id).status == "succeeded")
+    assert jobs.get(training.training_id).attempt == 2
+    before = everything_written(bench_database)
+    sleeper.send_signal(signal.SIGCONT)
+    assert sleeper.wait(60) == 0
+    assert everything_written(bench_database) == before
+
+
+def test_a_vanished_worker_is_replaced_within_thirty_seconds(
+    jobs: PostgresTrainingJobs, start: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    """With the default timeout, though its connections stay open, as those of a host that lost its power do."""
+    training = jobs.start(MODELS, None)
+    stopped_at("evaluate_models", start)
+    stopped_at_seconds = time.monotonic()
+    start("-m", "cineclub.worker")
+    eventually(lambda: jobs.get(training.training_id).attempt == 2, 30)
+    assert time.monotonic() - stopped_at_seconds < 30
