@@ -5,11 +5,9 @@ from collections.abc import Iterator
 
 import psycopg
 
-from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, named_queries, session
+from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, AdvisoryLock, named_queries, session
 
 SQL = named_queries("versions.sql")
-ALIAS = 4
-"""Beside the migrations, which have 1, the presence of workers, which has 2, and promotions, which have 3."""
 
 
 class AliasRecord:
@@ -29,7 +27,7 @@ class AliasRecord:
         with session(self._database_url) as connection:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{max(1, int(wait_seconds * 1000))}",))
             try:
-                connection.execute(SQL["alone"], {"family": ADVISORY_FAMILY, "alias": ALIAS})
+                connection.execute(SQL["alone"], {"family": ADVISORY_FAMILY, "alias": AdvisoryLock.ALIAS})
             except psycopg.errors.LockNotAvailable:
                 yield False
                 return

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from cineclub.adapters.postgres.lease import HeldLease
 from cineclub.adapters.postgres.sessions import (
     ADVISORY_FAMILY,
+    AdvisoryLock,
     Row,
     connect,
     named_queries,
@@ -23,8 +24,6 @@ from cineclub.domain.errors import Conflict, NotFound, TrainingUnderWay
 from cineclub.ports import Training
 
 SQL = named_queries("jobs.sql")
-PRESENCE = 2
-"""Beside the migrations, which have 1."""
 CHANNEL = "cineclub_trainings"
 MAX_START_TRIES = 5
 
@@ -79,7 +78,7 @@ class PostgresTrainingJobs:
 
     def is_worker_alive(self) -> bool:
         """Say whether a worker process is there to run what is queued."""
-        asked = {"family": ADVISORY_FAMILY, "presence": PRESENCE}
+        asked = {"family": ADVISORY_FAMILY, "presence": AdvisoryLock.PRESENCE}
         with session(self._database_url) as connection:
             row = connection.execute(SQL["is_worker_alive"], asked).fetchone()
         return row is not None and bool(row["is_alive"])
@@ -181,7 +180,7 @@ class WorkerPresence:
         """Return the connection that holds the presence lock and listens."""
         if self._connection is None:
             connection = connect(self._database_url)
-            connection.execute(SQL["be_present"], {"family": ADVISORY_FAMILY, "presence": PRESENCE})
+            connection.execute(SQL["be_present"], {"family": ADVISORY_FAMILY, "presence": AdvisoryLock.PRESENCE})
             connection.execute(f"LISTEN {CHANNEL}")
             self._connection = connection
         return self._connection

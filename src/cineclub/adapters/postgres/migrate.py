@@ -5,11 +5,8 @@ from importlib import resources
 
 import psycopg
 
-from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, session
+from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, AdvisoryLock, session
 from cineclub.domain.errors import InvalidInput
-
-MIGRATION_LOCK = 1
-"""The second half of the advisory lock that lets one process at a time migrate."""
 
 BOOKKEEPING = """
 CREATE SCHEMA IF NOT EXISTS cineclub;
@@ -69,7 +66,7 @@ def migrate(database_url: str) -> list[int]:
     with session(database_url) as connection:
         try:
             with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_FAMILY, MIGRATION_LOCK))
+                connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_FAMILY, AdvisoryLock.MIGRATIONS))
                 return _apply_missing(connection)
         except psycopg.errors.InsufficientPrivilege as error:
             message = f"the role may not create the schema cineclub ({error}): GRANT CREATE ON DATABASE … TO the role"

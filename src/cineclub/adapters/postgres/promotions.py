@@ -6,15 +6,13 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from cineclub.adapters.postgres.alias_record import AliasRecord
-from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, Row, named_queries, session
+from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, AdvisoryLock, Row, named_queries, session
 from cineclub.adapters.postgres.versions import VersionHistory
 from cineclub.domain.errors import Conflict, LeaseLost, TrainingCancelled
 from cineclub.domain.recipe import Recipe
 from cineclub.ports import NewPromotion, Promotion
 
 SQL = named_queries("promotions.sql")
-PROMOTION = 3
-"""Beside the migrations, which have 1, and the presence of workers, which has 2."""
 CHANNEL = "cineclub_promotions"
 """Notified with the version's number when a promotion is committed."""
 
@@ -63,7 +61,7 @@ class PromotionHistory:
         with session(self._database_url) as connection, connection.transaction():
             if promotion.training_id is not None and self._holder is not None:
                 self._lock_training(connection, promotion.training_id)
-            connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "promotion": PROMOTION})
+            connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "promotion": AdvisoryLock.PROMOTIONS})
             serving = current(connection)
             if serving and _key(serving) == _key(promotion):
                 return serving

@@ -1,6 +1,7 @@
 """Single connections with the project's errors, and named queries out of the SQL files beside this one."""
 
 import contextlib
+import enum
 import functools
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,17 @@ LACKING = (
     psycopg.errors.InsufficientPrivilege,
 )
 Row = dict[str, Any]
+
+
+@enum.unique
+class AdvisoryLock(enum.IntEnum):
+    """The second half of the advisory locks: what one process at a time does, and who is there."""
+
+    MIGRATIONS = 1
+    PRESENCE = 2
+    PROMOTIONS = 3
+    ALIAS = 4
+    TRIGGERS = 5
 
 
 @functools.cache

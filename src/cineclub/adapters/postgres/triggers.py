@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 import psycopg
 
 from cineclub.adapters.postgres.jobs import CHANNEL
-from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, Row, named_queries, session
+from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, AdvisoryLock, Row, named_queries, session
 from cineclub.domain.schedule import newest_due
 
 SQL = named_queries("triggers.sql")
-TRIGGERS = 4
-"""Beside the migrations, which have 1, the workers' presence and the promotions."""
 SECONDS_BETWEEN_COUNTS = 60.0
 """Counting tens of millions of ratings takes seconds."""
 
@@ -85,7 +83,7 @@ class TrainingTriggers:
     def _alone(self) -> Iterator[psycopg.Connection[Row]]:
         """Give a transaction that no other worker's look at triggers runs beside."""
         with session(self._database_url) as connection, connection.transaction():
-            connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "triggers": TRIGGERS})
+            connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "triggers": AdvisoryLock.TRIGGERS})
             yield connection
 
 
