@@ -116,6 +116,8 @@ def serve(
     on_live: Callable[[str], None],
     log_folder: Path | None = None,
     before_serving: Callable[[Settings, StopRequest, Child], None] = lambda _settings, _stop, _worker: None,
+    *,
+    with_worker: bool = True,
 ) -> None:
     """Run everything until a signal asks to stop; PostgreSQL stops last.
 
@@ -124,6 +126,7 @@ def serve(
         on_live: told the address once the API answers there.
         log_folder: where the children's output goes; None for our own output.
         before_serving: called before the API starts, with the settings that name the database and the worker.
+        with_worker: whether trainings run here; else a ``cineclub worker`` elsewhere runs them.
 
     Raises:
         Conflict: the port is in use; nothing was started.
@@ -136,12 +139,13 @@ def serve(
         children = [Child(name, environment, _log_file(log_folder, name)) for name in ("worker", "api")]
         worker, api = children
         try:
-            worker.start()
+            if with_worker:
+                worker.start()
             before_serving(connected, stop, worker)
             api.start()
             if _wait_until_live(address_of(settings), api, stop):
                 on_live(address_of(settings))
-            keep_running([*children, kept], stop)
+            keep_running([*(children if with_worker else [api]), kept], stop)
         finally:
             for child in (api, worker):
                 child.stop()

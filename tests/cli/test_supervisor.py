@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from cineclub import bootstrap
 from cineclub.settings import Settings
-from cineclub.supervisor import FIRST_PAUSE_SECONDS, Child, KeptDatabase, child_environment
+from cineclub.supervisor import FIRST_PAUSE_SECONDS, Child, KeptDatabase, child_environment, serve
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -70,3 +71,15 @@ def test_secrets_travel_in_the_environment(home: Path) -> None:
         environment = child_environment(settings)
     assert environment["CINECLUB_DATABASE_URL"].startswith("postgresql://cineclub:")
     assert environment["CINECLUB_HOME"] == str(home)
+
+
+def test_the_service_can_leave_trainings_to_a_worker_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker is started, and the API answers."""
+    monkeypatch.setattr("cineclub.supervisor.keep_running", lambda _children, _stop: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    answered: list[str] = []
+    serve(Settings(home=home, port=port), on_live=answered.append, log_folder=home, with_worker=False)
+    assert answered == [f"http://127.0.0.1:{port}"]
+    assert (home / "api.log").is_file()
+    assert not (home / "worker.log").exists()

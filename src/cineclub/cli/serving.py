@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from cineclub.settings import Settings
 
 
-def serve() -> None:
+def serve(
+    *,
+    with_worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="run trainings here, or leave them to a cineclub worker")
+    ] = True,
+) -> None:
     """Run PostgreSQL, the worker and the API until Ctrl-C.
 
     With CINECLUB_DATABASE_URL set, that PostgreSQL is used and none is started.
@@ -20,7 +25,7 @@ def serve() -> None:
     from cineclub import supervisor
     from cineclub.settings import Settings
 
-    supervisor.serve(Settings(), on_live=_announce)
+    supervisor.serve(Settings(), on_live=_announce, with_worker=with_worker)
 
 
 def _announce(address: str) -> None:
