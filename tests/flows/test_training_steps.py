@@ -65,6 +65,7 @@ class Trainer:
     registry: MlflowRegistry
     seen: list[StepProgress] = field(default_factory=list)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    is_in_drift: bool = False
 
     def train_until(self, share: float, plan: TrainingPlan) -> TrainingReport:
         """Run one training on the oldest share of the ratings, with the identity that they have."""
@@ -79,8 +80,10 @@ class Trainer:
 
     def _train(self, ratings: FixedRatings, plan: TrainingPlan) -> TrainingReport:
         """Run one training of ratings that are at hand."""
-        flow = TrainingFlow(ratings, self.registry, self.seen.append, plan, str(uuid.uuid4()), self.now, "0.0")
-        return flow.train()
+        training_id, drift = str(uuid.uuid4()), self.is_in_drift
+        return TrainingFlow(
+            ratings, self.registry, self.seen.append, plan, training_id, self.now, "0.0", is_in_drift=drift
+        ).train()
 
 
 @pytest.fixture
@@ -216,6 +219,18 @@ def test_the_gate_knows_how_old_production_is(trainer: Trainer) -> None:
     later = Trainer(trainer.registry, now=lambda: datetime.now(UTC) + timedelta(days=45))
     decision = later.train(replace(PLAN, models=("bias",))).decision
     assert decision.numbers["production_age_days"] == pytest.approx(45, abs=0.1)
+
+
+def test_a_training_that_drift_started_promotes_what_is_not_worse(trainer: Trainer) -> None:
+    """An inconclusive challenger within the margin is held, and promoted where the gate is told of drift."""
+    lenient = replace(PLAN, max_rmse_rise=9, max_short_history_fall=1, max_coverage_fall=0.9, non_inferiority_margin=1)
+    uncertain = replace(lenient, models=("knn",), gates_a_month=10**6)
+    trainer.train(replace(PLAN, models=("ease",), tunes_leader=False))
+    calm = trainer.train(uncertain)
+    assert (calm.challenger.model, calm.challenger_verdict.verdict) == ("knn", "HOLD")
+    drifting = Trainer(trainer.registry, is_in_drift=True).train(uncertain)
+    assert drifting.decision.verdict == "PROMOTE"
+    assert "production is in drift and the challenger is not worse" in drifting.decision.reason
 
 
 def test_a_cancelled_training_registers_nothing(trainer: Trainer) -> None:

@@ -32,8 +32,10 @@ def settings() -> None:
         stderr().print(f"warning: {name} is no setting of cineclub: is it misspelled?", style="yellow", highlight=False)
 
 
-def models() -> None:
+def models(context: typer.Context) -> None:
     """List what was promoted, when and why, newest first."""
+    if context.invoked_subcommand is not None:
+        return
     from cineclub import bootstrap
     from cineclub.cli.output import stdout
     from cineclub.cli.tables import table

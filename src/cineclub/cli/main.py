@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from cineclub.cli import data, demonstration, evaluating, inspecting, promoting, serving, training, versions
+from cineclub.cli import comparing, data, demonstration, evaluating, inspecting, promoting, serving, training, versions
 from cineclub.domain.errors import CineclubError
 
 app = typer.Typer(
@@ -29,7 +29,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serving.serve,
     "recommend": serving.recommend,
     "evaluate": evaluating.evaluate,
-    "models": inspecting.models,
     "promote": promoting.promote,
     "rollback": promoting.rollback,
     "reproduce": versions.reproduce,
@@ -43,6 +42,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
+
+models = typer.Typer(
+    invoke_without_command=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
+)
+models.callback()(inspecting.models)
+models.command("compare")(comparing.compare)
+app.add_typer(models, name="models")
 
 
 def main() -> None:

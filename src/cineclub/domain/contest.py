@@ -9,10 +9,15 @@ from cineclub.domain.errors import NotEnoughData
 from cineclub.domain.evaluation import Judgement, judge, list_overlap
 from cineclub.domain.filtering import FilterReport
 from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold, refresh_instead
+from cineclub.domain.ratings import RatingLog
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
-from cineclub.domain.scoreboard import Scoreboard, Trial, pooled_board
+from cineclub.domain.scoreboard import Fit, Meters, Scoreboard, Trial, filtered, pooled_board
+from cineclub.domain.splitting import Split, TimeCuts, split_at
 from cineclub.domain.training_plan import TrainingPlan
+
+GATE_STREAM, WINDOW_STREAM = 1, 3
+"""Keep the gate's resamples and the sample of judged people apart from the fits, which derive from seed and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,48 @@ def deployed_period(challenger: Recipe, production: Production, test_start: int)
     return DeployedPeriod(start, start) if start > learned_before else None
 
 
+def trial_of(split: Split, plan: TrainingPlan, fit: Fit, meters: Meters) -> tuple[Trial, FilterReport]:
+    """Return the common ground of the candidates of one window, and what the filter left to learn from.
+
+    Raises:
+        NotEnoughData: the filter left nothing.
+    """
+    ratings, report = filtered(split.fit, plan.min_ratings_per_user, plan.min_ratings_per_movie)
+    window = split.window.sampled(plan.max_judged_users, np.random.default_rng([plan.seed, WINDOW_STREAM]))
+    return Trial(ratings, window, plan.top_k, plan.seed, fit, meters), report
+
+
+def rolling_ground(log: RatingLog, cuts: TimeCuts, plan: TrainingPlan, fit: Fit, meters: Meters) -> Ground:
+    """Return the test windows of the cuts, where recipes meet that are fitted anew before each.
+
+    Raises:
+        NotEnoughData: the filter left nothing before one of them.
+    """
+    tests = [trial_of(split_at(log, start, end), plan, fit, meters) for start, end in cuts.windows]
+    return Ground(tuple(trial for trial, _ in tests), cuts.test_starts, cuts.test_starts[-1], tests[-1][1])
+
+
+def deployed_ground(
+    log: RatingLog, period: DeployedPeriod, plan: TrainingPlan, fit: Fit, meters: Meters
+) -> Ground | None:
+    """Return the ground on which models are judged as deployed; None where too few people can be judged there.
+
+    Raises:
+        NotEnoughData: the filter left nothing to learn from before it.
+    """
+    window = split_at(log, period.start).window
+    if len(window.user_ids_who_like()) < plan.wanted_judged_users:
+        return None
+    split = Split(log.take(log.rated_at < period.fitted_before), window)
+    trial, report = trial_of(split, plan, fit, meters)
+    return Ground((trial,), (period.start,), period.fitted_before, report, is_deployed=True)
+
+
+def gate_rng(plan: TrainingPlan) -> np.random.Generator:
+    """Return where the gate's resamples come from."""
+    return np.random.default_rng([plan.seed, GATE_STREAM])
+
+
 def judge_all(
     challenger: Recipe, rivals: Sequence[Recipe], trials: Sequence[Trial], tell: Callable[[Recipe, float], None]
 ) -> tuple[Scoreboard, FittedModel]:
@@ -108,7 +155,7 @@ def decide(
     rng: np.random.Generator,
 ) -> tuple[PromotionDecision, PromotionDecision]:
     """Return the gate's verdict on the challenger, and what is to happen: that, or a refit of production's recipe."""
-    contender, floor = _judgement_of(board, challenger), _judgement_of(board, popular)
+    contender, floor = judgement_of(board, challenger), judgement_of(board, popular)
     if production is None:
         verdict = decide_promotion(contender, floor, None, plan, rng)
         return verdict, verdict
@@ -116,7 +163,7 @@ def decide(
     if isinstance(rival, str):
         held = hold(contender, floor, rival, plan)
         return held, held
-    incumbent = _incumbent(rival, production, ground)
+    incumbent = incumbent_of(rival, production, ground)
     verdict = decide_promotion(contender, floor, incumbent, plan, rng)
     instead = None if production.is_up_to_date else refresh_instead(verdict, floor, incumbent, plan)
     return verdict, instead or verdict
@@ -125,15 +172,20 @@ def decide(
 def _rival(board: Scoreboard, production: Production, ground: Ground) -> Judgement | str:
     """Return how production did, or why it could not be judged."""
     if ground.is_deployed and production.served is not None:
-        trial = ground.trials[-1]
-        return replace(judge(production.served, trial.window, trial.top_k), recipe=production.recipe)
+        return judge_as_deployed(production.served, production.recipe, ground)
     if (rival := board.of(production.recipe)) is not None:
         return rival.judgement
     why = next(left.reason for left in board.left_out if left.recipe == production.recipe)
     return f"production's recipe {production.recipe} could not be fitted for the comparison: {why}"
 
 
-def _incumbent(rival: Judgement, production: Production, ground: Ground) -> Incumbent:
+def judge_as_deployed(served: FittedModel, recipe: Recipe, ground: Ground) -> Judgement:
+    """Return how a registered model did on the newest window, under the name of its completed recipe."""
+    trial = ground.trials[-1]
+    return replace(judge(served, trial.window, trial.top_k), recipe=recipe)
+
+
+def incumbent_of(rival: Judgement, production: Production, ground: Ground) -> Incumbent:
     """Return production as the gate sees it, with what a refit's lists share with those of the served model."""
     known = Incumbent(rival, production.age_days, is_in_drift=production.is_in_drift)
     if ground.is_deployed:
@@ -146,7 +198,7 @@ def _incumbent(rival: Judgement, production: Production, ground: Ground) -> Incu
     return replace(known, list_overlap=list_overlap(refit, deployed), kept_coverage=kept_coverage)
 
 
-def _judgement_of(board: Scoreboard, recipe: Recipe) -> Judgement:
+def judgement_of(board: Scoreboard, recipe: Recipe) -> Judgement:
     """Return how a recipe did that nothing refuses, on any data."""
     candidate = board.of(recipe)
     if candidate is None:

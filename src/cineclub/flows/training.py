@@ -9,7 +9,18 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from cineclub.domain.contest import Ground, Production, decide, deployed_period, judge_all
+from cineclub.domain.contest import (
+    GATE_STREAM,
+    Ground,
+    Production,
+    decide,
+    deployed_ground,
+    deployed_period,
+    gate_rng,
+    judge_all,
+    rolling_ground,
+    trial_of,
+)
 from cineclub.domain.documents import to_document
 from cineclub.domain.errors import BrokenArtifact, NotFound
 from cineclub.domain.evaluation import Judgement
@@ -22,7 +33,7 @@ from cineclub.domain.recommender import FittedModel, Progress
 from cineclub.domain.scoreboard import Candidate, Scoreboard, Trial, filtered, grid_points, rng_of
 from cineclub.domain.search import search
 from cineclub.domain.significance import interval_of_mean
-from cineclub.domain.splitting import Split, TimeCuts, rolling_cuts, split_at
+from cineclub.domain.splitting import TimeCuts, rolling_cuts, split_at
 from cineclub.domain.statistics import baseline_of
 from cineclub.domain.training_plan import TrainingPlan
 from cineclub.domain.training_report import TrainingReport, WindowReport, microseconds_of
@@ -34,10 +45,8 @@ POPULAR = "popular"
 SEARCHED = "svd"
 LAST_STEP = "promote_if_better"
 BASELINES = (POPULAR, "bias", "random")
-GATE_STREAM, WINDOW_STREAM, STATISTICS_STREAM = 1, 3, 4
-"""Keep the gate's resamples, the sample of judged people and those of the statistics apart from the fits.
-
-Fits derive from seed and name."""
+STATISTICS_STREAM = 4
+"""Keeps the resamples of the statistics apart from the fits and from the gate's streams."""
 
 Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
@@ -47,15 +56,20 @@ Outcome = TypeVar("Outcome")
 class Kept:
     """What the filter left, once for each period that models are fitted on, with who is judged after it.
 
-    ``tests`` has a trial for each test window, oldest first; ``log`` is what was filtered.
+    ``rolling`` has a trial for each test window, oldest first; ``log`` is what was filtered.
     """
 
     log: RatingLog
     cuts: TimeCuts
     validation: Trial
-    tests: tuple[Trial, ...]
+    rolling: Ground
     everything: RatingMatrix
     filters: Mapping[str, FilterReport]
+
+    @property
+    def tests(self) -> tuple[Trial, ...]:
+        """A trial for each test window, oldest first."""
+        return self.rolling.trials
 
     @property
     def n_ratings(self) -> int:
@@ -110,6 +124,7 @@ class TrainingFlow:
         now: the wall clock.
         code_version: the version of cineclub, kept with the model.
         snapshots: where the ratings it reads are kept; None keeps none.
+        is_in_drift: whether it was started because what people rate has moved away from what production learned.
         step_seconds: how long each finished step took.
     """
 
@@ -121,6 +136,7 @@ class TrainingFlow:
     now: Callable[[], datetime]
     code_version: str
     snapshots: SnapshotStore | None = None
+    is_in_drift: bool = False
     step_seconds: dict[str, float] = field(default_factory=dict, init=False)
 
     def train(self) -> TrainingReport:
@@ -158,16 +174,21 @@ class TrainingFlow:
         The filter sees only what the models may learn from: what it removes is still known of the judged users.
         """
         cuts = rolling_cuts(log, self.plan)
-        validation, validation_filter = self._trial(split_at(log, cuts.validation_start, cuts.test_start))
-        tests = [self._trial(split_at(log, start, end)) for start, end in cuts.windows]
-        everything, last_filter = self._filtered(log)
+        before_test = split_at(log, cuts.validation_start, cuts.test_start)
+        validation, validation_filter = trial_of(before_test, self.plan, fit_within_memory, METERS)
+        rolling = rolling_ground(log, cuts, self.plan, fit_within_memory, METERS)
+        everything, last_filter = filtered(log, self.plan.min_ratings_per_user, self.plan.min_ratings_per_movie)
         return Kept(
             log=log,
             cuts=cuts,
             validation=validation,
-            tests=tuple(trial for trial, _ in tests),
+            rolling=rolling,
             everything=everything,
-            filters={"before_validation": validation_filter, "before_test": tests[-1][1], "everything": last_filter},
+            filters={
+                "before_validation": validation_filter,
+                "before_test": rolling.fit_filter,
+                "everything": last_filter,
+            },
         )
 
     @step
@@ -209,7 +230,7 @@ class TrainingFlow:
         rivals = [recipe for recipe in dict.fromkeys(rivals) if recipe != challenger.recipe]
         tell = self._candidate_progress("compare_with_production")
         board, fitted = judge_all(challenger.recipe, rivals, ground.trials, tell)
-        rng = np.random.default_rng([self.plan.seed, GATE_STREAM])
+        rng = gate_rng(self.plan)
         popular = catalogue.default_recipe(POPULAR)
         verdict, decision = decide(board, challenger.recipe, popular, production, ground, self.plan, rng)
         return Contest(ground, board, fitted, registered, verdict, decision)
@@ -237,29 +258,11 @@ class TrainingFlow:
         if decision.is_promoted:
             self.registry.promote(self.training_id, version, decision.verdict, decision.reason)
 
-    def _filtered(self, log: RatingLog) -> tuple[RatingMatrix, FilterReport]:
-        """Return the matrix of ratings to learn from by the plan's limits, and what left."""
-        return filtered(log, self.plan.min_ratings_per_user, self.plan.min_ratings_per_movie)
-
-    def _trial(self, split: Split) -> tuple[Trial, FilterReport]:
-        """Return the common ground of the candidates of one window, and what the filter left to learn from."""
-        ratings, report = self._filtered(split.fit)
-        window = split.window.sampled(
-            self.plan.max_judged_users, np.random.default_rng([self.plan.seed, WINDOW_STREAM])
-        )
-        return Trial(ratings, window, self.plan.top_k, self.plan.seed, fit_within_memory, METERS), report
-
     def _ground(self, challenger: Recipe, production: Production | None, kept: Kept) -> Ground:
         """Return where the challenger meets production: on ratings newer than its own, else on the test windows."""
-        starts = kept.cuts.test_starts
-        period = deployed_period(challenger, production, starts[0]) if production else None
-        if period is None:
-            return Ground(kept.tests, starts, starts[-1], kept.filters["before_test"])
-        window = split_at(kept.log, period.start).window
-        if len(window.user_ids_who_like()) < self.plan.wanted_judged_users:
-            return Ground(kept.tests, starts, starts[-1], kept.filters["before_test"])
-        trial, report = self._trial(Split(kept.log.take(kept.log.rated_at < period.fitted_before), window))
-        return Ground((trial,), (period.start,), period.fitted_before, report, is_deployed=True)
+        period = deployed_period(challenger, production, kept.cuts.test_start) if production else None
+        deployed = period and deployed_ground(kept.log, period, self.plan, fit_within_memory, METERS)
+        return deployed or kept.rolling
 
     def _production(self, registered: RegisteredVersion | None, identity: SnapshotIdentity) -> Production | None:
         """Return production as it can be compared, with its model where that loads."""
@@ -271,11 +274,12 @@ class TrainingFlow:
         except (BrokenArtifact, NotFound):
             served = None
         return Production(
-            recipe=_completed(registered.recipe),
+            recipe=catalogue.completed(registered.recipe),
             age_days=(self.now() - registered.created_at) / timedelta(days=1),
             newest_rated_at=None if newest is None else microseconds_of(newest),
             served=served,
             is_up_to_date=registered.snapshot.content_sha256 == identity.content_sha256,
+            is_in_drift=self.is_in_drift,
         )
 
     def _register(
@@ -379,14 +383,6 @@ def _grids(plan: TrainingPlan, scoreboard: Scoreboard) -> dict[str, Mapping[str,
         leader = scoreboard.best().recipe.model
         grids.setdefault(leader, catalogue.CATALOGUE[leader].grid)
     return {name: grid for name, grid in grids.items() if grid}
-
-
-def _completed(recipe: Recipe) -> Recipe:
-    """Return a recipe of an earlier version with the hyperparameters that its model has gained since."""
-    if recipe.model not in catalogue.CATALOGUE:
-        return recipe
-    defaults = catalogue.default_recipe(recipe.model).hyperparameters
-    return Recipe(recipe.model, {**defaults, **recipe.hyperparameters})
 
 
 def _recorded_metrics(candidate: Candidate) -> dict[str, float]:

@@ -113,6 +113,13 @@ def default_recipe(name: str) -> Recipe:
     return Recipe(name, _trainer(name).hyperparameters().by_name())
 
 
+def completed(recipe: Recipe) -> Recipe:
+    """Return a recipe of an earlier version with the hyperparameters that its model has gained since."""
+    if recipe.model not in CATALOGUE:
+        return recipe
+    return Recipe(recipe.model, {**default_recipe(recipe.model).hyperparameters, **recipe.hyperparameters})
+
+
 def fit(
     recipe: Recipe,
     ratings: RatingMatrix,
