@@ -1,5 +1,6 @@
 """Settings -> wired application: the only module that knows every adapter, each imported by those who need it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -246,6 +247,29 @@ def registry(settings: Settings, holder: str | None = None) -> "MlflowRegistry":
 
     uri = settings.mlflow_tracking_uri or store_uri(database_url(settings))
     return MlflowRegistry(uri, settings.home, artifacts, promotions(settings, holder))
+
+
+def refuse_without_mlflow_page(settings: Settings) -> None:
+    """Do nothing where MLflow's page can be shown over our store.
+
+    Raises:
+        Conflict: the page's package is not installed, or the store is a server, which has a page.
+    """
+    from cineclub.adapters.processes.mlflow_page import refuse_without_package
+
+    if (settings.mlflow_tracking_uri or "").startswith(("http://", "https://")):
+        message = "MLFLOW_TRACKING_URI names a server, which has a page of its own: open its address in a browser"
+        raise Conflict(message)
+    refuse_without_package()
+
+
+def mlflow_page(settings: Settings, host: str, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the command that shows MLflow's page over our store, and its environment, which has the secrets."""
+    from cineclub.adapters.mlflow.client import store_uri
+    from cineclub.adapters.processes.mlflow_page import page_command, page_environment
+
+    store = settings.mlflow_tracking_uri or store_uri(database_url(settings))
+    return page_command(host, port), page_environment(os.environ, store, settings.home)
 
 
 def snapshots(settings: Settings) -> "SnapshotArchive":

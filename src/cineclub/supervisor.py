@@ -32,6 +32,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 LOGS = "logs"
 CALM_SECONDS = 60.0
 """A child that lived this long before it died is started again after the first pause."""
+OTHER_PORT = "set CINECLUB_PORT to a free port (CINECLUB_HOST to another address)"
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
 
 
@@ -43,11 +44,13 @@ class Child:
         name: what people call it; its module is ``cineclub.<name>``.
         environment: the whole environment of the process; secrets travel here, never on the command line.
         log: where its output goes; None for our own.
+        command: what is run; empty for the module of its name.
     """
 
     name: str
     environment: dict[str, str]
     log: Path | None = None
+    command: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
     started_at_seconds: float = 0.0
     pause_seconds: float = field(default=FIRST_PAUSE_SECONDS)
@@ -57,8 +60,8 @@ class Child:
     def start(self) -> None:
         """Start the process in a session of its own, so that Ctrl-C reaches it through us and in order."""
         with _output_of(self.log) as output:
-            self.process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", f"cineclub.{self.name}"],
+            self.process = subprocess.Popen(  # noqa: S603 - our own module, or MLflow's
+                self.command or [sys.executable, "-m", f"cineclub.{self.name}"],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -143,7 +146,7 @@ def serve(
                 worker.start()
             before_serving(connected, stop, worker)
             api.start()
-            if _wait_until_live(address_of(settings), api, stop):
+            if _wait_until_live(lambda: is_live(address_of(settings)), api, stop, "the API"):
                 on_live(address_of(settings))
             keep_running([*(children if with_worker else [api]), kept], stop)
         finally:
@@ -224,8 +227,41 @@ def stop_requests() -> Iterator[StopRequest]:
             signal.signal(name, handler)
 
 
-def refuse_used_port(host: str, port: int) -> None:
+def show_mlflow(settings: Settings, host: str, port: int, on_live: Callable[[str], None]) -> None:
+    """Run MLflow's page over our store until a signal asks to stop; PostgreSQL stops last.
+
+    Args:
+        settings: where the store is.
+        host: the address to listen on.
+        port: the port to listen on.
+        on_live: told the address once the page answers there.
+
+    Raises:
+        Conflict: the port is in use, the page's package is missing, or a server is used, which has a page.
+        CineclubError: the page did not begin to answer, or ended.
+    """
+    bootstrap.refuse_without_mlflow_page(settings)
+    refuse_used_port(host, port, "give --port a free port (--host another address)")
+    with stop_requests() as stop, KeptDatabase(settings) as kept:
+        command, environment = bootstrap.mlflow_page(kept.settings, host, port)
+        page = Child("mlflow", environment, command=command)
+        address = _address(host, port)
+        try:
+            page.start()
+            if _wait_until_live(lambda: _answers_at_all(f"{address}/health"), page, stop, "MLflow's page"):
+                on_live(address)
+            keep_running([page, kept], stop)
+        finally:
+            page.stop()
+
+
+def refuse_used_port(host: str, port: int, mend: str = OTHER_PORT) -> None:
     """Find out whether we may listen, before anything is started.
+
+    Args:
+        host: the address.
+        port: the port.
+        mend: what a person can do beside stopping what uses it.
 
     Raises:
         Conflict: another process listens there.
@@ -238,10 +274,7 @@ def refuse_used_port(host: str, port: int) -> None:
             probe.bind((host, port))
             probe.listen(1)
         except OSError as error:
-            message = (
-                f"cannot listen on {host}:{port} ({error.strerror or error}): stop what uses it, or set CINECLUB_PORT "
-                "to a free port (CINECLUB_HOST to another address)"
-            )
+            message = f"cannot listen on {host}:{port} ({error.strerror or error}): stop what uses it, or {mend}"
             raise Conflict(message) from error
 
 
@@ -258,8 +291,13 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 def address_of(settings: Settings) -> str:
     """Return where this machine reaches the API."""
-    host = ANY_ADDRESS.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return _address(settings.host, settings.port)
+
+
+def _address(host: str, port: int) -> str:
+    """Return where this machine reaches what listens there."""
+    host = ANY_ADDRESS.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def is_live(address: str) -> bool:
@@ -282,22 +320,31 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _wait_until_live(address: str, api: Child, stop: StopRequest) -> bool:
-    """Say whether the API answers; False if we were asked to stop before.
+def _answers_at_all(url: str) -> bool:
+    """Ask once for anything with a status of success."""
+    try:
+        with urllib.request.urlopen(url, timeout=LOOK_TIMEOUT_SECONDS):  # noqa: S310 - http:// of our own
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _wait_until_live(is_answering: Callable[[], bool], child: Child, stop: StopRequest, what: str) -> bool:
+    """Say whether a child answers; False if we were asked to stop before.
 
     Raises:
         CineclubError: it ended, or did not answer in time.
     """
     deadline = time.monotonic() + LIVE_TIMEOUT_SECONDS
-    where = f", see {api.log}" if api.log else ", see above"
+    where = f", see {child.log}" if child.log else ", see above"
     while not stop.is_made:
-        if is_live(address):
+        if is_answering():
             return True
-        if not api.is_running:
-            message = f"the API ended before it answered{where}; `cineclub doctor` says what is missing"
+        if not child.is_running:
+            message = f"{what} ended before it answered{where}; `cineclub doctor` says what is missing"
             raise CineclubError(message)
         if time.monotonic() > deadline:
-            message = f"the API did not answer within {LIVE_TIMEOUT_SECONDS:.0f} s{where}; run `cineclub doctor`"
+            message = f"{what} did not answer within {LIVE_TIMEOUT_SECONDS:.0f} s{where}; run `cineclub doctor`"
             raise CineclubError(message)
         time.sleep(LOOK_SECONDS)
     return False

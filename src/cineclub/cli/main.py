@@ -8,7 +8,18 @@ from pathlib import Path
 
 import typer
 
-from cineclub.cli import comparing, data, demonstration, evaluating, inspecting, promoting, serving, training, versions
+from cineclub.cli import (
+    comparing,
+    data,
+    demonstration,
+    evaluating,
+    inspecting,
+    mlflow_page,
+    promoting,
+    serving,
+    training,
+    versions,
+)
 from cineclub.domain.errors import CineclubError
 
 app = typer.Typer(
@@ -29,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serving.serve,
     "recommend": serving.recommend,
     "evaluate": evaluating.evaluate,
+    "mlflow": mlflow_page.mlflow,
     "promote": promoting.promote,
     "rollback": promoting.rollback,
     "reproduce": versions.reproduce,

@@ -1,0 +1,54 @@
+"""MLflow's web page as a process of its own: what is run, and what it is told without a command line."""
+
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+from cineclub.domain.errors import Conflict
+
+PACKAGE = "mlflow"
+OURS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_READ_REPLICA_BACKEND_STORE_URI")
+"""Variables that would send the page to another store."""
+
+
+def refuse_without_package() -> None:
+    """Do nothing where the page can be shown.
+
+    Raises:
+        Conflict: the package that has the page is not installed; ours has its client alone.
+    """
+    try:
+        metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError as error:
+        message = (
+            "MLflow's page needs the whole package mlflow, of which cineclub takes the client alone: "
+            'pip install "cineclub[mlflow]"'
+        )
+        raise Conflict(message) from error
+
+
+def page_command(host: str, port: int) -> tuple[str, ...]:
+    """Return what is run; the store is not in it, because everybody on the machine sees command lines."""
+    return (
+        sys.executable,
+        *("-m", "mlflow", "server", "--host", host, "--port", str(port)),
+        *("--workers", "1", "--no-serve-artifacts"),
+    )
+
+
+def page_environment(environment: Mapping[str, str], store: str, home: Path) -> dict[str, str]:
+    """Return the page's environment: the given one, with the store that holds versions, runs and aliases.
+
+    Artifacts lie in the state folder, where the page reads them by the addresses that their experiment has. The page
+    starts no jobs of its own, and tells nobody that it runs.
+    """
+    kept = {name: value for name, value in environment.items() if name not in OURS}
+    return kept | {
+        "MLFLOW_BACKEND_STORE_URI": store,
+        "MLFLOW_REGISTRY_STORE_URI": store,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": (home.resolve() / "artifacts").as_uri(),
+        "MLFLOW_SERVE_ARTIFACTS": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }

@@ -1,0 +1,101 @@
+"""`cineclub mlflow`: what is run, what is told without a command line, and what is refused."""
+
+import os
+import signal
+import socket
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from cineclub import bootstrap, supervisor
+from cineclub.adapters.processes.mlflow_page import page_command, page_environment
+from cineclub.cli.main import main
+from cineclub.domain.errors import CineclubError, Conflict
+from cineclub.settings import Settings
+
+STORE = "postgresql+psycopg://ann:secret@db/films?options=-csearch_path=mlflow"
+PAGE = """
+import http.server, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
+"""
+
+
+def test_the_store_travels_in_the_environment_alone(tmp_path: Path) -> None:
+    """No password on the command line, no other store from outside, artifacts where the experiment has them."""
+    command = page_command("127.0.0.1", 5001)
+    assert command[1:4] == ("-m", "mlflow", "server")
+    assert command[4:8] == ("--host", "127.0.0.1", "--port", "5001")
+    assert "secret" not in " ".join(command)
+    outside = {"PATH": "/bin", "MLFLOW_TRACKING_URI": "elsewhere", "MLFLOW_SERVER_ALLOWED_HOSTS": "films.example"}
+    environment = page_environment(outside, STORE, tmp_path)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == environment["MLFLOW_REGISTRY_STORE_URI"] == STORE
+    assert environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == (tmp_path / "artifacts").as_uri()
+    assert environment["MLFLOW_SERVER_ALLOWED_HOSTS"] == "films.example"
+    assert "MLFLOW_TRACKING_URI" not in environment
+
+
+def test_without_the_package_the_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Exit status 1, and no database was started for nothing."""
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    monkeypatch.setattr(sys, "argv", ["cineclub", "mlflow"])
+    monkeypatch.setenv("CINECLUB_HOME", str(tmp_path / "home"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert 'pip install "cineclub[mlflow]"' in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_server_has_a_page_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where MLFLOW_TRACKING_URI names one there is nothing to show."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(Conflict, match="a page of its own"):
+        supervisor.show_mlflow(Settings(home=tmp_path), "127.0.0.1", 5001, lambda _address: None)
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A free port, with the page's package taken for installed."""
+    monkeypatch.setattr(bootstrap, "refuse_without_mlflow_page", lambda _settings: None)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def test_the_page_is_announced_when_it_answers_and_ends_with_us(
+    monkeypatch: pytest.MonkeyPatch, connected: Settings, port: int
+) -> None:
+    """A stand-in for the page: its address is told once it answers; a signal to us ends it, and frees the port."""
+    command = (sys.executable, "-c", PAGE, str(port))
+    monkeypatch.setattr(bootstrap, "mlflow_page", lambda *_asked: (command, dict(os.environ)))
+    announced = []
+
+    def stop(address: str) -> None:
+        announced.append(address)
+        with pytest.raises(Conflict, match="--port"):
+            supervisor.show_mlflow(connected, "127.0.0.1", port, lambda _address: None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor.show_mlflow(connected, "127.0.0.1", port, stop)
+    assert announced == [f"http://127.0.0.1:{port}"]
+    supervisor.refuse_used_port("127.0.0.1", port)
+
+
+def test_a_page_that_ends_at_once_is_an_error(monkeypatch: pytest.MonkeyPatch, connected: Settings, port: int) -> None:
+    """It says so instead of waiting."""
+    command = (sys.executable, "-c", "raise SystemExit(3)")
+    monkeypatch.setattr(bootstrap, "mlflow_page", lambda *_asked: (command, dict(os.environ)))
+    with pytest.raises(CineclubError, match="MLflow's page ended before it answered"):
+        supervisor.show_mlflow(connected, "127.0.0.1", port, lambda _address: None)
