@@ -238,6 +238,7 @@ def _train(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> Mapping
         now=lambda: datetime.now(UTC),
         code_version=__version__,
         snapshots=parts.snapshots,
+        is_in_drift=lease.training.trigger == "drift",
     )
     return flow.train().to_json()
 

@@ -16,6 +16,9 @@ from cineclub import bootstrap, worker
 from cineclub.adapters.artifacts import read_artifact
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
 from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.domain.errors import NotEnoughData
+from cineclub.domain.training_report import TrainingReport
+from cineclub.flows.training import TrainingFlow
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
@@ -82,6 +85,30 @@ def test_a_queued_training_ends_in_a_served_model(
         assert promotion.version == seen.report["version"]
         read_artifact(home / "models" / promotion.artifact_folder, promotion.manifest_sha256)
     assert len(promotions.recent(5)) == 2
+
+
+@pytest.mark.parametrize("trigger", ["request", "schedule", "new_ratings", "drift"])
+def test_the_gate_hears_of_drift_where_it_started_the_training(
+    trigger: str,
+    bench_database: str,
+    jobs: PostgresTrainingJobs,
+    parts: worker.WorkerParts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Drift alone tells the flow that production is in drift."""
+    heard = []
+
+    def train(flow: TrainingFlow) -> TrainingReport:
+        heard.append(flow.is_in_drift)
+        message = "import some"
+        raise NotEnoughData(message)
+
+    monkeypatch.setattr(TrainingFlow, "train", train)
+    jobs.start(MODELS, None)
+    with psycopg.connect(bench_database) as connection:
+        connection.execute("UPDATE cineclub.trainings SET trigger = %s", (trigger,))
+    run_until_idle(parts)
+    assert heard == [trigger == "drift"]
 
 
 def test_a_training_without_ratings_fails_with_a_sentence(
