@@ -45,12 +45,14 @@ class Child:
         environment: the whole environment of the process; secrets travel here, never on the command line.
         log: where its output goes; None for our own.
         command: what is run; empty for the module of its name.
+        signal_of_our_death: what the system sends it when we are killed ourselves.
     """
 
     name: str
     environment: dict[str, str]
     log: Path | None = None
     command: Sequence[str] = ()
+    signal_of_our_death: signal.Signals = signal.SIGKILL
     process: subprocess.Popen[bytes] | None = None
     started_at_seconds: float = 0.0
     pause_seconds: float = field(default=FIRST_PAUSE_SECONDS)
@@ -67,7 +69,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
+                preexec_fn=_end_with_parent(os.getpid(), self.signal_of_our_death),  # noqa: PLW1509 - the supervisor has one thread
             )
         self.started_at_seconds = time.monotonic()
         self.restart_at_seconds = None
@@ -99,7 +101,7 @@ class Child:
         try:
             self.process.wait(STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)  # with what it has started
             self.process.wait()
 
 
@@ -244,7 +246,8 @@ def show_mlflow(settings: Settings, host: str, port: int, on_live: Callable[[str
     refuse_used_port(host, port, "give --port a free port (--host another address)")
     with stop_requests() as stop, KeptDatabase(settings) as kept:
         command, environment = bootstrap.mlflow_page(kept.settings, host, port)
-        page = Child("mlflow", environment, command=command)
+        # the page passes SIGTERM on to the server that it starts; killed itself it would leave that behind
+        page = Child("mlflow", environment, command=command, signal_of_our_death=signal.SIGTERM)
         address = _address(host, port)
         try:
             page.start()
@@ -350,8 +353,8 @@ def _wait_until_live(is_answering: Callable[[], bool], child: Child, stop: StopR
     return False
 
 
-def _end_with_parent(parent_pid: int) -> Callable[[], None] | None:
-    """Return what a child does before it becomes itself: ask Linux to kill it when its parent dies.
+def _end_with_parent(parent_pid: int, death_signal: signal.Signals) -> Callable[[], None] | None:
+    """Return what a child does before it becomes itself: ask Linux to end it when its parent dies.
 
     Nothing is lost that a power cut would not lose: PostgreSQL frees the lease of a killed worker.
     """
@@ -360,9 +363,9 @@ def _end_with_parent(parent_pid: int) -> Callable[[], None] | None:
     libc = ctypes.CDLL(None)
 
     def ask_the_kernel() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent_pid:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), death_signal)
 
     return ask_the_kernel
 

@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +26,22 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_): pass
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
+"""
+LAUNCHER = """
+import signal, subprocess, sys, time
+server = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+signal.signal(signal.SIGTERM, lambda *_: None if sys.argv[2] == "deaf" else server.send_signal(signal.SIGTERM))
+print(server.pid, flush=True)
+server.wait()
+"""
+SERVER = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)"
+OURS = """
+import os, signal, sys, time
+from pathlib import Path
+from cineclub.supervisor import Child
+page = Child("page", dict(os.environ), Path(sys.argv[1]), command=sys.argv[2:], signal_of_our_death=signal.SIGTERM)
+page.start()
+time.sleep(600)
 """
 
 
@@ -99,3 +117,48 @@ def test_a_page_that_ends_at_once_is_an_error(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(bootstrap, "mlflow_page", lambda *_asked: (command, dict(os.environ)))
     with pytest.raises(CineclubError, match="MLflow's page ended before it answered"):
         supervisor.show_mlflow(connected, "127.0.0.1", port, lambda _address: None)
+
+
+def server_in(log: Path, timeout_seconds: float = 30) -> int:
+    """The process id that the launcher printed."""
+    deadline = time.monotonic() + timeout_seconds
+    while not (log.exists() and log.read_text().endswith("\n")):
+        assert time.monotonic() < deadline, "the launcher started nothing"
+        time.sleep(0.02)
+    return int(log.read_text())
+
+
+def ends(process: int, timeout_seconds: float = 30) -> bool:
+    """Say whether a process ends in time; one that nobody waited for yet has ended too."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
+        if not state.stdout.strip() or state.stdout.startswith("Z"):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("launcher", ["obedient", "deaf"])
+def test_the_server_behind_the_page_ends_with_it(
+    launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's command starts a server of its own: it ends when asked, or with the group where nobody hears."""
+    monkeypatch.setattr(supervisor, "STOP_TIMEOUT_SECONDS", 15.0 if launcher == "obedient" else 0.2)
+    command = (sys.executable, "-c", LAUNCHER, SERVER, launcher)
+    page = supervisor.Child("page", dict(os.environ), tmp_path / "page.log", command)
+    page.start()
+    server = server_in(tmp_path / "page.log")
+    page.stop()
+    assert ends(server)
+
+
+def test_the_server_behind_the_page_ends_when_we_are_killed(tmp_path: Path) -> None:
+    """Nothing listens on after kill -9."""
+    log = tmp_path / "page.log"
+    command = [sys.executable, "-c", OURS, str(log), sys.executable, "-c", LAUNCHER, SERVER, "obedient"]
+    ours = subprocess.Popen(command)
+    server = server_in(log)
+    ours.kill()
+    ours.wait()
+    assert ends(server)
