@@ -38,7 +38,11 @@ def test_recommending_without_ratings_says_what_to_do(connected: Settings) -> No
     assert "import" in shown.stderr
 
 
-def test_models_says_when_nothing_was_promoted(connected: Settings) -> None:
-    """An empty history is a sentence with the next step, and no error."""
+def test_models_says_when_there_is_none(connected: Settings) -> None:
+    """An empty registry is a sentence with the next step, and no error."""
     shown = cineclub(connected.home, "models")
-    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "nothing was promoted yet: run cineclub train\n", "")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (
+        0,
+        "no version was registered yet: run cineclub train\n",
+        "",
+    )

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from cineclub.domain.errors import CineclubError
@@ -15,6 +16,7 @@ OLDEST_PYTHON = (3, 11)
 LOW_DISK_GIB = 2.0
 FULL_DISK_GIB = 0.2
 GIB = 1024**3
+DAYS_OF_REFUSALS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def _database_findings(settings: "Settings") -> Iterator[Finding]:
 
     try:
         with bootstrap.database(settings) as connected:
-            for look in (_postgres, _ratings, _worker, _registry, _production):
+            for look in (_postgres, _ratings, _worker, _registry, _production, _refusals):
                 yield _guarded(look, connected)
     except CineclubError as error:
         yield Finding("FAIL", f"PostgreSQL: {error}", _database_mend(settings))
@@ -148,6 +150,21 @@ def _production(settings: "Settings") -> Finding:
         return Finding("WARN", "no model in production: everybody gets popular films", "cineclub train")
     fitted = bootstrap.load_served_model(settings, promotion)
     return Finding("OK", f"version {promotion.version} loads, {fitted.recipe.model}, {len(fitted.movie_ids):,} films")
+
+
+def _refusals(settings: "Settings") -> Finding:
+    """Look for promotions that were refused a short while ago."""
+    from cineclub import bootstrap
+
+    since = datetime.now(UTC) - timedelta(days=DAYS_OF_REFUSALS)
+    refused = [one for one in bootstrap.promotions(settings).versions.refusals(100) if one.refused_at >= since]
+    if not refused:
+        return Finding("OK", f"no promotion was refused in {DAYS_OF_REFUSALS} days")
+    newest = refused[0]
+    what = (
+        f"{len(refused)} promotions refused in {DAYS_OF_REFUSALS} days, last version {newest.version}: {newest.reason}"
+    )
+    return Finding("WARN", what, "cineclub models shows them; a training registers a whole version again")
 
 
 def port_finding(settings: "Settings") -> Finding:

@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: ``settings``, ``models``, ``doctor``, ``version``."""
+"""Commands that look and change nothing: ``settings``, ``doctor``, ``version``."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -8,7 +8,6 @@ import typer
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-MAX_PROMOTIONS = 50
 MASK = "********"
 INDENT = "    "
 
@@ -30,34 +29,6 @@ def settings() -> None:
         typer.echo(_setting_text(now, name))
     for name in Settings.unknown_variables():
         stderr().print(f"warning: {name} is no setting of cineclub: is it misspelled?", style="yellow", highlight=False)
-
-
-def models(context: typer.Context) -> None:
-    """List what was promoted, when and why, newest first."""
-    if context.invoked_subcommand is not None:
-        return
-    from cineclub import bootstrap
-    from cineclub.cli.output import stdout
-    from cineclub.cli.tables import table
-    from cineclub.settings import Settings
-
-    with bootstrap.database(Settings()) as now:
-        promotions = bootstrap.promotions(now).recent(MAX_PROMOTIONS)
-    if not promotions:
-        typer.echo("nothing was promoted yet: run cineclub train")
-        return
-    rows = [
-        (
-            f"{promotion.version}{' serves' if nth == 0 else ''}",
-            f"{promotion.promoted_at:%Y-%m-%d %H:%M}",
-            promotion.verdict,
-            f"{promotion.recipe}: {promotion.reason}",
-        )
-        for nth, promotion in enumerate(promotions)
-    ]
-    stdout().print(
-        table(None, ["version", "promoted (UTC)", "verdict", "recipe and reason"], rows, "recipe and reason")
-    )
 
 
 def doctor() -> None:

@@ -15,6 +15,7 @@ from cineclub.cli import (
     evaluating,
     inspecting,
     mlflow_page,
+    models,
     promoting,
     serving,
     training,
@@ -55,12 +56,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in COMMANDS.items():
     app.command(name)(command)
 
-models = typer.Typer(
+models_group = typer.Typer(
     invoke_without_command=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
 )
-models.callback()(inspecting.models)
-models.command("compare")(comparing.compare)
-app.add_typer(models, name="models")
+models_group.callback()(models.models)
+models_group.command("show")(models.show)
+models_group.command("compare")(comparing.compare)
+app.add_typer(models_group, name="models")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The history of what served. Its newest row decides what is served, and only the owner of a training may add one."""
 
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -60,7 +61,8 @@ class PromotionHistory:
         """
         with session(self._database_url) as connection, connection.transaction():
             if promotion.training_id is not None and self._holder is not None:
-                self._lock_training(connection, promotion.training_id)
+                trigger = self._lock_training(connection, promotion.training_id)
+                promotion = replace(promotion, promoted_by="drift") if trigger == "drift" else promotion
             connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "promotion": AdvisoryLock.PROMOTIONS})
             serving = current(connection)
             if serving and _key(serving) == _key(promotion):
@@ -75,8 +77,8 @@ class PromotionHistory:
             raise Conflict(message)
         return promotion_of(row)
 
-    def _lock_training(self, connection: psycopg.Connection[Row], training_id: str) -> None:
-        """Lock the training's row until the promotion is committed, if it is still this worker's to promote."""
+    def _lock_training(self, connection: psycopg.Connection[Row], training_id: str) -> str:
+        """Lock the training's row until the promotion is committed, if it is this worker's; return what started it."""
         owned = {"training_id": training_id, "worker": self._holder}
         row = connection.execute(SQL["lock_training"], owned).fetchone()
         if row is None:
@@ -85,6 +87,7 @@ class PromotionHistory:
         if row["cancel_requested"]:
             message = f"training {training_id} was cancelled: nothing was promoted"
             raise TrainingCancelled(message)
+        return str(row["trigger"])
 
 
 def current(connection: psycopg.Connection[Row]) -> Promotion | None:

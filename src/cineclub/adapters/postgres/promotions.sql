@@ -9,7 +9,7 @@ ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: lock_training
 -- The training, locked until the promotion is recorded, if it is still this worker's.
-SELECT cancel_requested FROM cineclub.trainings
+SELECT cancel_requested, trigger FROM cineclub.trainings
 WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
 FOR UPDATE;
 
