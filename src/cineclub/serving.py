@@ -6,7 +6,15 @@ from typing import Protocol
 
 from cineclub.flows.live_model import LiveModelHolder
 from cineclub.flows.prediction import PredictionFlow
-from cineclub.ports import HistoryReader, Promotion, RatingWriter, RequestMetrics, TrainingJobs
+from cineclub.ports import (
+    HistoryReader,
+    KnownVersion,
+    Promotion,
+    RatingWriter,
+    Refusal,
+    RequestMetrics,
+    TrainingJobs,
+)
 
 
 class Service(Protocol):
@@ -33,11 +41,36 @@ class Promoter(Protocol):
         ...
 
 
-class PromotionHistory(Protocol):
-    """What served, and since when."""
+class VersionHistory(Protocol):
+    """What was registered, and what was refused; methods block."""
 
-    def recent(self, limit: int) -> list[Promotion]:
-        """Return the promotions, newest first."""
+    def get(self, version: int) -> KnownVersion:
+        """Return what is known of a version.
+
+        Raises:
+            NotFound: no such version.
+        """
+        ...
+
+    def recent(self, limit: int, before: int | None = None) -> list[KnownVersion]:
+        """Return the versions, newest first, those with numbers below ``before`` if it is given."""
+        ...
+
+    def refusals(self, limit: int) -> list[Refusal]:
+        """Return what was refused, newest first."""
+        ...
+
+
+class PromotionHistory(Protocol):
+    """What served, and since when; methods block."""
+
+    @property
+    def versions(self) -> VersionHistory:
+        """What was registered, and what was refused."""
+        ...
+
+    def recent(self, limit: int, before: int | None = None) -> list[Promotion]:
+        """Return the promotions, newest first, those recorded before the one with this id if it is given."""
         ...
 
 
@@ -56,7 +89,7 @@ class ApiParts:
         services: started in this order with the app, stopped in the reverse order.
         model_names: the models that a training may be asked for.
         promoter: carries out a person's decision about what serves.
-        promotions: what served, and since when; its methods block and are called in threads.
+        promotions: what served, was registered and refused; its methods block and are called in threads.
     """
 
     jobs: TrainingJobs

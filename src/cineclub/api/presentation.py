@@ -5,7 +5,7 @@ from typing import Any
 
 from cineclub.domain.ratings import Movie
 from cineclub.flows.prediction import PredictionResponse, Reason, Recommendation
-from cineclub.ports import LiveModel, Promotion, Training
+from cineclub.ports import KnownVersion, LiveModel, Promotion, Refusal, Training
 
 SCORE_DIGITS = 6
 STARS_DIGITS = 2
@@ -66,6 +66,42 @@ def promotion_document(promotion: Promotion) -> dict[str, Any]:
         "promoted_by": promotion.promoted_by,
         "training_id": promotion.training_id,
         "manifest_sha256": promotion.manifest_sha256,
+    }
+
+
+def version_document(known: KnownVersion, serving: Promotion | None) -> dict[str, Any]:
+    """Return a registered version; ``serving`` is what was promoted last."""
+    registered = known.registered
+    is_same = serving is not None and (serving.version, serving.manifest_sha256) == (
+        registered.version,
+        registered.manifest_sha256,
+    )
+    return {
+        "version": registered.version,
+        "serves": is_same,
+        "name": registered.recipe.model,
+        "hyperparameters": dict(registered.recipe.hyperparameters),
+        "verdict": known.verdict,
+        "reason": known.reason,
+        "role": known.role,
+        "registered_at": registered.created_at,
+        "training_id": known.training_id,
+        "manifest_sha256": registered.manifest_sha256,
+        "metrics": dict(known.metrics),
+        "snapshot_n_ratings": registered.snapshot.n_ratings,
+        "snapshot_newest_rated_at": registered.snapshot.newest_rated_at,
+        "snapshot_sha256": registered.snapshot.content_sha256,
+        "code_version": known.code_version,
+    }
+
+
+def refusal_document(refusal: Refusal) -> dict[str, Any]:
+    """Return a promotion that did not happen."""
+    return {
+        "version": refusal.version,
+        "refused_at": refusal.refused_at,
+        "asked_by": refusal.asked_by,
+        "reason": refusal.reason,
     }
 
 

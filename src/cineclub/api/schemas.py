@@ -201,10 +201,49 @@ class PromotionOut(BaseModel):
     manifest_sha256: str
 
 
-class ModelsOut(BaseModel):
-    """What served, newest first: the first serves now."""
+class VersionOut(BaseModel):
+    """One registered version."""
 
-    promotions: list[PromotionOut]
+    version: int
+    serves: bool = Field(description="it is what was promoted last")
+    name: str
+    hyperparameters: dict[str, Any]
+    verdict: str = Field(description="what the gate said when it was registered")
+    reason: str
+    role: str = Field(description="challenger for a version that the gate holds, else candidate")
+    registered_at: datetime
+    training_id: str | None
+    manifest_sha256: str
+    metrics: dict[str, float] = Field(description="as judged before it was registered, ends of 95 % intervals included")
+    snapshot_n_ratings: int
+    snapshot_newest_rated_at: datetime | None
+    snapshot_sha256: str
+    code_version: str
+
+
+class RefusalOut(BaseModel):
+    """A promotion that did not happen."""
+
+    version: int
+    refused_at: datetime
+    asked_by: str
+    reason: str
+
+
+class ModelsOut(BaseModel):
+    """Versions, what served, and what was refused, each newest first."""
+
+    versions: list[VersionOut]
+    promotions: list[PromotionOut] = Field(description="the first serves now")
+    refusals: list[RefusalOut]
+
+
+class VersionDetailOut(VersionOut):
+    """Everything known of a version."""
+
+    tags: dict[str, str] = Field(description="what was recorded beside it: seed, library versions, filters, …")
+    promotions: list[PromotionOut] = Field(description="when it came to serve, and why")
+    refusals: list[RefusalOut]
 
 
 class HealthOut(BaseModel):

@@ -176,3 +176,11 @@ def test_the_store_lies_in_a_schema_of_its_own() -> None:
         "postgresql+psycopg://me:s%20t@/db?host=/run/pg&options=-cstatement_timeout%3D9%20-csearch_path%3Dmlflow"
     )
     assert store_uri("postgresql://h/db") == "postgresql+psycopg://h/db?options=-csearch_path%3Dmlflow"
+
+
+def test_what_drift_started_is_promoted_in_the_name_of_drift(bench: Bench) -> None:
+    """The history says that neither a person nor the schedule asked for this training."""
+    with psycopg.connect(bench.database_url) as connection:
+        connection.execute("UPDATE cineclub.trainings SET trigger = 'drift'")
+    bench.promoted()
+    assert bench.promotions.newest().promoted_by == "drift"

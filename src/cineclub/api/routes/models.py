@@ -5,22 +5,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
-from cineclub.api.presentation import production_document, promotion_document
+from cineclub.api.presentation import production_document, promotion_document, refusal_document, version_document
 from cineclub.api.routes.wiring import Parts, failures
-from cineclub.api.schemas import DecisionRequest, ModelsOut, ProductionOut, PromotionOut
+from cineclub.api.schemas import DecisionRequest, ModelsOut, ProductionOut, PromotionOut, VersionDetailOut
 from cineclub.domain.errors import NotFound
+from cineclub.serving import ApiParts
 
 router = APIRouter(tags=["models"])
 
+MAX_HISTORY = 1000
+
 Limit = Annotated[int, Query(ge=1, le=100, description="how many")]
+Before = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="versions with smaller numbers than this one")]
 Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="a version's number")]
 
 
 @router.get("/models/", response_model=ModelsOut, responses=failures(422, 503))
-async def history(parts: Parts, limit: Limit = 20) -> dict[str, Any]:
-    """Return what was promoted, when, why and by whom, newest first; the first serves now."""
-    promotions = await run_in_threadpool(parts.promotions.recent, limit)
-    return {"promotions": [promotion_document(promotion) for promotion in promotions]}
+async def models(parts: Parts, limit: Limit = 20, before: Before = None) -> dict[str, Any]:
+    """Return the versions with their verdicts, what served since when and why, and what was refused, newest first."""
+    return await run_in_threadpool(_models, parts, limit, before)
 
 
 @router.get("/models/production", response_model=ProductionOut, responses=failures(404))
@@ -31,6 +34,12 @@ async def production(parts: Parts) -> dict[str, Any]:
         message = "no model is in production yet: start a training with POST /training/"
         raise NotFound(message)
     return production_document(promotion, live)
+
+
+@router.get("/models/{version}", response_model=VersionDetailOut, responses=failures(404, 422, 503))
+async def one_version(version: Version, parts: Parts) -> dict[str, Any]:
+    """Return everything known of a version: how it was judged, what it learned from, when it served."""
+    return await run_in_threadpool(_version, parts, version)
 
 
 @router.post("/models/rollback", response_model=PromotionOut, responses=failures(404, 409, 422, 503))
@@ -57,3 +66,28 @@ async def _serving(parts: Parts) -> dict[str, Any]:
     """Return what was decided just now."""
     newest = await run_in_threadpool(parts.promotions.recent, 1)
     return promotion_document(newest[0])
+
+
+def _models(parts: ApiParts, limit: int, before: int | None) -> dict[str, Any]:
+    """Return versions, history and refusals; blocks."""
+    serving = next(iter(parts.promotions.recent(1)), None)
+    book = parts.promotions.versions
+    return {
+        "versions": [version_document(known, serving) for known in book.recent(limit, before)],
+        "promotions": [promotion_document(one) for one in parts.promotions.recent(limit)],
+        "refusals": [refusal_document(one) for one in book.refusals(limit)],
+    }
+
+
+def _version(parts: ApiParts, version: int) -> dict[str, Any]:
+    """Return what is known of a version; blocks."""
+    book = parts.promotions.versions
+    known = book.get(version)
+    promotions = parts.promotions.recent(MAX_HISTORY)
+    served = [one for one in promotions if one.manifest_sha256 == known.registered.manifest_sha256]
+    return {
+        **version_document(known, next(iter(promotions), None)),
+        "tags": dict(known.tags),
+        "promotions": [promotion_document(one) for one in served],
+        "refusals": [refusal_document(one) for one in book.refusals(MAX_HISTORY) if one.version == version],
+    }
