@@ -56,3 +56,9 @@ def test_other_threads_run_while_a_matrix_is_inverted() -> None:
     is_over.set()
     ticking.join()
     assert max(gaps) < taken / 3
+
+
+def test_an_empty_matrix_is_done() -> None:
+    """Ratings in which nobody likes anything leave no film to solve for."""
+    empty = np.zeros((0, 0), np.float32, order="F")
+    assert (lapack.factorise(empty), lapack.invert(empty), lapack.solve(empty, empty)) == (0, 0, 0)

@@ -35,7 +35,9 @@ def solve(factor: NDArray[np.floating], right: NDArray[np.floating]) -> int:
 
 
 def _call(routine: str, matrix: NDArray[np.floating], *arguments: Any) -> int:
-    """Call a routine in the precision of the matrix, and return what it says."""
+    """Call a routine in the precision of the matrix, and return what it says; an empty matrix is done already."""
+    if not len(matrix):
+        return 0  # LAPACK refuses a leading dimension of 0
     address = get_cython_function_address(LIBRARY, LETTERS[matrix.dtype.name] + routine)
     said = ctypes.c_int()
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(arguments) + 1))
