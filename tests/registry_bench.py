@@ -47,7 +47,7 @@ class Bench:
     def promoted(self, seed: int = 0) -> RegisteredVersion:
         """Return a version of a model of its own that is in production."""
         version = self.registered(seed)
-        self.registry.promote(self.training_id, version, "PROMOTE", "it is better")
+        self.registry.promote(self.training_id, version, "PROMOTE", "it is better", self.registry.production())
         return version
 
     def files_of(self, version: RegisteredVersion) -> Path:

@@ -133,6 +133,13 @@ class NewPromotion:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What a promotion was decided against, as number and hash (None: nothing served): it must serve still."""
+
+    serving: tuple[int, str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Production:
     """What the database says should serve now (None before the first promotion), and how film ids are written.
 
@@ -208,10 +215,18 @@ class ModelRegistry(Protocol):
         """Write the artifact and register it as a new version; a repeated call of one training registers once."""
         ...
 
-    def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
+    def promote(
+        self,
+        training_id: str,
+        version: RegisteredVersion,
+        verdict: str,
+        reason: str,
+        compared_with: RegisteredVersion | None,
+    ) -> None:
         """Check the artifact in a fresh process, record the promotion, then let the alias follow.
 
         Raises:
+            Conflict: what serves by now is not what the version was compared with.
             BrokenArtifact: the artifact did not load or answered otherwise than the fitted model.
             LeaseLost: the training belongs to another worker by now.
         """

@@ -1,12 +1,13 @@
 """The worker process: ``python -m cineclub.worker [--until-idle]`` runs what is queued, one training at a time."""
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,8 +165,26 @@ def _reconcile(registry: Registry) -> None:
     try:
         if done := registry.reconcile():
             log.warning("reconciled %s", done)
-    except CineclubError as error:
+    except (CineclubError, OSError) as error:
         log.warning("reconcile_failed cause=%s", error)
+
+
+@contextlib.contextmanager
+def _reconciling(registry: Registry) -> Iterator[None]:
+    """Look at the alias every few seconds while the block runs: a training may take hours."""
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(SECONDS_BETWEEN_RECONCILIATIONS):
+            _reconcile(registry)
+
+    looking = threading.Thread(target=look, name="reconciling", daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        looking.join()
 
 
 def _apply_erasures(snapshots: SnapshotStore | None) -> None:
@@ -186,7 +205,8 @@ def _run(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> None:
     stop.on_made.append(put_back_late.start)
     lease.when_cancelled(cancel_late.start)
     try:
-        _end(lease, lambda: _train(lease, parts, stop))
+        with _reconciling(parts.registry):
+            _end(lease, lambda: _train(lease, parts, stop))
     except CineclubError as error:  # the end could not be recorded: whoever owns the training now does that
         log.warning("training_left training=%s cause=%s", training_id, error)
     finally:

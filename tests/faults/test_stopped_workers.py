@@ -90,7 +90,16 @@ def everything_written(database_url: str) -> tuple[object, ...]:
     with psycopg.connect(database_url) as connection:
         trainings = connection.execute("SELECT t.*::text FROM cineclub.trainings t").fetchall()
         promotions = connection.execute("SELECT p.*::text FROM cineclub.promotions p").fetchall()
-    return trainings, promotions, versions, client.get_model_version_by_alias("cineclub", "production").version
+        known = connection.execute("SELECT v.*::text FROM cineclub.versions v").fetchall()
+        refused = connection.execute("SELECT r.*::text FROM cineclub.refusals r").fetchall()
+    return (
+        trainings,
+        promotions,
+        known,
+        refused,
+        versions,
+        client.get_model_version_by_alias("cineclub", "production").version,
+    )
 
 
 @pytest.mark.parametrize("where", ["evaluate_models", "the registration", "the promotion", "the end"])
@@ -105,6 +114,8 @@ def test_a_worker_that_wakes_after_it_was_replaced_changes_nothing(
     monkeypatch.setenv("CINECLUB_HEARTBEAT_TIMEOUT_SECONDS", "2")
     training = jobs.start(MODELS, None)
     sleeper = stopped_at(where, start)
+    with psycopg.connect(bench_database) as connection:  # so that the second worker fits another model
+        connection.execute("DELETE FROM cineclub.ratings WHERE user_id % 7 = 0")
     start("-m", "cineclub.worker")
     eventually(lambda: jobs.get(training.training_id).status == "succeeded")
     assert jobs.get(training.training_id).attempt == 2

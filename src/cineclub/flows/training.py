@@ -156,7 +156,7 @@ class TrainingFlow:
         contest = self.compare_with_production(challenger, kept, snapshot.identity)
         report = self._report(started_at, snapshot, kept, scoreboard, contest)
         version = self.register_model(contest, kept, snapshot, report)
-        self.promote_if_better(version, contest.decision)
+        self.promote_if_better(version, contest)
         return report.registered_as(version.version, self.step_seconds)
 
     @step
@@ -253,10 +253,11 @@ class TrainingFlow:
         return self._register(contest, decision, fitted, snapshot, report)
 
     @step
-    def promote_if_better(self, version: RegisteredVersion, decision: PromotionDecision) -> None:
+    def promote_if_better(self, version: RegisteredVersion, contest: Contest) -> None:
         """Move production to the version on a PROMOTE or REFRESH verdict, and on no other."""
+        decision = contest.decision
         if decision.is_promoted:
-            self.registry.promote(self.training_id, version, decision.verdict, decision.reason)
+            self.registry.promote(self.training_id, version, decision.verdict, decision.reason, contest.production)
 
     def _ground(self, challenger: Recipe, production: Production | None, kept: Kept) -> Ground:
         """Return where the challenger meets production: on ratings newer than its own, else on the test windows."""

@@ -3,12 +3,15 @@
 import shutil
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
+from mlflow.exceptions import MlflowException
 
 from cineclub.adapters.mlflow.registry import MlflowRegistry
-from cineclub.domain.errors import RegistryUnavailable
+from cineclub.domain.errors import NotFound, RegistryUnavailable
+from cineclub.ports import NewPromotion, RegisteredVersion
 from registry_bench import Bench, assert_serves
 
 
@@ -42,7 +45,7 @@ def test_an_alias_that_moved_alone_is_followed(bench: Bench) -> None:
 def test_a_promotion_that_was_recorded_by_another_is_not_recorded_twice(bench: Bench) -> None:
     """A training run again after its promotion was seen from outside adds no row."""
     version = bench.promoted()
-    bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+    bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better", bench.registry.production())
     assert_serves(bench, version)
     assert len(bench.promotions.recent(5)) == 1
 
@@ -84,7 +87,7 @@ def test_a_promotion_whose_alias_did_not_move_stands(
     first = bench.promoted()
     second = bench.registered(seed=1)
     monkeypatch.setattr(bench.registry, "_move_alias", fail_to_move)
-    bench.registry.promote(bench.training_id, second, "PROMOTE", "it is better")
+    bench.registry.promote(bench.training_id, second, "PROMOTE", "it is better", bench.registry.production())
     assert bench.registry.aliased() == first
     assert "it names version 2 now" in (open_registry("another").reconcile() or "")
     assert_serves(bench, second)
@@ -103,7 +106,7 @@ def test_a_crash_in_the_middle_of_a_move_is_not_taken_for_somebody_else(
         bench.client.set_registered_model_alias("cineclub", "production", str(second.version))
     third = bench.registered(seed=2)
     monkeypatch.setattr(bench.registry, "follow_promotion", lambda: None)
-    bench.registry.promote(bench.training_id, third, "PROMOTE", "it is better")
+    bench.registry.promote(bench.training_id, third, "PROMOTE", "it is better", bench.registry.production())
     bench.registry.reconcile()
     assert_serves(bench, third)
     assert [one.promoted_by for one in bench.promotions.recent(5)] == ["gate", "gate"]
@@ -152,6 +155,7 @@ def test_versions_of_an_earlier_release_become_known(bench: Bench) -> None:
     with psycopg.connect(bench.database_url) as connection:
         connection.execute("ALTER TABLE cineclub.versions DISABLE TRIGGER ALL")
         connection.execute("DELETE FROM cineclub.versions")
+        connection.execute("UPDATE cineclub.schema_migrations SET applied_at = now() WHERE version = 11")
     bench.registry.reconcile()
     (known,) = bench.promotions.versions.recent(5)
     assert (known.registered, known.metrics, known.verdict) == (version, {"ndcg": 0.31}, "PROMOTE")
@@ -174,3 +178,79 @@ def test_nobody_waits_for_a_look_while_another_moves_the_alias(bench: Bench) -> 
         assert newest.version == first.version
     bench.registry.reconcile()
     assert_serves(bench, second)
+
+
+def test_a_decision_during_the_look_at_a_move_outside_stands(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The move was seen first, the promotion was committed while its version was checked: the promotion serves."""
+    bench.promoted()
+    moved, chosen = bench.registered(seed=1), bench.registered(seed=2)
+    bench.client.set_registered_model_alias("cineclub", "production", str(moved.version))
+    bring_home = bench.registry._bring_home
+
+    def bring_home_while_somebody_decides(version: RegisteredVersion) -> Path:
+        monkeypatch.setattr(bench.registry, "_bring_home", bring_home)
+        folder = bring_home(chosen)
+        bench.promotions.record(
+            NewPromotion(
+                version=chosen.version,
+                verdict="PROMOTE",
+                reason="to try",
+                promoted_by="person",
+                training_id=None,
+                recipe=chosen.recipe,
+                manifest_sha256=chosen.manifest_sha256,
+                artifact_folder=folder.name,
+            )
+        )
+        return bring_home(version)
+
+    monkeypatch.setattr(bench.registry, "_bring_home", bring_home_while_somebody_decides)
+    assert "that decision stands" in (bench.registry.reconcile() or "")
+    bench.registry.follow_promotion()
+    assert_serves(bench, chosen)
+    (refusal,) = bench.promotions.versions.refusals(5)
+    assert refusal.version == moved.version
+
+
+def test_a_foreign_version_stays_foreign_whatever_its_tags_say(
+    bench: Bench, open_registry: Callable[[str], MlflowRegistry]
+) -> None:
+    """Not even a worker that starts afterwards takes it for a version of an earlier release."""
+    served = bench.promoted()
+    ours = bench.client.get_model_version("cineclub", str(served.version))
+    foreign = bench.client.create_model_version("cineclub", ours.source, ours.run_id, tags=dict(ours.tags))
+    bench.client.set_registered_model_alias("cineclub", "production", foreign.version)
+    open_registry("a new worker").reconcile()
+    assert_serves(bench, served)
+    with pytest.raises(NotFound):
+        bench.registry.put_into_production(int(foreign.version), "to try", "person")
+
+
+def test_a_refusal_of_what_stays_under_the_alias_is_recorded_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is looked at while the alias cannot be put back."""
+    bench.promoted()
+    foreign = bench.client.create_model_version("cineclub", str(bench.home), None)
+    bench.client.set_registered_model_alias("cineclub", "production", foreign.version)
+    monkeypatch.setattr(bench.registry, "_move_alias", fail_to_move)
+    for _ in range(3):
+        with pytest.raises(RegistryUnavailable):
+            bench.registry.reconcile()
+    assert len(bench.promotions.versions.refusals(5)) == 1
+
+
+def test_a_fault_of_the_store_that_names_the_alias_is_not_a_missing_alias(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the alias would be put back over a move of somebody else that was never seen."""
+
+    def fail(*_: str) -> None:
+        message = "SELECT registered_model_aliases.alias: the server closed the connection"
+        raise MlflowException(message)
+
+    bench.promoted()
+    monkeypatch.setattr(bench.client, "get_model_version_by_alias", fail)
+    monkeypatch.setattr(bench.registry._alias, "_client", bench.client)
+    with pytest.raises(RegistryUnavailable):
+        bench.registry.reconcile()

@@ -91,7 +91,7 @@ def test_a_broken_version_is_refused_whoever_asks(asked_by: str, damage: Damage,
     )
     if asked_by == "gate":
         with pytest.raises(BrokenArtifact, match=reason):
-            bench.registry.promote(bench.training_id, broken, "PROMOTE", "it is better")
+            bench.registry.promote(bench.training_id, broken, "PROMOTE", "it is better", bench.registry.production())
     elif asked_by == "person":
         with pytest.raises(BrokenArtifact, match=reason):
             bench.registry.put_into_production(broken.version, "to try", "person")

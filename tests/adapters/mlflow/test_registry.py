@@ -3,6 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 from cineclub.adapters.mlflow.client import store_uri
 from cineclub.adapters.mlflow.registry import MlflowRegistry
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
-from cineclub.domain.errors import BrokenArtifact, LeaseLost, NotFound, RegistryUnavailable, TrainingCancelled
+from cineclub.domain.errors import BrokenArtifact, Conflict, LeaseLost, NotFound, RegistryUnavailable, TrainingCancelled
 from cineclub.domain.recipe import Recipe
 from registry_bench import RECORD, Bench, assert_serves
 from small_models import fitted_model, movies_of
@@ -22,7 +23,7 @@ def test_a_registered_version_is_in_production_only_when_it_was_promoted(bench: 
     version = bench.registered()
     assert bench.registry.production() is None
     assert bench.promotions.newest() is None
-    bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+    bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better", bench.registry.production())
     assert_serves(bench, version)
     promotion = bench.promotions.recent(5)[0]
     assert (promotion.verdict, promotion.reason, promotion.promoted_by) == ("PROMOTE", "it is better", "gate")
@@ -49,7 +50,7 @@ def test_a_training_registers_once(bench: Bench) -> None:
     other = bench.registered(seed=1, training_id=bench.training_id)
     assert other.version != first.version
     assert [int(found.version) for found in bench.client.search_model_versions("name = 'cineclub'")] == [other.version]
-    bench.registry.promote(bench.training_id, other, "PROMOTE", "it is better")
+    bench.registry.promote(bench.training_id, other, "PROMOTE", "it is better", bench.registry.production())
     assert bench.registered(seed=2, training_id=bench.training_id) == other
 
 
@@ -108,7 +109,7 @@ def test_a_damaged_artifact_is_neither_loaded_nor_promoted(damage: str, bench: B
     with pytest.raises(BrokenArtifact):
         bench.registry.load(version.version)
     with pytest.raises(BrokenArtifact):
-        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better", bench.registry.production())
     assert_serves(bench, served)
 
 
@@ -119,7 +120,9 @@ def test_a_worker_that_lost_its_training_promotes_nothing(
     served = bench.promoted()
     version = bench.registered(seed=1)
     with pytest.raises(LeaseLost):
-        open_registry("a worker taken for dead").promote(bench.training_id, version, "PROMOTE", "it is better")
+        open_registry("a worker taken for dead").promote(
+            bench.training_id, version, "PROMOTE", "it is better", bench.registry.production()
+        )
     assert_serves(bench, served)
     assert len(bench.promotions.recent(5)) == 1
 
@@ -129,7 +132,7 @@ def test_a_cancelled_training_promotes_nothing(bench: Bench) -> None:
     version = bench.registered()
     PostgresTrainingJobs(bench.database_url).cancel(bench.training_id)
     with pytest.raises(TrainingCancelled):
-        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better", None)
     assert bench.registry.production() is None
     assert bench.promotions.newest() is None
 
@@ -139,7 +142,9 @@ def test_only_the_last_copies_stay_on_the_disk(bench: Bench) -> None:
     versions = [bench.promoted(seed) for seed in range(4)]
     copies = sorted(path.name for path in (bench.home / "models").iterdir())
     assert copies == [version.copy_name for version in versions[1:]]
-    bench.registry.promote(bench.training_id, versions[0], "PROMOTE", "it is better after all")
+    bench.registry.promote(
+        bench.training_id, versions[0], "PROMOTE", "it is better after all", bench.registry.production()
+    )
     assert_serves(bench, versions[0])
 
 
@@ -153,7 +158,7 @@ def test_a_lost_local_copy_is_brought_home_again(damage: str, bench: Bench) -> N
         assert bench.registry.reconcile() is None
     else:
         (folder / "popularity.npy").write_bytes(b"")
-        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better")
+        bench.registry.promote(bench.training_id, version, "PROMOTE", "it is better", bench.registry.production())
     assert_serves(bench, version)
 
 
@@ -184,3 +189,45 @@ def test_what_drift_started_is_promoted_in_the_name_of_drift(bench: Bench) -> No
         connection.execute("UPDATE cineclub.trainings SET trigger = 'drift'")
     bench.promoted()
     assert bench.promotions.newest().promoted_by == "drift"
+
+
+def test_a_worker_that_lost_its_training_registers_nothing(
+    bench: Bench, open_registry: Callable[[str], MlflowRegistry]
+) -> None:
+    """What the living owner registered stays, whatever the other one has fitted meanwhile."""
+    owned = bench.registered(training_id=bench.training_id)
+    fitted = fitted_model(seed=5)
+    with pytest.raises(LeaseLost):
+        open_registry("a worker taken for dead").register(bench.training_id, fitted, movies_of(fitted), RECORD)
+    found = bench.client.search_model_versions("name = 'cineclub'")
+    assert [int(one.version) for one in found] == [owned.version]
+    assert bench.promotions.versions.get(owned.version).registered == owned
+
+
+def test_a_lease_that_is_lost_while_a_version_is_made_leaves_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is taken back where another worker took over between the look and the registration."""
+    register = bench.registry._register
+
+    def register_late(*arguments: Any) -> Any:
+        made = register(*arguments)
+        with psycopg.connect(bench.database_url) as connection:
+            connection.execute("UPDATE cineclub.trainings SET worker = 'another'")
+        return made
+
+    monkeypatch.setattr(bench.registry, "_register", register_late)
+    with pytest.raises(LeaseLost):
+        bench.registered(training_id=bench.training_id)
+    assert not bench.client.search_model_versions("name = 'cineclub'")
+    assert not bench.promotions.versions.recent(5)
+
+
+def test_a_version_is_not_promoted_over_what_it_was_not_compared_with(bench: Bench) -> None:
+    """A person's decision during a training stands; the next training is compared with it."""
+    first = bench.promoted()
+    second, third = bench.registered(seed=1), bench.registered(seed=2)
+    bench.registry.put_into_production(second.version, "to try", "person")
+    with pytest.raises(Conflict, match="version 2 was put into production meanwhile"):
+        bench.registry.promote(bench.training_id, third, "PROMOTE", "it is better", first)
+    assert_serves(bench, second)

@@ -1,6 +1,6 @@
 """MLflow's alias ``production``: it follows the promotions, and what somebody else does to it is noticed."""
 
-import logging
+import re
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -10,9 +10,9 @@ from mlflow.tracking import MlflowClient
 
 from cineclub.adapters.mlflow.client import MODEL, is_missing, registry_errors
 
-log = logging.getLogger(__name__)
-
 PRODUCTION = "production"
+NO_ALIAS = re.compile(rf"^(?:[A-Z_]+: )?Registered model alias {PRODUCTION} not found", re.IGNORECASE)
+"""MLflow has no error code of its own for this; a fault of its database can name the alias too."""
 
 
 class AliasMemory(Protocol):
@@ -49,7 +49,7 @@ class ProductionAlias:
             try:
                 return self._client.get_model_version_by_alias(MODEL, PRODUCTION)
             except MlflowException as error:
-                if is_missing(error) or "alias" in str(error):
+                if is_missing(error) or NO_ALIAS.search(str(error)):
                     return None
                 raise
 

@@ -1,9 +1,10 @@
 """What the registry needs of PostgreSQL: what is known of versions, what served, where the alias was left."""
 
+from datetime import datetime
 from typing import Protocol
 
 from cineclub.adapters.mlflow.alias import AliasMemory
-from cineclub.ports import Asker, KnownVersion, NewPromotion, Promotion, Refusal, RegisteredVersion
+from cineclub.ports import Asker, Compared, KnownVersion, NewPromotion, Promotion, Refusal, RegisteredVersion
 
 
 class VersionBook(Protocol):
@@ -21,8 +22,8 @@ class VersionBook(Protocol):
         """Return the versions, newest first, those with numbers below ``before`` if it is given."""
         ...
 
-    def refuse(self, version: int, asked_by: Asker, reason: str) -> None:
-        """Put on record that a version was not promoted."""
+    def refuse(self, version: int, asked_by: Asker, reason: str) -> bool:
+        """Put on record that a version was not promoted; return False where that was the last word already."""
         ...
 
     def refusals(self, limit: int) -> list[Refusal]:
@@ -41,11 +42,19 @@ class PromotionBook(Protocol):
         """Return the promotions, newest first, those recorded before the one with this id if it is given."""
         ...
 
-    def record(self, promotion: NewPromotion, instead_of: Promotion | None = None) -> Promotion:
+    def record(self, promotion: NewPromotion, compared: Compared | None = None) -> Promotion:
         """Add a promotion.
 
         Raises:
-            Conflict: something else serves by now than ``instead_of``.
+            Conflict: something else serves by now than what it was compared with.
+            LeaseLost: the training is no longer this worker's.
+        """
+        ...
+
+    def check_lease(self, training_id: str) -> None:
+        """Refuse to go on with a training that is another worker's by now.
+
+        Raises:
             LeaseLost: the training is no longer this worker's.
         """
         ...
@@ -60,6 +69,10 @@ class Versions(VersionBook, Protocol):
 
     def withdraw(self, version: RegisteredVersion) -> None:
         """Mark a version that its training has replaced before it ever served."""
+        ...
+
+    def noted_since(self) -> datetime:
+        """Return from when on every version is noted when it is registered."""
         ...
 
     def manifests(self) -> set[tuple[int, str]]:

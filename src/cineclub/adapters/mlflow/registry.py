@@ -21,13 +21,21 @@ from cineclub.adapters.mlflow.history import History
 from cineclub.adapters.mlflow.local_copies import ArtifactReading, LocalCopies
 from cineclub.adapters.mlflow.packaging import ARRAYS, write_package
 from cineclub.adapters.mlflow.runs import TrainingRuns
-from cineclub.domain.errors import BrokenArtifact, CineclubError, NotFound, StorageUnavailable
+from cineclub.domain.errors import (
+    BrokenArtifact,
+    CineclubError,
+    Conflict,
+    LeaseLost,
+    NotFound,
+    StorageUnavailable,
+)
 from cineclub.domain.ratings import Movie, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
 from cineclub.domain.rollback import ROLLBACK, rollback_target
 from cineclub.ports import (
     Asker,
+    Compared,
     NewPromotion,
     PromotedBy,
     Promotion,
@@ -135,22 +143,32 @@ class MlflowRegistry:
         """Write the artifact and register it as a new version; a training registers once in each role."""
         with self._copies.temporary_folder() as folder, registry_errors(f"the run of training {training_id}"):
             sha256 = self._artifacts.write_artifact(folder / ARRAYS, fitted, movies, snapshot_of(record.tags))
+            self._promotions.check_lease(training_id)
             made = self._of_training(training_id, role_of(record.tags), sha256)
             if made is None:
                 write_package(folder, fitted, movies)
-                made = self._register(training_id, fitted.recipe, folder, sha256, record)
+                made = self._register_once(training_id, fitted.recipe, folder, sha256, record)
         self._versions.note(known_version(made, record.metrics))
         return registered_version(made)
 
-    def promote(self, training_id: str, version: RegisteredVersion, verdict: str, reason: str) -> None:
+    def promote(
+        self,
+        training_id: str,
+        version: RegisteredVersion,
+        verdict: str,
+        reason: str,
+        compared_with: RegisteredVersion | None,
+    ) -> None:
         """Check the artifact in a fresh process, record the promotion, then let the alias follow.
 
         Raises:
             BrokenArtifact: the artifact did not load or answered otherwise than the fitted model; that is on record.
+            Conflict: what serves by now is not what the version was compared with.
             LeaseLost: the training belongs to another worker by now.
             TrainingCancelled: a person stopped the training before the promotion.
         """
-        self._promote(version, verdict, reason, "gate", training_id)
+        serving = None if compared_with is None else (compared_with.version, compared_with.manifest_sha256)
+        self._promote(version, verdict, reason, "gate", training_id, Compared(serving))
 
     def roll_back(self, version: int, reason: str, promoted_by: PromotedBy) -> None:
         """Put an earlier version into production because a person wants it.
@@ -171,7 +189,13 @@ class MlflowRegistry:
         self._promote(self._version(version), "PROMOTE", reason, promoted_by, None)
 
     def _promote(
-        self, version: RegisteredVersion, verdict: str, reason: str, promoted_by: PromotedBy, training_id: str | None
+        self,
+        version: RegisteredVersion,
+        verdict: str,
+        reason: str,
+        promoted_by: PromotedBy,
+        training_id: str | None,
+        compared: Compared | None = None,
     ) -> None:
         """Verify a version, record the promotion, and let the alias follow; a refusal is on record."""
         try:
@@ -191,7 +215,8 @@ class MlflowRegistry:
                 recipe=version.recipe,
                 manifest_sha256=version.manifest_sha256,
                 artifact_folder=folder.name,
-            )
+            ),
+            compared,
         )
         self.follow_promotion()
 
@@ -235,15 +260,22 @@ class MlflowRegistry:
             return self._move_to(serving, found)
         try:
             self._take_over(found, serving)
+        except Conflict as error:  # somebody decided meanwhile: the alias follows that, and this move is refused there
+            return str(error)
         except BrokenArtifact as error:
-            self._versions.refuse(int(found.version), "outside", str(error))
-            log.error("promotion_refused version=%s asked_by=outside cause=%s", number, error)  # noqa: TRY400 - the cause is in the message
+            self._refuse_outside(int(found.version), str(error))
             return f"{self._move_to(serving, found)}; {error}"
         return f"version {number} was found under the alias and is served now"
 
+    def _refuse_outside(self, version: int, reason: str) -> None:
+        """Put on record that a move outside is not followed; once, however often it is looked at."""
+        if self._versions.refuse(version, "outside", reason):
+            log.error("promotion_refused version=%s asked_by=outside cause=%s", version, reason)
+
     def _keep(self, found: ModelVersion, serving: Promotion) -> str | None:
         """Make sure that what all agree on has its copy on this machine."""
-        self._alias.memory.has_moved(serving.version)
+        if self._alias.memory.ours() != {serving.version}:
+            self._alias.memory.has_moved(serving.version)
         try:
             registered = registered_version(found)
             if not self._copies.folder_of(registered).is_dir():
@@ -281,7 +313,8 @@ class MlflowRegistry:
                 recipe=version.recipe,
                 manifest_sha256=version.manifest_sha256,
                 artifact_folder=folder.name,
-            )
+            ),
+            Compared((serving.version, serving.manifest_sha256) if serving else None),
         )
         self._alias.memory.has_moved(version.version)
         self._forget_old_copies()
@@ -292,8 +325,7 @@ class MlflowRegistry:
         if found is None or int(found.version) in {*self._alias.memory.ours(), serving.version}:
             return
         reason = f"{MOVED_OUTSIDE}, but version {serving.version} was promoted since: that promotion stands"
-        self._versions.refuse(int(found.version), "outside", reason)
-        log.error("promotion_refused version=%s asked_by=outside cause=%s", found.version, reason)
+        self._refuse_outside(int(found.version), reason)
 
     def _forget_old_copies(self) -> None:
         """Delete the local copies of all but the versions that served last, and that a rollback would go to."""
@@ -310,6 +342,19 @@ class MlflowRegistry:
     def _move_alias(self, version: int) -> None:
         """Let the alias ``production`` name a version."""
         self._alias.move(version)
+
+    def _register_once(
+        self, training_id: str, recipe: Recipe, artifact: Path, sha256: str, record: VersionRecord
+    ) -> ModelVersion:
+        """Register a written artifact; undone if another worker took the training over meanwhile."""
+        self._promotions.check_lease(training_id)
+        made = self._register(training_id, recipe, artifact, sha256, record)
+        try:
+            self._promotions.check_lease(training_id)
+        except LeaseLost:
+            self._client.delete_model_version(MODEL, str(made.version))
+            raise
+        return made
 
     def _register(
         self, training_id: str, recipe: Recipe, artifact: Path, sha256: str, record: VersionRecord
@@ -340,18 +385,21 @@ class MlflowRegistry:
             registered = registered_version(found)
             if registered.manifest_sha256 == sha256 or registered.version in served:
                 return found
-            self._versions.withdraw(registered)
             self._client.delete_model_version(MODEL, str(registered.version))
+            self._versions.withdraw(registered)
         return None
 
     def _note_earlier_versions(self) -> None:
-        """Keep what is known of versions that were registered before cineclub wrote that down, once a process."""
+        """Keep what is known of versions that were registered before cineclub wrote that down, once a process.
+
+        What came to MLflow later without being noted is not ours, whatever its tags say.
+        """
         if self._has_noted_all:
             return
-        known = {version for version, _ in self._versions.manifests()}
+        known, since = {version for version, _ in self._versions.manifests()}, self._versions.noted_since()
         with registry_errors("the versions"):
             for found in self._search():
-                if int(found.version) not in known:
+                if int(found.version) not in known and found.creation_timestamp < since.timestamp() * 1000:
                     with suppress(BrokenArtifact):  # somebody else's version
                         self._versions.note(known_version(found, self._runs.metrics_of(found.run_id)))
         self._has_noted_all = True
@@ -367,6 +415,6 @@ class MlflowRegistry:
                 return
 
     def _version(self, version: int) -> RegisteredVersion:
-        """Return what is registered under a number."""
-        with registry_errors(f"version {version}"):
-            return registered_version(self._client.get_model_version(MODEL, str(version)))
+        """Return what was registered under a number, with the hash that cineclub wrote down."""
+        self._note_earlier_versions()
+        return self._versions.get(version).registered

@@ -124,7 +124,8 @@ class HeldLease:
         row = self._execute("beat", progress=Jsonb(progress_document(progress)) if progress else None)
         if row is not None and row["cancel_requested"]:
             self._is_cancelled = True
-            react, self._on_cancel = self._on_cancel, None
+            with self._one_at_a_time:
+                react, self._on_cancel = self._on_cancel, None
             if react is not None:
                 react()
 

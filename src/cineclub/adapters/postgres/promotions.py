@@ -11,7 +11,7 @@ from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, AdvisoryLock, R
 from cineclub.adapters.postgres.versions import VersionHistory
 from cineclub.domain.errors import Conflict, LeaseLost, TrainingCancelled
 from cineclub.domain.recipe import Recipe
-from cineclub.ports import NewPromotion, Promotion
+from cineclub.ports import Compared, NewPromotion, Promotion
 
 SQL = named_queries("promotions.sql")
 CHANNEL = "cineclub_promotions"
@@ -47,14 +47,14 @@ class PromotionHistory:
         with session(self._database_url) as connection:
             return [promotion_of(row) for row in connection.execute(SQL["history"], asked)]
 
-    def record(self, promotion: NewPromotion, instead_of: Promotion | None = None) -> Promotion:
+    def record(self, promotion: NewPromotion, compared: Compared | None = None) -> Promotion:
         """Add a promotion, while nobody else can take the training over or promote; the alias follows later.
 
         What serves already is not recorded again. A promotion without a training is a person's, or was seen from
         outside: no lease guards it.
 
         Raises:
-            Conflict: something else serves by now than ``instead_of``.
+            Conflict: something else serves by now than what it was compared with.
             LeaseLost: the training is no longer this worker's.
             TrainingCancelled: a person asked to stop before this moment.
             StorageUnavailable: PostgreSQL does not answer.
@@ -67,8 +67,12 @@ class PromotionHistory:
             serving = current(connection)
             if serving and _key(serving) == _key(promotion):
                 return serving
-            if instead_of is not None and (serving is None or serving.promotion_id != instead_of.promotion_id):
-                message = "another version was promoted at this moment: look at `cineclub models`, then try again"
+            if compared is not None and compared.serving != (_key(serving) if serving else None):
+                now = f"version {serving.version}" if serving else "nothing"
+                message = (
+                    f"version {promotion.version} was not promoted: {now} was put into production meanwhile, which it "
+                    "was not compared with; that decision stands"
+                )
                 raise Conflict(message)
             row = connection.execute(SQL["append"], _columns(promotion)).fetchone()
             connection.execute(SQL["announce"], {"channel": CHANNEL, "version": str(promotion.version)})
@@ -76,6 +80,21 @@ class PromotionHistory:
             message = "the promotion was not recorded: another version of cineclub has changed the table"
             raise Conflict(message)
         return promotion_of(row)
+
+    def check_lease(self, training_id: str) -> None:
+        """Refuse to go on with a training that is another worker's by now.
+
+        Raises:
+            LeaseLost: the training is no longer this worker's.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        if self._holder is None:
+            return
+        with session(self._database_url) as connection:
+            row = connection.execute(SQL["holder"], {"training_id": training_id}).fetchone()
+        if row is not None and (row["worker"], row["status"]) != (self._holder, "running"):
+            message = f"another worker has taken training {training_id} over: this one registers nothing"
+            raise LeaseLost(message)
 
     def _lock_training(self, connection: psycopg.Connection[Row], training_id: str) -> str:
         """Lock the training's row until the promotion is committed, if it is this worker's; return what started it."""

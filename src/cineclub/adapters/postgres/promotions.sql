@@ -7,6 +7,10 @@ SELECT * FROM cineclub.promotions ORDER BY id DESC LIMIT 1;
 SELECT * FROM cineclub.promotions WHERE id < coalesce(%(before)s::bigint, 9223372036854775807)
 ORDER BY id DESC LIMIT %(limit)s;
 
+-- name: holder
+-- Whose a training is.
+SELECT worker, status FROM cineclub.trainings WHERE id = %(training_id)s;
+
 -- name: lock_training
 -- The training, locked until the promotion is recorded, if it is still this worker's.
 SELECT cancel_requested, trigger FROM cineclub.trainings

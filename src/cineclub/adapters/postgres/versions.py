@@ -1,5 +1,6 @@
 """The versions that were registered and the promotions that were refused, known without asking MLflow."""
 
+from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -52,6 +53,12 @@ class VersionHistory:
         message = f"there is no version {version}: `cineclub models` and GET /models/ list them"
         raise NotFound(message)
 
+    def noted_since(self) -> datetime:
+        """Return from when on every version is noted when it is registered."""
+        with session(self._database_url) as connection:
+            since: datetime = connection.execute(SQL["noted_since"]).fetchall()[0]["since"]
+            return since
+
     def manifests(self) -> set[tuple[int, str]]:
         """Return number and hash of every version that was ever noted."""
         with session(self._database_url) as connection:
@@ -63,11 +70,14 @@ class VersionHistory:
         with session(self._database_url) as connection:
             return [known_version_of(row) for row in connection.execute(SQL["recent"], asked)]
 
-    def refuse(self, version: int, asked_by: Asker, reason: str) -> None:
-        """Put on record that a version was not promoted, who asked for it, and why not."""
+    def refuse(self, version: int, asked_by: Asker, reason: str) -> bool:
+        """Put on record that a version was not promoted, who asked for it, and why not.
+
+        Returns False where the last word on a move outside was the same: it is looked at every few seconds.
+        """
         asked = {"version": version, "asked_by": asked_by, "reason": " ".join(reason.split())}
         with session(self._database_url) as connection:
-            connection.execute(SQL["refuse"], asked)
+            return connection.execute(SQL["refuse"], asked).rowcount > 0
 
     def refusals(self, limit: int) -> list[Refusal]:
         """Return what was refused, newest first."""

@@ -25,6 +25,10 @@ WHERE version = %(version)s AND manifest_sha256 = %(manifest_sha256)s AND withdr
 SELECT * FROM cineclub.versions WHERE version = %(version)s AND withdrawn_at IS NULL
 ORDER BY registered_at DESC LIMIT 1;
 
+-- name: noted_since
+-- When the table of versions was made.
+SELECT applied_at AS since FROM cineclub.schema_migrations WHERE version = 11;
+
 -- name: manifests
 -- What was ever registered.
 SELECT version, manifest_sha256 FROM cineclub.versions;
@@ -37,7 +41,12 @@ ORDER BY version DESC, registered_at DESC LIMIT %(limit)s;
 
 -- name: refuse
 -- Put on record what was not promoted.
-INSERT INTO cineclub.refusals (version, asked_by, reason) VALUES (%(version)s, %(asked_by)s, %(reason)s);
+INSERT INTO cineclub.refusals (version, asked_by, reason)
+SELECT %(version)s, %(asked_by)s, %(reason)s
+WHERE %(asked_by)s <> 'outside' OR NOT EXISTS (
+    SELECT FROM (SELECT * FROM cineclub.refusals ORDER BY id DESC LIMIT 1) AS newest
+    WHERE newest.version = %(version)s AND newest.asked_by = %(asked_by)s AND newest.reason = %(reason)s
+);
 
 -- name: refusals
 -- What was refused, newest first.

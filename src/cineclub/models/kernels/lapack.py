@@ -30,6 +30,9 @@ def invert(factor: NDArray[np.floating]) -> int:
 
 def solve(factor: NDArray[np.floating], right: NDArray[np.floating]) -> int:
     """Solve for each column of ``right``, of the factor's shape and precision, which is overwritten; return 0."""
+    if right.shape != factor.shape or right.dtype != factor.dtype or not right.flags.writeable:
+        message = "the right side must be of the factor's shape and precision, and can be overwritten"
+        raise ValueError(message)
     size = _size_of(factor)
     return _call("potrs", factor, LOWER, size, size, _address_of(factor), size, _address_of(right), size)
 
