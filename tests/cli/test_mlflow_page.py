@@ -73,7 +73,7 @@ def test_without_the_package_the_sentence_says_what_to_install(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
-    assert 'pip install "cineclub[mlflow]"' in " ".join(capsys.readouterr().err.split())
+    assert '-m pip install "mlflow>=3.5,<4"' in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "home").exists()
 
 

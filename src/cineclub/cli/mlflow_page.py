@@ -13,7 +13,7 @@ def mlflow(
 ) -> None:
     """Show runs and versions in MLflow's page until Ctrl-C.
 
-    It needs the extra mlflow: pip install "cineclub[mlflow]".
+    It needs the whole package: .venv/bin/pip install "mlflow>=3.5,<4".
     """
     from cineclub import supervisor
     from cineclub.cli.output import stderr

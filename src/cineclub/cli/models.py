@@ -93,11 +93,12 @@ def _print_versions(versions: "Sequence[KnownVersion]", promotions: "Sequence[Pr
             one.verdict,
             number(_ndcg(one), 4),
             f"{one.registered.created_at:{MOMENT}}",
-            f"{one.registered.recipe}",
+            one.registered.recipe.model,
+            one.reason,
         )
         for one in versions
     ]
-    console.print(table(None, ["version", "", "verdict", "nDCG", "registered (UTC)", "recipe"], rows, "recipe"))
+    console.print(table(None, ["version", "", "verdict", "nDCG", "registered (UTC)", "model", "why"], rows, "why"))
 
 
 def _print_history(promotions: "Sequence[Promotion]", console: "Console", title: str | None = None) -> None:

@@ -23,7 +23,7 @@ def refuse_without_package() -> None:
     except metadata.PackageNotFoundError as error:
         message = (
             "MLflow's page needs the whole package mlflow, of which cineclub takes the client alone: "
-            'pip install "cineclub[mlflow]"'
+            f'{sys.executable} -m pip install "mlflow>=3.5,<4"'
         )
         raise Conflict(message) from error
 
