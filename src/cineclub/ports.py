@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from cineclub.domain.films import FilmIndex
 from cineclub.domain.imported_ratings import ImportedRatings, NewMovie, RatingRows
 from cineclub.domain.ratings import Movie, RatingScale, Snapshot, SnapshotIdentity, UserRatings
 from cineclub.domain.recipe import Recipe
@@ -158,6 +159,12 @@ class LiveModel:
     version: int
     fitted: FittedModel
     movies: Mapping[int, Movie]
+    films: FilmIndex
+
+    @classmethod
+    def of(cls, version: int, fitted: FittedModel, movies: Mapping[int, Movie]) -> "LiveModel":
+        """Return a loaded version with its films indexed; takes a moment with many films."""
+        return cls(version, fitted, movies, FilmIndex.of([movies[one] for one in fitted.movie_ids.tolist()]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,7 @@ class PredictionRecord:
     """One answer, as it is logged for monitoring."""
 
     recommendation_id: str
-    user_id: str
+    user_id: str | None
     answered_at: datetime
     strategy: str
     model_name: str | None

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from small_service import Service, error_of
 
+from cineclub.domain.questions import Question
+
 pytestmark = pytest.mark.anyio
 
 
@@ -86,8 +88,8 @@ async def test_an_unforeseen_error_shows_an_id_and_no_traceback(
 ) -> None:
     """A fault of ours is answered with an id that stands beside the cause in the log, and is counted."""
 
-    async def fail(user_id: str, top_n: int) -> None:
-        message = f"a fault for {user_id}, {top_n}"
+    async def fail(question: Question) -> None:
+        message = f"a fault for {question.user_id}, {question.top_n}"
         raise RuntimeError(message)
 
     monkeypatch.setattr(untrained.parts.predictor, "predict", fail)
@@ -125,7 +127,7 @@ async def test_openapi_documents_every_route_and_field(refusing: Service) -> Non
             assert operation["tags"]
     assert document["components"]["schemas"]["PredictRequest"]["examples"]
     user_id = document["components"]["schemas"]["PredictRequest"]["properties"]["user_id"]
-    assert [one["type"] for one in user_id["anyOf"]] == ["string", "integer"]
+    assert [one["type"] for one in user_id["anyOf"]] == ["string", "integer", "null"]
 
 
 class Tags(html.parser.HTMLParser):

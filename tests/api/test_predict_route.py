@@ -102,13 +102,14 @@ async def test_without_anything_the_answer_is_503(empty: Service) -> None:
 
 
 ID_RULE = "user_id must be text of 1 to 256 characters or an integer of 64 bits"
+WHO = "give either user_id or ratings"
 TOP_N_RULE = "top_n must be an integer from 1 to 100"
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"user_id": None}, ID_RULE),
+        ({"user_id": None}, WHO),
         ({"user_id": ""}, ID_RULE),
         ({"user_id": "x" * 257}, ID_RULE),
         ({"user_id": 1.5}, ID_RULE),
@@ -117,7 +118,7 @@ TOP_N_RULE = "top_n must be an integer from 1 to 100"
         ({"user_id": 2**63}, ID_RULE),
         ({"user_id": "a\0b"}, "user_id must be text without NUL characters and lone surrogates"),
         ({"user_id": "\ud800"}, "user_id must be text without NUL characters and lone surrogates"),
-        ({}, "user_id is required"),
+        ({}, WHO),
         ({"user_id": 1, "top_n": 0}, TOP_N_RULE),
         ({"user_id": 1, "top_n": 101}, TOP_N_RULE),
         ({"user_id": 1, "top_n": "10"}, TOP_N_RULE),

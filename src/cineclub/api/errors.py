@@ -10,12 +10,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from cineclub.api.fields import REFUSED
 from cineclub.domain import errors as domain
 
 log = logging.getLogger(__name__)
 
 JSON_MEDIA_TYPE = "application/json"
 UNPROCESSABLE = 422
+WHOLE = "body"
 TAGS_OF_UNIONS = {"one", "many"}
 
 
@@ -101,10 +103,10 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     first = problems[0]
     if first["type"] == "json_invalid":
         return _unprocessable("not_json", f"the body is not JSON: {first['ctx']['error']}, character {first['loc'][1]}")
-    if first["loc"] == ("body",):
+    if first["loc"] == ("body",) and first["type"] != REFUSED:
         return _unprocessable("not_json", _about_body(request))
     fields = [{"field": _name_of(one["loc"]), "message": _about(one)} for one in problems]
-    message = "; ".join(f"{one['field']} {one['message']}" for one in fields)
+    message = "; ".join(f"{one['field']} {one['message']}".removeprefix(f"{WHOLE} ") for one in fields)
     return _unprocessable("invalid_request", message, {"fields": fields})
 
 
@@ -124,7 +126,7 @@ def _about_body(request: Request) -> str:
 def _name_of(location: Sequence[int | str]) -> str:
     """Return a field as a caller would write it, for example ``[3].rating``."""
     inside = [part for part in location[1:] if part not in TAGS_OF_UNIONS]
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inside).removeprefix(".") or "body"
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inside).removeprefix(".") or WHOLE
 
 
 def _about(problem: Mapping[str, Any]) -> str:

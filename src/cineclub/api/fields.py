@@ -4,11 +4,13 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_ID_LENGTH = 256
 MAX_TOP_N = 100
+EARLIEST_YEAR, LATEST_YEAR = 1800, 2200
+MAX_GENRE_LENGTH = 100
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCK_TOLERANCE = timedelta(days=1)
@@ -17,6 +19,8 @@ A_TOP_N = f"must be an integer from 1 to {MAX_TOP_N}"
 A_RATING = "must be a finite number on the scale of the catalogue"
 STORABLE_TEXT = "must be text without NUL characters and lone surrogates"
 REFUSED: Literal["refused"] = "refused"
+A_YEAR = f"must be an integer from {EARLIEST_YEAR} to {LATEST_YEAR}"
+A_SHARE = "must be a number from 0 to 1"
 A_TIME = "must be a time in ISO 8601 with its offset, for example 2026-05-01T20:15:00Z, from 1970 until now"
 
 
@@ -64,6 +68,20 @@ def _checked_time(value: Any) -> datetime | None:
     return time
 
 
+def _checked_year(value: Any) -> int:
+    """Return a year."""
+    if isinstance(value, bool) or not isinstance(value, int) or not EARLIEST_YEAR <= value <= LATEST_YEAR:
+        raise PydanticCustomError(REFUSED, A_YEAR)
+    return value
+
+
+def _checked_share(value: Any) -> float:
+    """Return a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise PydanticCustomError(REFUSED, A_SHARE)
+    return float(value)
+
+
 _ID_SCHEMA = {
     "anyOf": [
         {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH},
@@ -81,3 +99,10 @@ RatedAt = Annotated[
     PlainSerializer(lambda time: time and time.isoformat()),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
 ]
+Year = Annotated[
+    int,
+    PlainValidator(_checked_year),
+    WithJsonSchema({"type": "integer", "minimum": EARLIEST_YEAR, "maximum": LATEST_YEAR}),
+]
+Share = Annotated[float, PlainValidator(_checked_share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
+Genre = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=MAX_GENRE_LENGTH)]

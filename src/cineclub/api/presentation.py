@@ -13,7 +13,7 @@ RATING_DIGITS = 4
 
 
 def prediction_document(
-    response: PredictionResponse, user_id: int | str, *, movie_ids_are_integers: bool
+    response: PredictionResponse, user_id: int | str | None, *, movie_ids_are_integers: bool
 ) -> dict[str, Any]:
     """Return an answer with the user's id as it was sent and films' ids as the caller's system writes them."""
     model = None
@@ -27,6 +27,7 @@ def prediction_document(
         "degraded": response.degraded,
         "model": model,
         "recommendations": films,
+        "unknown_films": response.unknown_films,
     }
 
 

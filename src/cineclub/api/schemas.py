@@ -1,13 +1,15 @@
 """Requests and answers as JSON; the documentation at /docs is made from these."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
-from cineclub.api.fields import ExternalId, RatedAt, RatingValue, TopN
+from cineclub.api.fields import REFUSED, ExternalId, Genre, RatedAt, RatingValue, Share, TopN, Year
 
 MAX_RATINGS = 1000
+MAX_MOVIE_IDS = 10_000
 
 
 class Request(BaseModel):
@@ -16,13 +18,66 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PredictRequest(Request):
-    """Whom to recommend films to, and how many."""
+class GivenRatingIn(Request):
+    """What somebody thinks of a film, which is named by one of three ids."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": 42, "top_n": 10}]})
+    movie_id: ExternalId | None = Field(default=None, description="the film's id in your system")
+    imdb_id: ExternalId | None = Field(default=None, description="or its IMDb id, with or without tt")
+    tmdb_id: ExternalId | None = Field(default=None, description="or its TMDB id")
+    rating: RatingValue = Field(description="on the scale of the catalogue")
 
-    user_id: ExternalId = Field(description="the user's id in your system; an unknown one is a new user")
+    @model_validator(mode="after")
+    def _names_one_film(self) -> Self:
+        """Refuse a rating of no film, and one of several."""
+        if len([one for one in (self.movie_id, self.imdb_id, self.tmdb_id) if one is not None]) != 1:
+            raise PydanticCustomError(REFUSED, "must name the film by one of movie_id, imdb_id and tmdb_id")
+        return self
+
+
+class ChoiceIn(Request):
+    """Which films an answer may hold."""
+
+    genres: list[Genre] = Field(default=[], max_length=50, description="films of at least one of these")
+    exclude_genres: list[Genre] = Field(default=[], max_length=50, description="no film of any of these")
+    year_from: Year | None = Field(default=None, description="from this year on")
+    year_to: Year | None = Field(default=None, description="up to this year")
+    exclude_movie_ids: list[ExternalId] = Field(default=[], max_length=MAX_MOVIE_IDS, description="none of these films")
+    candidate_movie_ids: list[ExternalId] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_MOVIE_IDS,
+        description="these films only; those unknown are passed over",
+    )
+    include_seen: StrictBool = Field(default=False, description="films that were rated may come back")
+    diversity: Share = Field(default=0.0, description="0: the best films; up to 1: films of different genres")
+
+
+class PredictRequest(ChoiceIn):
+    """Whom to recommend films to, which, and how many."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": 42, "top_n": 10},
+                {"ratings": [{"movie_id": 318, "rating": 5}], "genres": ["Drama"], "year_from": 1990},
+            ]
+        }
+    )
+
+    user_id: ExternalId | None = Field(
+        default=None, description="the user's id in your system; an unknown one is a new user"
+    )
+    ratings: list[GivenRatingIn] | None = Field(
+        default=None, max_length=MAX_RATINGS, description="instead of a user: what somebody without an account thinks"
+    )
     top_n: TopN = Field(default=10, description="how many films, 1 to 100")
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Self:
+        """Refuse a question about nobody, and one about two people."""
+        if (self.user_id is None) == (self.ratings is None):
+            raise PydanticCustomError(REFUSED, "give either user_id or ratings")
+        return self
 
 
 class ReasonOut(BaseModel):
@@ -86,11 +141,12 @@ class PredictResponse(BaseModel):
     )
 
     recommendation_id: str
-    user_id: int | str = Field(description="as it was sent")
+    user_id: int | str | None = Field(description="as it was sent; null for somebody without an account")
     strategy: Literal["model", "popular"] = Field(description="popular: a new user, or no better model")
     degraded: bool = Field(description="the database was away: answered from memory")
     model: ModelOut | None
     recommendations: list[RecommendationOut]
+    unknown_films: list[str] = Field(description="rated films of the request that the model has not learned yet")
 
 
 class RatingRequest(Request):

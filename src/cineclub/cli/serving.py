@@ -77,12 +77,13 @@ def recommend(
 async def _predict(settings: "Settings", user_id: str, top_n: int) -> "PredictionResponse":
     """Return one answer from the parts that the API is made of."""
     from cineclub import bootstrap
+    from cineclub.domain.questions import Question
 
     parts = bootstrap.api_parts(settings)
     for service in parts.services:
         await service.start()
     try:
-        return await parts.predictor.predict(user_id, top_n)
+        return await parts.predictor.predict(Question(top_n, user_id))
     finally:
         for service in reversed(parts.services):
             await service.stop()

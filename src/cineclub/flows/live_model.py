@@ -98,12 +98,17 @@ class LiveModelHolder:
         """Load a promoted version and let it answer; keep the old one when it is broken."""
         try:
             folder = folder_of(promotion, self._models_folder)
-            fitted, movies = await asyncio.to_thread(self._load, folder, promotion.manifest_sha256)
+            live = await asyncio.to_thread(self._loaded, promotion, folder)
         except BrokenArtifact as error:
             self._refuse(promotion, error)
             return
-        self._swap(promotion, LiveModel(promotion.version, fitted, movies))
+        self._swap(promotion, live)
         await asyncio.to_thread(self._write_serving_file, promotion, folder, state.movie_ids_are_integers)
+
+    def _loaded(self, promotion: Promotion, folder: Path) -> LiveModel:
+        """Return the checked model of a folder."""
+        fitted, movies = self._load(folder, promotion.manifest_sha256)
+        return LiveModel.of(promotion.version, fitted, movies)
 
     def _swap(self, promotion: Promotion, live: LiveModel) -> None:
         """Let a loaded model answer from the next request on."""
@@ -137,11 +142,11 @@ class LiveModelHolder:
         """Serve the last good copy on this disk, the one served last first."""
         for promotion, folder, ids_are_integers in await asyncio.to_thread(self._local_copies):
             try:
-                fitted, movies = await asyncio.to_thread(self._load, folder, promotion.manifest_sha256)
+                live = await asyncio.to_thread(self._loaded, promotion, folder)
             except BrokenArtifact as error:
                 self._refuse(promotion, error)
                 continue
-            self._swap(replace(promotion, recipe=fitted.recipe), LiveModel(promotion.version, fitted, movies))
+            self._swap(replace(promotion, recipe=live.fitted.recipe), live)
             if self.movie_ids_are_integers is None:
                 self.movie_ids_are_integers = ids_are_integers
             return

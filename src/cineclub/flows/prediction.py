@@ -10,8 +10,12 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.choice import EVERYTHING
 from cineclub.domain.cold_start import Answer, Strategy, answer
+from cineclub.domain.diversity import diversify, n_contenders
 from cineclub.domain.errors import NotEnoughData, StorageUnavailable
+from cineclub.domain.films import FilmIndex
+from cineclub.domain.questions import Question, given_ratings, position_of, unknown_films
 from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import Movie, UserRatings
 from cineclub.domain.recent_histories import RecentHistories
@@ -26,6 +30,8 @@ from cineclub.ports import (
 )
 
 MAX_REASONS = 3
+N_POPULAR = 1000
+"""Of how many popular films an answer is chosen while no model is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +56,19 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class PredictionResponse:
-    """An answer and how it was made; without a model in production ``model_name`` and ``model_version`` are None."""
+    """An answer and how it was made; without a model in production ``model_name`` and ``model_version`` are None.
+
+    ``unknown_films`` are those of the question's ratings that the model has not learned yet.
+    """
 
     recommendation_id: str
-    user_id: str
+    user_id: str | None
     strategy: Strategy
     degraded: bool
     model_name: str | None
     model_version: int | None
     recommendations: tuple[Recommendation, ...]
+    unknown_films: tuple[str, ...] = ()
 
 
 class PredictionFlow:
@@ -80,27 +90,35 @@ class PredictionFlow:
         self._now = now
         self._recent = RecentHistories()
 
-    async def predict(self, user_id: str, top_n: int) -> PredictionResponse:
-        """Return the ``top_n`` films recommended to a user, an unknown one too.
+    async def predict(self, question: Question) -> PredictionResponse:
+        """Return the films recommended to somebody: a user, an unknown one too, or whoever gave the ratings.
 
         Raises:
+            InvalidInput: a rating is off the scale, or no film has a genre that is asked for.
             StorageUnavailable: PostgreSQL is away and neither a model nor a popular list is in memory.
             NotEnoughData: there is no model and no rating at all.
         """
         begun = perf_counter()
-        user_ratings, is_degraded = await self._history_of(user_id)
+        known, is_degraded = await self._history_of(question.user_id)
         live = self.load_model()
         strategy: Strategy = "popular"
         if live is None:
-            recommendations = await self._popular_without_model(user_ratings, top_n)
+            recommendations = await self._popular_without_model(known, question)
         else:
-            reply = answer(live.fitted, user_ratings)
+            reply = answer(live.fitted, self._ratings_for(question, known, live))
             strategy = reply.strategy
             listed = self.recommend_popular if self.is_new_user(reply) else self.rank_movies
-            recommendations = listed(live, reply, top_n)
+            recommendations = listed(live, reply, question)
         name, version = (live.fitted.recipe.model, live.version) if live else (None, None)
         response = PredictionResponse(
-            _recommendation_id(self._now()), user_id, strategy, is_degraded, name, version, recommendations
+            recommendation_id=_recommendation_id(self._now()),
+            user_id=question.user_id,
+            strategy=strategy,
+            degraded=is_degraded,
+            model_name=name,
+            model_version=version,
+            recommendations=recommendations,
+            unknown_films=unknown_films(live.films, question.ratings) if live else (),
         )
         self.log_prediction(response, perf_counter() - begun)
         return response
@@ -111,11 +129,11 @@ class PredictionFlow:
         return reply.strategy == "popular"
 
     @staticmethod
-    def recommend_popular(live: LiveModel, reply: Answer, top_n: int) -> tuple[Recommendation, ...]:
+    def recommend_popular(live: LiveModel, reply: Answer, question: Question) -> tuple[Recommendation, ...]:
         """Return the most popular films that the user has not rated, by the damped popularity kept with the model."""
         return tuple(
             Recommendation(rank, _movie_at(live, index), float(reply.scores[index]))
-            for rank, index in _ranked(reply, top_n)
+            for rank, index in _ranked(live, reply, question)
         )
 
     def load_model(self) -> LiveModel | None:
@@ -123,9 +141,9 @@ class PredictionFlow:
         return self._models.current()
 
     @staticmethod
-    def rank_movies(live: LiveModel, reply: Answer, top_n: int) -> tuple[Recommendation, ...]:
+    def rank_movies(live: LiveModel, reply: Answer, question: Question) -> tuple[Recommendation, ...]:
         """Return the unseen films with the best scores, with stars where the model has them, and reasons."""
-        ranked = _ranked(reply, top_n)
+        ranked = _ranked(live, reply, question)
         stars = _predicted_stars(live, reply, np.array([index for _, index in ranked], np.int32))
         return tuple(
             Recommendation(
@@ -152,8 +170,10 @@ class PredictionFlow:
             )
         )
 
-    async def _history_of(self, user_id: str) -> tuple[UserRatings, bool]:
+    async def _history_of(self, user_id: str | None) -> tuple[UserRatings, bool]:
         """Return what the user has rated, and whether that comes from memory because PostgreSQL is away."""
+        if user_id is None:
+            return UserRatings.none(), False
         try:
             user_ratings = await self._histories.ratings_of(user_id)
         except StorageUnavailable:
@@ -161,20 +181,44 @@ class PredictionFlow:
         self._recent.remember(user_id, user_ratings)
         return user_ratings, False
 
-    async def _popular_without_model(self, user_ratings: UserRatings, top_n: int) -> tuple[Recommendation, ...]:
-        """Return the most popular unseen films as the database counts them."""
-        popular = await self._histories.popular(top_n + len(user_ratings))
+    def _ratings_for(self, question: Question, known: UserRatings, live: LiveModel) -> UserRatings:
+        """Return what to answer from: what the user has rated, or what came with the question."""
+        if question.user_id is not None:
+            return known
+        return given_ratings(live.fitted, live.films, question.ratings, self._now())
+
+    async def _popular_without_model(self, known: UserRatings, question: Question) -> tuple[Recommendation, ...]:
+        """Return the most popular films as the database counts them."""
+        n_given = len(known) + len(question.ratings)
+        is_chosen = question.choice != EVERYTHING
+        popular = await self._histories.popular(question.top_n + n_given if not is_chosen else N_POPULAR)
         if not popular:
             message = "there are no ratings and no model yet: import ratings with `cineclub import`, then train"
             raise NotEnoughData(message)
-        seen = set(user_ratings.movie_ids.tolist())
-        unseen = [one for one in popular if one.movie.movie_id not in seen][:top_n]
-        return tuple(Recommendation(rank, one.movie, one.score) for rank, one in enumerate(unseen, start=1))
+        films = FilmIndex.of([one.movie for one in popular])
+        rated = set(known.movie_ids.tolist())
+        seen = [at for at, one in enumerate(popular) if one.movie.movie_id in rated]
+        named = (position_of(films, one.film_id, one.naming) for one in question.ratings)
+        seen += [at for at in named if at is not None]
+        scores = np.array([one.score for one in popular], np.float32)
+        listed = _listed(films, scores, np.array(seen, np.int32), question)
+        return tuple(Recommendation(rank, popular[at].movie, popular[at].score) for rank, at in listed)
 
 
-def _ranked(reply: Answer, top_n: int) -> list[tuple[int, int]]:
-    """Return rank, from 1, and vocabulary position of the best unseen films."""
-    best = rank_movies(reply.scores, reply.history.movie_indices, top_n)
+def _ranked(live: LiveModel, reply: Answer, question: Question) -> list[tuple[int, int]]:
+    """Return rank, from 1, and vocabulary position of the films to answer."""
+    return _listed(live.films, reply.scores, reply.history.movie_indices, question)
+
+
+def _listed(
+    films: FilmIndex, scores: NDArray[np.float32], seen_indices: NDArray[np.int32], question: Question
+) -> list[tuple[int, int]]:
+    """Return rank, from 1, and position of the best films that may be answered, or of different ones among them."""
+    top_n, diversity = question.top_n, question.choice.diversity
+    left_out = question.choice.left_out(films, seen_indices)
+    best = rank_movies(scores, left_out, n_contenders(top_n) if diversity else top_n)
+    if diversity:
+        best = best[diversify(scores[best], films.genres[:, best], diversity, top_n)]
     return list(enumerate(best.tolist(), start=1))
 
 
