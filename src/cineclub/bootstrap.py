@@ -326,6 +326,7 @@ def promote_by_person(settings: Settings, version: int | None, reason: str) -> "
 def api_parts(settings: Settings) -> "ApiParts":
     """Return everything that the API's routes call; nothing is opened before its services start."""
     from cineclub.adapters.artifacts import read_artifact
+    from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.histories import PostgresHistories
     from cineclub.adapters.postgres.predictions import PostgresPredictionLog
     from cineclub.adapters.postgres.production import PostgresProduction
@@ -333,6 +334,7 @@ def api_parts(settings: Settings) -> "ApiParts":
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.processes.promoting import PromotingProcess
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+    from cineclub.flows.browsing import BrowsingFlow
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.prediction import PredictionFlow
     from cineclub.models import catalogue
@@ -341,19 +343,17 @@ def api_parts(settings: Settings) -> "ApiParts":
     schema = external_schema(settings)
     metrics = PrometheusMetrics()
     pool = ServingPool(database_url(settings))
-    histories = PostgresHistories(pool, schema)
+    films = PostgresFilms(pool, schema)
+    histories = PostgresHistories(pool, films, schema)
     log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
     metrics.watch_waiting_rows(log.__len__)
-    live = LiveModelHolder(
-        PostgresProduction(pool, schema),
-        read_artifact,
-        settings.home / "models",
-        metrics,
-        settings.model_poll_seconds,
-    )
+    production = PostgresProduction(pool, schema)
+    models_folder = settings.home / "models"
+    live = LiveModelHolder(production, read_artifact, models_folder, metrics, settings.model_poll_seconds)
     return ApiParts(
         jobs=training_jobs(settings),
         predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC)),
+        browser=BrowsingFlow(films, histories, live),
         ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool),
         histories=histories,
         live=live,

@@ -387,6 +387,34 @@ class PopularMovie:
     score: float
 
 
+class FilmReader(Protocol):
+    """The films of the catalogue; async."""
+
+    async def everything(self) -> list[Movie]:
+        """Return all films by rising id.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def texts_of(self, movie_ids: Sequence[int]) -> Mapping[int, Movie]:
+        """Return films by internal id.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def popularity(self, window_days: int | None) -> Sequence[tuple[int, float]]:
+        """Return rated films by internal id with their damped popularity, most popular first.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
 class HistoryReader(Protocol):
     """What one user has rated by now; async, on the request path."""
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from cineclub.flows.browsing import BrowsingFlow
 from cineclub.flows.live_model import LiveModelHolder
 from cineclub.flows.prediction import PredictionFlow
 from cineclub.ports import (
@@ -81,6 +82,7 @@ class ApiParts:
     Attributes:
         jobs: the queue of trainings; its methods block and are called in threads.
         predictor: the prediction flow.
+        browser: questions about films.
         ratings: where single ratings are written.
         histories: asked for the popular list by the readiness probe while no model is loaded.
         live: the model in memory and what was promoted.
@@ -94,6 +96,7 @@ class ApiParts:
 
     jobs: TrainingJobs
     predictor: PredictionFlow
+    browser: BrowsingFlow
     ratings: RatingWriter
     histories: HistoryReader
     live: LiveModelHolder

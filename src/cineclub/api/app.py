@@ -8,7 +8,7 @@ from fastapi import FastAPI
 import cineclub
 from cineclub.api import errors
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
-from cineclub.api.routes import documentation, models, operations, predictions, ratings, trainings
+from cineclub.api.routes import documentation, models, movies, operations, predictions, ratings, trainings
 from cineclub.serving import ApiParts
 
 DESCRIPTION = """\
@@ -19,6 +19,7 @@ Ids are those of your own system, as JSON text or integers; `42` and `"42"` name
 """
 TAGS = [
     {"name": "predictions", "description": "Which films to recommend to whom, and why."},
+    {"name": "movies", "description": "The catalogue: search, what is popular, what is like what."},
     {"name": "ratings", "description": "Ratings as they are given; the next answer knows them."},
     {"name": "training", "description": "Train, follow, cancel: one training at a time, in a process of its own."},
     {"name": "models", "description": "Which model serves."},
@@ -47,7 +48,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         lifespan=life,
     )
     app.state.parts = parts
-    for module in (predictions, ratings, trainings, models, operations, documentation):
+    for module in (predictions, movies, ratings, trainings, models, operations, documentation):
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(ErrorBoundary)

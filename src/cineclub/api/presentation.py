@@ -5,7 +5,7 @@ from typing import Any
 
 from cineclub.domain.ratings import Movie
 from cineclub.flows.prediction import PredictionResponse, Reason, Recommendation
-from cineclub.ports import KnownVersion, LiveModel, Promotion, Refusal, Training
+from cineclub.ports import KnownVersion, LiveModel, PopularMovie, Promotion, Refusal, Training
 
 SCORE_DIGITS = 6
 STARS_DIGITS = 2
@@ -29,6 +29,23 @@ def prediction_document(
         "recommendations": films,
         "unknown_films": response.unknown_films,
     }
+
+
+def movie_document(movie: Movie, *, integers: bool) -> dict[str, Any]:
+    """Return a film of the catalogue."""
+    return {
+        "movie_id": _public_id(movie, integers=integers),
+        "title": movie.title,
+        "year": movie.year,
+        "genres": movie.genres,
+        "imdb_id": movie.imdb_id,
+        "tmdb_id": movie.tmdb_id,
+    }
+
+
+def scored_document(one: PopularMovie, *, integers: bool) -> dict[str, Any]:
+    """Return a film with what it is ordered by."""
+    return {**movie_document(one.movie, integers=integers), "score": round(one.score, SCORE_DIGITS)}
 
 
 def training_document(training: Training, *, with_report: bool) -> dict[str, Any]:

@@ -149,6 +149,60 @@ class PredictResponse(BaseModel):
     unknown_films: list[str] = Field(description="rated films of the request that the model has not learned yet")
 
 
+class MovieOut(BaseModel):
+    """One film of the catalogue."""
+
+    movie_id: int | str
+    title: str
+    year: int | None
+    genres: list[str]
+    imdb_id: str | None
+    tmdb_id: str | None
+
+
+class MoviesOut(BaseModel):
+    """Films, the best first."""
+
+    movies: list[MovieOut]
+
+
+class ScoredMovieOut(MovieOut):
+    """A film with what it is ordered by."""
+
+    score: float = Field(description="comparable within one answer only")
+
+
+class PopularOut(BaseModel):
+    """Films by damped popularity."""
+
+    window_days: int | None
+    movies: list[ScoredMovieOut]
+
+
+class SimilarOut(BaseModel):
+    """Films like another, by the model in production."""
+
+    movie: MovieOut
+    strategy: Literal["model", "popular"] = Field(description="popular: the model knows nothing like it")
+    model: ModelOut
+    movies: list[ScoredMovieOut]
+
+
+class RatedMovieOut(BaseModel):
+    """A film that somebody has rated."""
+
+    movie: MovieOut
+    rating: float
+    rated_at: datetime
+
+
+class UserRatingsOut(BaseModel):
+    """What a user has rated, newest first."""
+
+    user_id: str
+    ratings: list[RatedMovieOut]
+
+
 class RatingRequest(Request):
     """One rating."""
 

@@ -1,35 +1,31 @@
 """What one user has rated by now, in one query; and the popular list for as long as there is no model."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import psycopg
 from psycopg import sql
 
+from cineclub.adapters.postgres.films import PostgresFilms
 from cineclub.adapters.postgres.popular_list import PopularList
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import Row, named_queries
-from cineclub.domain.popularity import damped_popularity
-from cineclub.domain.ratings import Movie, UserRatings
+from cineclub.domain.ratings import UserRatings
 from cineclub.ports import PopularMovie
 
 SQL = named_queries("histories.sql")
 RATING = np.dtype([("movie_id", ">i8"), ("rating", ">f4"), ("rated_at", ">i8")])
-COUNT = np.dtype([("movie_id", ">i8"), ("n_ratings", ">i8"), ("rating_sum", ">f8")])
 MICROSECONDS_1970_TO_2000 = 946_684_800_000_000
-COUNTING_LIMIT_SECONDS = 120.0
 Query = sql.SQL | sql.Composed
 
 
 class PostgresHistories:
     """Implements the port ``HistoryReader`` on our own tables, or on the owner's views in ``external_schema``."""
 
-    def __init__(self, pool: ServingPool, external_schema: str | None = None) -> None:
-        """Use the pool of the request path."""
+    def __init__(self, pool: ServingPool, films: PostgresFilms, external_schema: str | None = None) -> None:
+        """Use the pool of the request path, and the films that are counted for the popular list."""
         self._pool = pool
         self._schema = external_schema
         self._history_query: Query | None = None if external_schema else sql.SQL(SQL["history_internal"])
-        self._popular = PopularList(self._count_ratings, self._texts_of)
+        self._popular = PopularList(films.count_ratings, films.texts_of)
 
     async def ratings_of(self, user_id: str) -> UserRatings:
         """Return everything the user with this external id has rated; nothing for an unknown user.
@@ -70,35 +66,6 @@ class PostgresHistories:
         self._history_query = sql.SQL(SQL["history_external"]).format(**types)
         return self._history_query
 
-    def _query(self, name: str) -> Query:
-        """Return the query of this name for the source in use."""
-        if self._schema is None:
-            return sql.SQL(SQL[f"{name}_internal"])
-        return sql.SQL(SQL[f"{name}_external"]).format(schema=sql.Identifier(self._schema))
-
-    async def _count_ratings(self) -> tuple[list[int], list[float]]:
-        """Return all rated films, most popular first, with their damped popularity."""
-        async with self._pool.connection(COUNTING_LIMIT_SECONDS) as connection:
-            if self._schema is not None:
-                schema = sql.Identifier(self._schema)
-                await connection.execute(sql.SQL(SQL["map_external_movies"]).format(schema=schema))
-            scale = await (await connection.execute(self._query("lowest"))).fetchone()
-            cursor = connection.cursor(binary=True)
-            row = await (await cursor.execute(self._query("counts"))).fetchone()
-        if not row or not row["packed"] or not scale:
-            return [], []
-        counts = np.frombuffer(row["packed"], COUNT)
-        n_ratings, sums = counts["n_ratings"].astype(np.int64), counts["rating_sum"].astype(np.float64)
-        scores = damped_popularity(n_ratings, sums, float(sums.sum() / n_ratings.sum()), scale["lowest"])
-        order = np.lexsort((counts["movie_id"], -scores))
-        return counts["movie_id"][order].tolist(), scores[order].tolist()
-
-    async def _texts_of(self, movie_ids: Sequence[int]) -> dict[int, Movie]:
-        """Return the texts of films by internal id."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(SQL["movies"], {"movie_ids": list(movie_ids)})
-            return {row["id"]: _movie_of(row) for row in await cursor.fetchall()}
-
 
 def _unpacked(packed: bytes | None) -> UserRatings:
     """Return the ratings of a packed history in canonical order."""
@@ -110,17 +77,4 @@ def _unpacked(packed: bytes | None) -> UserRatings:
         rows["movie_id"].astype(np.int64),
         rows["rating"].astype(np.float32),
         rows["rated_at"].astype(np.int64) + MICROSECONDS_1970_TO_2000,
-    )
-
-
-def _movie_of(row: Row) -> Movie:
-    """Return the film of a row."""
-    return Movie(
-        row["id"],
-        row["external_id"],
-        row["title"],
-        row["year"],
-        tuple(row["genres"] or ()),
-        row["imdb_id"],
-        row["tmdb_id"],
     )

@@ -1,0 +1,66 @@
+"""Films are found by what people type."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cineclub.domain.title_search import TitleSearch, comparable_title
+
+TITLES = [
+    "Godfather, The (1972)",
+    "Godfather: Part II, The (1974)",
+    "Tokyo Godfathers (2003)",
+    "Matrix, The (1999)",
+    "M (1931)",
+    "Go (1999)",
+    "Star Wars: Episode IV - A New Hope (1977)",
+    "Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)",
+    "Shawshank Redemption, The (1994)",
+    "Terminator 2: Judgment Day (1991)",
+    "Jurassic Park (1993)",
+    "Lord of the Rings: The Fellowship of the Ring, The (2001)",
+    "Ring, The (2002)",
+]
+SEARCH = TitleSearch(TITLES, np.linspace(1.0, 0.5, len(TITLES)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("godfahter", "Godfather, The (1972)"),
+        ("the godfather", "Godfather, The (1972)"),
+        ("GODFATHER PART II", "Godfather: Part II, The (1974)"),
+        ("matirx", "Matrix, The (1999)"),
+        ("starwars", "Star Wars: Episode IV - A New Hope (1977)"),
+        ("amelie", "Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)"),
+        ("shawshenk", "Shawshank Redemption, The (1994)"),
+        ("terminatr 2", "Terminator 2: Judgment Day (1991)"),
+        ("jurasic prk", "Jurassic Park (1993)"),
+        ("lord of the ring", "Lord of the Rings: The Fellowship of the Ring, The (2001)"),
+        ("m", "M (1931)"),
+    ],
+)
+def test_a_title_with_a_slip_is_found_first(typed: str, found: str) -> None:
+    """Wrong and swapped letters, other case, no accents, no article."""
+    assert TITLES[SEARCH.best(typed, 3)[0]] == found
+
+
+def test_what_is_like_nothing_finds_nothing() -> None:
+    """No film rather than any film."""
+    assert SEARCH.best("xylophonequartz", 5) == []
+    assert SEARCH.best(" .,! ", 5) == []
+    assert TitleSearch([], np.empty(0, np.float32)).best("matrix", 5) == []
+
+
+def test_between_equal_titles_the_known_one_comes_first() -> None:
+    """Popularity decides where the letters do not."""
+    assert TitleSearch(["Heat (1972)", "Heat (1995)"], np.array([0.1, 3.0], np.float32)).best("heat", 2) == [1, 0]
+
+
+@given(st.text(max_size=30), st.integers(1, 5))
+def test_any_text_gives_different_titles(typed: str, limit: int) -> None:
+    """Whatever is typed: no error, at most so many, none twice."""
+    found = SEARCH.best(typed, limit)
+    assert len(found) == len(set(found)) <= limit
+    assert comparable_title(comparable_title(typed)) == comparable_title(typed)
