@@ -1,0 +1,160 @@
+"""What answers need from outside: films, histories, the live model, logs and counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cineclub.domain.ratings import Movie, UserRatings
+from cineclub.ports.records import Asker, LiveModel, PredictionRecord, Production, Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class PopularMovie:
+    """A film of the popular list when no model is in production."""
+
+    movie: Movie
+    score: float
+
+
+class FilmReader(Protocol):
+    """The films of the catalogue; async."""
+
+    async def everything(self) -> list[Movie]:
+        """Return all films by rising id.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def texts_of(self, movie_ids: Sequence[int]) -> Mapping[int, Movie]:
+        """Return films by internal id.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def popularity(self, window_days: int | None) -> Sequence[tuple[int, float]]:
+        """Return rated films by internal id with their damped popularity, most popular first.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class HistoryReader(Protocol):
+    """What one user has rated by now; async, on the request path."""
+
+    async def ratings_of(self, user_id: str) -> UserRatings:
+        """Return everything the user with this external id has rated; nothing for an unknown user.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def popular(self, limit: int) -> list[PopularMovie]:
+        """Return the most popular films by damped popularity, for as long as no model is in production."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewRating:
+    """A rating as a caller sends it, with the caller's own ids; without ``rated_at`` it was given just now."""
+
+    user_id: str
+    movie_id: str
+    rating: float
+    rated_at: datetime | None = None
+
+
+class RatingWriter(Protocol):
+    """Where single ratings are written while serving; async."""
+
+    async def write(self, ratings: Sequence[NewRating]) -> None:
+        """Write all the ratings or none; a second rating of the same film replaces the first.
+
+        Raises:
+            InvalidInput: a rating is off the catalogue's scale.
+            NotFound: a film is not in the catalogue.
+            ReadOnlySource: ratings come from the owner's views.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def delete(self, user_id: str, movie_id: str) -> None:
+        """Take one rating back.
+
+        Raises:
+            NotFound: there is no such rating.
+            ReadOnlySource: ratings come from the owner's views.
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class ProductionReader(Protocol):
+    """What was promoted last, as PostgreSQL knows it; async."""
+
+    async def read(self) -> Production:
+        """Return what should serve now.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class LiveModels(Protocol):
+    """The model in memory, as it is at this moment."""
+
+    def current(self) -> LiveModel | None:
+        """Return the model that answers now; None before the first one was loaded."""
+        ...
+
+
+class RequestMetrics(Protocol):
+    """Counts of HTTP requests, and the page that Prometheus reads."""
+
+    def observe_request(self, method: str, route: str, status: int, latency_seconds: float) -> None:
+        """Count one request under its route template."""
+        ...
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return every metric in Prometheus' text format, with its media type."""
+        ...
+
+
+class PredictionMetrics(Protocol):
+    """Counts of answers."""
+
+    def count_answer(self, strategy: str, model_version: int | None, *, degraded: bool) -> None:
+        """Count one answer."""
+        ...
+
+
+class ModelMetrics(Protocol):
+    """What is known of the model in memory."""
+
+    def model_served(self, promotion: Promotion) -> None:
+        """Note that this version answers from now on."""
+        ...
+
+    def model_refused(self) -> None:
+        """Count a promoted version that could not be loaded."""
+        ...
+
+    def refusals_known(self, n_refusals: Mapping[Asker, int]) -> None:
+        """Note how many promotions were refused so far, by who asked for them."""
+        ...
+
+
+class PredictionLog(Protocol):
+    """Where answers are logged; never waits, drops and counts when it is full."""
+
+    def append(self, record: PredictionRecord) -> None:
+        """Put one answer into the queue."""
+        ...
