@@ -1,8 +1,8 @@
 """Settings -> wired application: the only module that knows every adapter, each imported by those who need it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -364,6 +364,34 @@ def api_parts(settings: Settings) -> "ApiParts":
         promoter=PromotingProcess(database_url(settings), settings.home),
         promotions=promotions(settings),
     )
+
+
+@asynccontextmanager
+async def running_api_parts(settings: Settings) -> AsyncIterator["ApiParts"]:
+    """Give the parts of the API while what runs beside them runs, without the API."""
+    parts = api_parts(settings)
+    async with AsyncExitStack() as stack:
+        for service in parts.services:
+            await service.start()
+            stack.push_async_callback(service.stop)
+        yield parts
+
+
+async def recommend_all(settings: Settings, output: Path, top_n: int, progress: Callable[[int], None]) -> int:
+    """Write the films of every user into a new file, and return the number of users.
+
+    Raises:
+        InvalidInput: the file is there already, or its name ends in neither .parquet nor .csv.
+        NotEnoughData: there is no model and no rating at all.
+    """
+    from cineclub.adapters.files.recommendations import new_recommendations_file
+    from cineclub.flows import recommending_all
+
+    with new_recommendations_file(output) as write:
+        async with running_api_parts(settings) as parts:
+            return await recommending_all.recommend_all(
+                parts.histories.users(), parts.predictor, top_n, write, progress
+            )
 
 
 def external_schema(settings: Settings) -> str | None:

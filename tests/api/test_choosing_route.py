@@ -104,3 +104,21 @@ async def test_what_cannot_be_meant_is_refused_with_what_to_do(
     response = await service.client.post("/predict/", json=question)
     assert response.status_code == 422
     assert message in error_of(response)["message"]
+
+
+async def test_many_users_at_once_get_what_each_would_get_alone(service: Service, trained_url: str) -> None:
+    """In the order of the request, an unknown one too; a film of a wish is kept; nothing is logged."""
+    body = {"user_ids": [1, "nobody", 2, 1], "top_n": 5, "year_from": 1990}
+    response = await service.client.post("/predict/batch", json=body)
+    assert response.status_code == 200, response.text
+    answers = response.json()["answers"]
+    assert [one["user_id"] for one in answers] == [1, "nobody", 2, 1]
+    assert [one["strategy"] for one in answers] == ["model", "popular", "model", "model"]
+    with psycopg.connect(trained_url) as connection:
+        assert connection.execute("SELECT count(*) FROM cineclub.predictions").fetchone() == (0,)
+    for answer in answers:
+        alone = await asked(service, user_id=answer["user_id"], top_n=5, year_from=1990)
+        assert film_ids(alone) == film_ids(answer)
+    too_many = await service.client.post("/predict/batch", json={"user_ids": list(range(1001))})
+    assert too_many.status_code == 422
+    assert "user_ids has too many entries: 1000 at most" in error_of(too_many)["message"]

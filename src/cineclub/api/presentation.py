@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cineclub.domain.ratings import Movie
-from cineclub.flows.prediction import PredictionResponse, Reason, Recommendation
+from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
 from cineclub.ports import KnownVersion, LiveModel, PopularMovie, Promotion, Refusal, Training
 
 SCORE_DIGITS = 6

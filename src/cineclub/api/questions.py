@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cineclub.api.schemas import ChoiceIn, GivenRatingIn, PredictRequest
+from cineclub.api.schemas import BatchRequest, ChoiceIn, GivenRatingIn, PredictRequest
 from cineclub.domain.choice import Choice
 from cineclub.domain.questions import GivenRating, Question
 
@@ -15,6 +15,12 @@ def question_of(body: PredictRequest) -> Question:
         ratings=tuple(_given_rating(one) for one in body.ratings or ()),
         choice=_choice_of(body),
     )
+
+
+def questions_of(body: BatchRequest) -> list[Question]:
+    """Return what a request asks for each of its users."""
+    choice = _choice_of(body)
+    return [Question(body.top_n, str(user_id), (), choice) for user_id in body.user_ids]
 
 
 def _choice_of(body: ChoiceIn) -> Choice:

@@ -10,6 +10,7 @@ from cineclub.api.fields import REFUSED, ExternalId, Genre, RatedAt, RatingValue
 
 MAX_RATINGS = 1000
 MAX_MOVIE_IDS = 10_000
+MAX_USERS = 1000
 
 
 class Request(BaseModel):
@@ -80,6 +81,15 @@ class PredictRequest(ChoiceIn):
         return self
 
 
+class BatchRequest(ChoiceIn):
+    """Whom to recommend films to, all with the same wishes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_ids": [42, 43], "top_n": 10}]})
+
+    user_ids: list[ExternalId] = Field(min_length=1, max_length=MAX_USERS, description="unknown ones are new users")
+    top_n: TopN = Field(default=10, description="how many films each, 1 to 100")
+
+
 class ReasonOut(BaseModel):
     """A film the user has rated that speaks for the recommended one."""
 
@@ -147,6 +157,12 @@ class PredictResponse(BaseModel):
     model: ModelOut | None
     recommendations: list[RecommendationOut]
     unknown_films: list[str] = Field(description="rated films of the request that the model has not learned yet")
+
+
+class BatchResponse(BaseModel):
+    """An answer for each user, in the order of the request; none of them is logged."""
+
+    answers: list[PredictResponse]
 
 
 class MovieOut(BaseModel):

@@ -1,6 +1,7 @@
 """``cineclub serve``, ``worker`` and ``recommend``: run the service, or ask it one question without HTTP."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cineclub.flows.prediction import PredictionResponse, Recommendation
+    from cineclub.domain.recommendations import PredictionResponse, Recommendation
     from cineclub.settings import Settings
 
 
@@ -55,12 +56,30 @@ def worker() -> None:
 
 
 def recommend(
-    user_id: Annotated[str, typer.Argument(help="as your ratings name the user; an unknown one is new")],
+    user_id: Annotated[
+        str | None, typer.Argument(help="as your ratings name the user; an unknown one is new", show_default=False)
+    ] = None,
     top_n: Annotated[int, typer.Option(min=1, max=100, help="how many films")] = 10,
     *,
+    everybody: Annotated[bool, typer.Option("--all", help="every user, into a file")] = False,
+    output: Annotated[Path | None, typer.Option(help="the new file of --all: .parquet or .csv")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the answer as JSON")] = False,
 ) -> None:
-    """Recommend films to one user, as POST /predict/ does."""
+    """Recommend films to one user, as POST /predict/ does.
+
+    With --all: to everybody, into a file with a row for each film.
+    """
+    if everybody != (user_id is None) or everybody != (output is not None):
+        message = "name one user, or give --all and --output FILE"
+        raise typer.BadParameter(message)
+    if output is not None:
+        _recommend_all(output, top_n)
+    elif user_id is not None:
+        _recommend_one(user_id, top_n, as_json=as_json)
+
+
+def _recommend_one(user_id: str, top_n: int, *, as_json: bool) -> None:
+    """Print the films of one user."""
     from cineclub import bootstrap
     from cineclub.cli.output import print_json, stdout
     from cineclub.domain.documents import to_document
@@ -74,19 +93,26 @@ def recommend(
         _print_answer(response, stdout())
 
 
+def _recommend_all(output: Path, top_n: int) -> None:
+    """Write the films of every user into a new file, with progress."""
+    from cineclub import bootstrap
+    from cineclub.cli.progress import ProgressLines
+    from cineclub.settings import Settings
+
+    with bootstrap.database(Settings()) as settings, ProgressLines() as lines:
+        n_known = max(1, bootstrap.rating_store(settings).facts().n_users)
+        told = lambda n_users: lines.show("recommend", min(1.0, n_users / n_known), f"{n_users:,} users")  # noqa: E731
+        n_users = asyncio.run(bootstrap.recommend_all(settings, output, top_n, told))
+    typer.echo(f"{output}: {n_users:,} users, {top_n} films each at most")
+
+
 async def _predict(settings: "Settings", user_id: str, top_n: int) -> "PredictionResponse":
     """Return one answer from the parts that the API is made of."""
     from cineclub import bootstrap
     from cineclub.domain.questions import Question
 
-    parts = bootstrap.api_parts(settings)
-    for service in parts.services:
-        await service.start()
-    try:
+    async with bootstrap.running_api_parts(settings) as parts:
         return await parts.predictor.predict(Question(top_n, user_id))
-    finally:
-        for service in reversed(parts.services):
-            await service.stop()
 
 
 def _print_answer(response: "PredictionResponse", console: "Console") -> None:

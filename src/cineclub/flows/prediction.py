@@ -1,8 +1,8 @@
 """The prediction flow, in the order of its drawing: from a user id to a list of films with reasons."""
 
+import asyncio
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
 from uuid import UUID
@@ -19,6 +19,7 @@ from cineclub.domain.questions import Question, given_ratings, position_of, unkn
 from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import Movie, UserRatings
 from cineclub.domain.recent_histories import RecentHistories
+from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
 from cineclub.domain.recommender import PredictsStars
 from cineclub.ports import (
     HistoryReader,
@@ -32,43 +33,6 @@ from cineclub.ports import (
 MAX_REASONS = 3
 N_POPULAR = 1000
 """Of how many popular films an answer is chosen while no model is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A film the user has rated, and by how much that rating raised the score of the recommended one."""
-
-    movie: Movie
-    your_rating: float
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """One film of an answer; ``rank`` starts at 1, ``predicted_stars`` is None where the model has none."""
-
-    rank: int
-    movie: Movie
-    score: float
-    predicted_stars: float | None = None
-    reasons: tuple[Reason, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionResponse:
-    """An answer and how it was made; without a model in production ``model_name`` and ``model_version`` are None.
-
-    ``unknown_films`` are those of the question's ratings that the model has not learned yet.
-    """
-
-    recommendation_id: str
-    user_id: str | None
-    strategy: Strategy
-    degraded: bool
-    model_name: str | None
-    model_version: int | None
-    recommendations: tuple[Recommendation, ...]
-    unknown_films: tuple[str, ...] = ()
 
 
 class PredictionFlow:
@@ -100,6 +64,29 @@ class PredictionFlow:
         """
         begun = perf_counter()
         known, is_degraded = await self._history_of(question.user_id)
+        response = await self._answer(question, known, degraded=is_degraded)
+        self.log_prediction(response, perf_counter() - begun)
+        return response
+
+    async def predict_many(self, questions: Sequence[Question]) -> AsyncIterator[PredictionResponse]:
+        """Yield the answers to many questions about users, in their order; other requests go on meanwhile.
+
+        Nothing is logged: nobody was shown these films yet.
+
+        Raises:
+            InvalidInput: no film has a genre that is asked for.
+            StorageUnavailable: PostgreSQL is away and neither a model nor a popular list is in memory.
+            NotEnoughData: there is no model and no rating at all.
+        """
+        known, is_degraded = await self._histories_of([one.user_id for one in questions if one.user_id is not None])
+        for question in questions:
+            yield await self._answer(
+                question, known.get(question.user_id or "", UserRatings.none()), degraded=is_degraded
+            )
+            await asyncio.sleep(0)
+
+    async def _answer(self, question: Question, known: UserRatings, *, degraded: bool) -> PredictionResponse:
+        """Return the answer to a question, given what its user has rated."""
         live = self.load_model()
         strategy: Strategy = "popular"
         if live is None:
@@ -110,18 +97,16 @@ class PredictionFlow:
             listed = self.recommend_popular if self.is_new_user(reply) else self.rank_movies
             recommendations = listed(live, reply, question)
         name, version = (live.fitted.recipe.model, live.version) if live else (None, None)
-        response = PredictionResponse(
+        return PredictionResponse(
             recommendation_id=_recommendation_id(self._now()),
             user_id=question.user_id,
             strategy=strategy,
-            degraded=is_degraded,
+            degraded=degraded,
             model_name=name,
             model_version=version,
             recommendations=recommendations,
             unknown_films=unknown_films(live.films, question.ratings) if live else (),
         )
-        self.log_prediction(response, perf_counter() - begun)
-        return response
 
     @staticmethod
     def is_new_user(reply: Answer) -> bool:
@@ -180,6 +165,14 @@ class PredictionFlow:
             return self._recent.recall(user_id) or UserRatings.none(), True
         self._recent.remember(user_id, user_ratings)
         return user_ratings, False
+
+    async def _histories_of(self, user_ids: Sequence[str]) -> tuple[Mapping[str, UserRatings], bool]:
+        """Return what users have rated, and whether that comes from memory because PostgreSQL is away."""
+        try:
+            return await self._histories.ratings_of_many(user_ids), False
+        except StorageUnavailable:
+            recalled = {user_id: self._recent.recall(user_id) for user_id in user_ids}
+            return {user_id: ratings for user_id, ratings in recalled.items() if ratings is not None}, True
 
     def _ratings_for(self, question: Question, known: UserRatings, live: LiveModel) -> UserRatings:
         """Return what to answer from: what the user has rated, or what came with the question."""

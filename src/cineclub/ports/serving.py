@@ -1,6 +1,6 @@
 """What answers need from outside: films, histories, the live model, logs and counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -50,6 +50,22 @@ class HistoryReader(Protocol):
 
     async def ratings_of(self, user_id: str) -> UserRatings:
         """Return everything the user with this external id has rated; nothing for an unknown user.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def ratings_of_many(self, user_ids: Sequence[str]) -> Mapping[str, UserRatings]:
+        """Return the same for many users, by external id; those who have rated nothing are left out.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    def users(self) -> AsyncIterator[list[str]]:
+        """Yield the external ids of all users, some hundreds at a time.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.

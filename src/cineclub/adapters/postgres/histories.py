@@ -1,5 +1,7 @@
 """What one user has rated by now, in one query; and the popular list for as long as there is no model."""
 
+from collections.abc import AsyncIterator, Sequence
+
 import numpy as np
 import psycopg
 from psycopg import sql
@@ -13,6 +15,8 @@ from cineclub.ports import PopularMovie
 
 SQL = named_queries("histories.sql")
 RATING = np.dtype([("movie_id", ">i8"), ("rating", ">f4"), ("rated_at", ">i8")])
+MANY_LIMIT_SECONDS = 30.0
+USERS_AT_ONCE = 500
 MICROSECONDS_1970_TO_2000 = 946_684_800_000_000
 Query = sql.SQL | sql.Composed
 
@@ -41,6 +45,38 @@ class PostgresHistories:
             except psycopg.DataError:  # an id that the owner's type cannot hold is nobody's
                 return UserRatings.none()
         return _unpacked(row["packed"] if row else None)
+
+    async def ratings_of_many(self, user_ids: Sequence[str]) -> dict[str, UserRatings]:
+        """Return the same for many users, by external id; those who have rated nothing are left out.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        if self._schema is not None:  # one by one: an id that the owner's type cannot hold must not spoil the others
+            found = {user_id: await self.ratings_of(user_id) for user_id in user_ids}
+            return {user_id: ratings for user_id, ratings in found.items() if len(ratings)}
+        async with self._pool.connection(MANY_LIMIT_SECONDS) as connection:
+            cursor = await connection.cursor(binary=True).execute(SQL["histories"], {"user_ids": list(user_ids)})
+            return {row["user_id"]: _unpacked(row["packed"]) for row in await cursor.fetchall()}
+
+    async def users(self) -> AsyncIterator[list[str]]:
+        """Yield the external ids of all users, some hundreds at a time.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        after: int | str = 0 if self._schema is None else ""
+        query: Query = sql.SQL(SQL["users_internal"])
+        if self._schema is not None:
+            query = sql.SQL(SQL["users_external"]).format(schema=sql.Identifier(self._schema))
+        while True:
+            async with self._pool.connection(MANY_LIMIT_SECONDS) as connection:
+                cursor = await connection.execute(query, {"after": after, "limit": USERS_AT_ONCE})
+                rows = await cursor.fetchall()
+            if not rows:
+                return
+            after = rows[-1]["place"]
+            yield [row["user_id"] for row in rows]
 
     async def popular(self, limit: int) -> list[PopularMovie]:
         """Return the most popular films by damped popularity, counted at most about a minute ago.

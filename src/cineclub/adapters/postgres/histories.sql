@@ -5,6 +5,15 @@ FROM cineclub.ratings r
 JOIN cineclub.users u ON u.id = r.user_id
 WHERE u.external_id = %(user_id)s;
 
+-- name: histories
+-- The same for many users at once.
+SELECT u.external_id AS user_id,
+    string_agg(int8send(r.movie_id) || float4send(r.rating) || timestamptz_send(r.rated_at), ''::bytea) AS packed
+FROM cineclub.ratings r
+JOIN cineclub.users u ON u.id = r.user_id
+WHERE u.external_id = ANY(%(user_ids)s)
+GROUP BY u.external_id;
+
 -- name: history_external
 -- The same out of the owner's views; the user id is compared in the type of the view, so that its index is used.
 SELECT string_agg(
@@ -23,3 +32,13 @@ WHERE attrelid = to_regclass(%(view)s) AND attname = %(column)s AND NOT attisdro
 -- name: movie_ids_are_integers
 -- How the caller's system writes film ids.
 SELECT movie_ids_are_integers FROM cineclub.catalogue;
+
+-- name: users_internal
+-- Users after this one, in the order in which they came.
+SELECT id AS place, external_id AS user_id FROM cineclub.users
+WHERE id > %(after)s::bigint ORDER BY id LIMIT %(limit)s;
+
+-- name: users_external
+-- Users after this one who have rated something, in the order of their ids as text.
+SELECT DISTINCT user_id::text AS place, user_id::text AS user_id FROM {schema}.ratings
+WHERE user_id::text > %(after)s ORDER BY 1 LIMIT %(limit)s;

@@ -5,9 +5,9 @@ from fastapi import APIRouter, Request, Response
 
 from cineclub.api.errors import JSON_MEDIA_TYPE
 from cineclub.api.presentation import prediction_document
-from cineclub.api.questions import question_of
+from cineclub.api.questions import question_of, questions_of
 from cineclub.api.routes.wiring import failures
-from cineclub.api.schemas import PredictRequest, PredictResponse
+from cineclub.api.schemas import BatchRequest, BatchResponse, PredictRequest, PredictResponse
 from cineclub.serving import ApiParts
 
 router = APIRouter(tags=["predictions"])
@@ -26,3 +26,16 @@ async def predict(body: PredictRequest, request: Request) -> Response:
         response, body.user_id, movie_ids_are_integers=bool(parts.live.movie_ids_are_integers)
     )
     return Response(orjson.dumps(document), media_type=JSON_MEDIA_TYPE)
+
+
+@router.post("/predict/batch", response_model=BatchResponse, responses=failures(422, 503))
+async def predict_batch(body: BatchRequest, request: Request) -> Response:
+    """Recommend films to up to 1000 users at once, as for a newsletter: nothing is logged as shown."""
+    parts: ApiParts = request.app.state.parts
+    answers = parts.predictor.predict_many(questions_of(body))
+    integers = bool(parts.live.movie_ids_are_integers)
+    documents = [
+        prediction_document(response, user_id, movie_ids_are_integers=integers)
+        for user_id, response in zip(body.user_ids, [one async for one in answers], strict=True)
+    ]
+    return Response(orjson.dumps({"answers": documents}), media_type=JSON_MEDIA_TYPE)

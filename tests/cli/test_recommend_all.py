@@ -1,0 +1,64 @@
+"""`cineclub recommend --all`: everybody's films in one file."""
+
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from command_line import cineclub
+
+from cineclub import bootstrap
+from cineclub.settings import Settings
+from registry_bench import write_ratings
+
+
+@pytest.fixture
+def trained(connected: Settings) -> Settings:
+    """A database of 160 users with a model in production."""
+    write_ratings(bootstrap.database_url(connected))
+    done = cineclub(connected.home, "train", "--models", "ease")
+    assert done.returncode == 0, done.stderr
+    return connected
+
+
+def test_everybody_gets_the_films_that_each_would_get_alone(trained: Settings) -> None:
+    """A row for each film, ranks from 1; the same films as one answer; CSV too; never over a file that is there."""
+    output = trained.home / "all.parquet"
+    shown = cineclub(trained.home, "recommend", "--all", "--output", str(output), "--top-n", "5")
+    assert shown.returncode == 0, shown.stderr
+    assert "160 users" in shown.stdout
+    rows = pyarrow.parquet.read_table(output).to_pylist()
+    assert len({row["user_id"] for row in rows}) == 160
+    mine = [row for row in rows if row["user_id"] == "7"]
+    assert [row["rank"] for row in mine] == [1, 2, 3, 4, 5]
+    alone = cineclub(trained.home, "recommend", "7", "--top-n", "5")
+    assert all(row["title"] in alone.stdout for row in mine)
+    assert (mine[0]["strategy"], mine[0]["model_version"]) == ("model", 1)
+
+    table = trained.home / "all.csv"
+    assert cineclub(trained.home, "recommend", "--all", "--output", str(table)).returncode == 0
+    assert pyarrow.csv.read_csv(table).num_rows == 1600
+
+    again = cineclub(trained.home, "recommend", "--all", "--output", str(output))
+    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+    assert not list(trained.home.glob(".*unfinished"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--all"], "give --all and --output FILE"),
+        (["7", "--all", "--output", "x.csv"], "name one user"),
+        ([], "name one user"),
+    ],
+)
+def test_who_is_meant_must_be_said(connected: Settings, arguments: list[str], sentence: str) -> None:
+    """One user, or everybody with a file."""
+    shown = cineclub(connected.home, "recommend", *arguments)
+    assert shown.returncode == 2
+    assert sentence in " ".join(shown.stderr.split())
+
+
+def test_without_a_model_and_ratings_no_file_is_left(connected: Settings) -> None:
+    """Nobody to recommend to: an empty file says so; a wrong name is refused first."""
+    wrong = cineclub(connected.home, "recommend", "--all", "--output", str(connected.home / "all.xlsx"))
+    assert (wrong.returncode, "must end in .parquet or .csv" in wrong.stderr) == (1, True)
+    assert not list(connected.home.glob("*.xlsx"))
