@@ -1,12 +1,14 @@
 """A promoted version is served without a restart, and a broken one never is."""
 
 import asyncio
+import hashlib
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_service import Artifact, Service, eventually, promote, running
 
@@ -85,6 +87,46 @@ async def test_a_broken_version_is_refused(
     assert (await service.predict(2))["model"] == {"name": "ease", "version": 1}
     await asyncio.to_thread(promote, trained_url, 3, sound)
     assert [one async for one in answers_until(service, 3)][-1] == (200, 3)
+
+
+def with_fitting_hashes(sound: Artifact, folder: Path, name: str, values: np.ndarray) -> Artifact:
+    """Return a copy with one array replaced, under a manifest and a promotion that vouch for it."""
+    shutil.copytree(sound.folder, folder)
+    np.save(folder / name, values, allow_pickle=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    content = (folder / name).read_bytes()
+    manifest["files"][name] |= {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "n_bytes": len(content),
+        "shape": list(values.shape),
+    }
+    text = json.dumps(manifest).encode()
+    (folder / "manifest.json").write_bytes(text)
+    return replace(sound, folder=folder, manifest_sha256=hashlib.sha256(text).hexdigest())
+
+
+@pytest.mark.parametrize("damage", ["NaN inside", "wrong film count"])
+async def test_what_every_hash_vouches_for_is_refused_where_its_values_cannot_serve(
+    service: Service, trained_url: str, artifacts: Artifacts, home: Path, damage: str
+) -> None:
+    """A refit with NaN, or of another number of films, never answers: the model before it goes on."""
+
+    async def has_refused() -> bool:
+        return "cineclub_model_refusals_total 0.0" not in (await service.client.get("/metrics")).text
+
+    sound = artifacts("ease")
+    name = "model.weights.npy" if damage == "NaN inside" else "popularity.npy"
+    values = np.load(sound.folder / name)
+    if damage == "NaN inside":
+        values.flat[0] = np.nan
+    else:
+        values = values[:-1]
+    broken = await asyncio.to_thread(with_fitting_hashes, sound, home / "broken", name, values)
+    await asyncio.to_thread(promote, trained_url, 2, broken)
+    await eventually(has_refused)
+    assert (await service.predict(2))["model"] == {"name": "ease", "version": 1}
+    ready = (await service.client.get("/ready")).json()
+    assert (ready["ready"], ready["model"]["version"]) == (True, 1)
 
 
 @pytest.mark.usefixtures("service")

@@ -48,3 +48,14 @@ def test_versions_history_and_refusals_on_80_columns_and_as_json(connected: Sett
 
     examined = cineclub(connected.home, "doctor")
     assert "1 promotions refused in 7 days, last version 1" in " ".join(examined.stdout.split())
+
+
+def test_versions_are_listed_while_mlflow_is_away(connected: Settings) -> None:
+    """PostgreSQL alone is asked: MLflow is not even imported."""
+    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "PYTHONPROFILEIMPORTTIME": "1"}
+    for arguments in ((), ("--history",), ("--json",)):
+        listed = cineclub(connected.home, "models", *arguments, **away)
+        assert listed.returncode == 0, listed.stderr
+        imported = {line.rpartition("|")[2].strip() for line in listed.stderr.splitlines()}
+        assert "cineclub.cli.models" in imported
+        assert not [name for name in imported if name.partition(".")[0] == "mlflow"]
