@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -14,19 +15,23 @@ from cineclub.settings import Settings
 
 if TYPE_CHECKING:
     from cineclub.adapters.mlflow.registry import MlflowRegistry
+    from cineclub.adapters.postgres.api_keys import PostgresApiKeys
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
     from cineclub.adapters.postgres.migrate import ServerFacts
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
+    from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.postgres.snapshots import PostgresPeople
     from cineclub.adapters.postgres.triggers import TrainingTriggers
+    from cineclub.adapters.prometheus.metrics import PrometheusMetrics
     from cineclub.adapters.snapshots import SnapshotArchive
     from cineclub.domain.imported_ratings import ColumnMapping
     from cineclub.domain.ratings import RatingLog, RatingScale
     from cineclub.domain.recommender import FittedModel
     from cineclub.flows.importing import ImportReport
+    from cineclub.flows.live_model import LiveModelHolder
     from cineclub.ports import ImportProgress, Promotion, RatingSource
-    from cineclub.serving import ApiParts
+    from cineclub.serving import ApiParts, Doors
 
 
 @contextmanager
@@ -325,17 +330,16 @@ def promote_by_person(settings: Settings, version: int | None, reason: str) -> "
 
 def api_parts(settings: Settings) -> "ApiParts":
     """Return everything that the API's routes call; nothing is opened before its services start."""
-    from cineclub.adapters.artifacts import read_artifact
+    from cineclub.adapters.postgres.api_keys import KeyRing
     from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.histories import PostgresHistories
     from cineclub.adapters.postgres.predictions import PostgresPredictionLog
-    from cineclub.adapters.postgres.production import PostgresProduction
     from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.processes.promoting import PromotingProcess
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+    from cineclub.domain.access import Doorkeeper
     from cineclub.flows.browsing import BrowsingFlow
-    from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.prediction import PredictionFlow
     from cineclub.models import catalogue
     from cineclub.serving import ApiParts
@@ -345,11 +349,10 @@ def api_parts(settings: Settings) -> "ApiParts":
     pool = ServingPool(database_url(settings))
     films = PostgresFilms(pool, schema)
     histories = PostgresHistories(pool, films, schema)
+    keys = KeyRing(pool)
     log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
     metrics.watch_waiting_rows(log.__len__)
-    production = PostgresProduction(pool, schema)
-    models_folder = settings.home / "models"
-    live = LiveModelHolder(production, read_artifact, models_folder, metrics, settings.model_poll_seconds)
+    live = _live_model_holder(settings, pool, metrics)
     return ApiParts(
         jobs=training_jobs(settings),
         predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC)),
@@ -359,11 +362,64 @@ def api_parts(settings: Settings) -> "ApiParts":
         live=live,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, log, live),
+        services=(pool, keys, log, live),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=PromotingProcess(database_url(settings), settings.home),
         promotions=promotions(settings),
+        doorkeeper=Doorkeeper(keys, settings.requests_per_minute, monotonic, needs_keys=settings.needs_keys),
+        doors=_doors(settings),
     )
+
+
+def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "LiveModelHolder":
+    """Return what keeps the promoted model in memory."""
+    from cineclub.adapters.artifacts import read_artifact
+    from cineclub.adapters.postgres.production import PostgresProduction
+    from cineclub.flows.live_model import LiveModelHolder
+
+    production = PostgresProduction(pool, external_schema(settings))
+    return LiveModelHolder(production, read_artifact, settings.home / "models", metrics, settings.model_poll_seconds)
+
+
+def _doors(settings: Settings) -> "Doors":
+    """Return under which names the service is reached: with keys under any, unless names are set.
+
+    Without keys a page elsewhere could reach it through a name of its own that leads here (DNS rebinding).
+    """
+    from cineclub.serving import Doors
+    from cineclub.settings import LOOPBACK
+
+    named = tuple(name.strip() for name in settings.allowed_hosts.split(",") if name.strip())
+    own = (*LOOPBACK, "[::1]", settings.host)
+    is_any = settings.needs_keys and not named
+    return Doors(("*",) if is_any else (*own, *named), settings.max_body_bytes)
+
+
+def api_keys(settings: Settings) -> "PostgresApiKeys":
+    """Return the keys as people handle them."""
+    from cineclub.adapters.postgres.api_keys import PostgresApiKeys
+
+    return PostgresApiKeys(database_url(settings))
+
+
+def refuse_unguarded_service(settings: Settings) -> None:
+    """Do nothing where the service may start as it is set.
+
+    Raises:
+        Conflict: others could reach it and there is no key, or it is open to them.
+    """
+    if settings.is_loopback:
+        return
+    if not settings.needs_keys:
+        message = f"CINECLUB_REQUIRE_KEYS is off while CINECLUB_HOST is {settings.host}: anybody could train and delete"
+        raise Conflict(message)
+    now = datetime.now(tz=UTC)
+    if not any(key.is_valid(now) for key in api_keys(settings).everything()):
+        message = (
+            f"CINECLUB_HOST is {settings.host}, which others reach, and there is no key: "
+            "cineclub keys create NAME --scopes read,write makes one; then start again"
+        )
+        raise Conflict(message)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from cineclub.domain.access import Scope
 from cineclub.flows.browsing import BrowsingFlow
 from cineclub.flows.live_model import LiveModelHolder
 from cineclub.flows.prediction import PredictionFlow
@@ -75,6 +76,28 @@ class PromotionHistory(Protocol):
         ...
 
 
+class Doorkeeper(Protocol):
+    """Lets in who has the key."""
+
+    def admit(self, authorization: str | None, needed: Scope) -> None:
+        """Return if a request with this Authorization header may go on.
+
+        Raises:
+            KeyNeeded: there is no key, or one that opens nothing (any more).
+            AccessDenied: the key does not open this.
+            TooManyRequests: the key has made too many requests.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """How the service is reached: by which names (``*`` for any), and with bodies of what size."""
+
+    allowed_hosts: tuple[str, ...]
+    max_body_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class ApiParts:
     """Everything the routes call.
@@ -92,6 +115,8 @@ class ApiParts:
         model_names: the models that a training may be asked for.
         promoter: carries out a person's decision about what serves.
         promotions: what served, was registered and refused; its methods block and are called in threads.
+        doorkeeper: checks keys.
+        doors: by which names the service is reached, and how large bodies may be.
     """
 
     jobs: TrainingJobs
@@ -106,3 +131,5 @@ class ApiParts:
     model_names: tuple[str, ...]
     promoter: Promoter
     promotions: PromotionHistory
+    doorkeeper: Doorkeeper
+    doors: Doors

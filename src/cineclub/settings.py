@@ -14,6 +14,7 @@ from cineclub.domain.schedule import newest_due
 from cineclub.domain.training_plan import TrainingPlan
 
 PREFIX = "CINECLUB_"
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class Settings(BaseSettings):
@@ -42,6 +43,15 @@ class Settings(BaseSettings):
         description="MLflow server to use; unset: MLflow's store inside the same PostgreSQL",
     )
     host: str = Field(default="127.0.0.1", description="address that `cineclub serve` listens on")
+    require_keys: bool | None = Field(
+        default=None, description="whether requests need a key; unset: everywhere but on this machine's own addresses"
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="names, with commas between, under which others reach the service, as a proxy passes them on",
+    )
+    requests_per_minute: int = Field(default=6000, ge=1, description="how many requests a key may make in each process")
+    max_body_bytes: int = Field(default=2_000_000, ge=1000, description="how large the body of a request may be")
     port: int = Field(default=8000, ge=1, le=65535, description="port that `cineclub serve` listens on")
     model_poll_seconds: float = Field(
         default=1.0, gt=0, le=60, description="how often the API looks for a newly promoted version"
@@ -112,6 +122,16 @@ class Settings(BaseSettings):
         except InvalidInput as error:
             raise ValueError(str(error)) from error
         return line
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody but this machine can reach the service."""
+        return self.host.strip("[]").lower() in LOOPBACK
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether requests need a key."""
+        return not self.is_loopback if self.require_keys is None else self.require_keys
 
     def training_plan(self, models: tuple[str, ...] = ()) -> TrainingPlan:
         """Return the plan of a training of these candidates (empty: all)."""

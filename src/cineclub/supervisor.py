@@ -140,6 +140,7 @@ def serve(
     refuse_used_port(settings.host, settings.port)
     with stop_requests() as stop, KeptDatabase(settings) as kept:
         connected = kept.settings
+        bootstrap.refuse_unguarded_service(connected)
         environment = child_environment(connected)
         children = [Child(name, environment, _log_file(log_folder, name)) for name in ("worker", "api")]
         worker, api = children

@@ -132,5 +132,5 @@ async def running(database_url: str, home: Path, **settings: Any) -> AsyncIterat
     app = create_app(wired)
     async with app.router.lifespan_context(app):
         transport = ASGITransport(app=app)
-        async with AsyncClient(transport=transport, base_url="http://test") as client:
+        async with AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
             yield Service(client, wired)

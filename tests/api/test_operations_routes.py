@@ -158,7 +158,7 @@ async def test_docs_work_offline(refusing: Service) -> None:
     tags.feed(response.text)
     assert tags.open == []
     assert tags.loads == ["/openapi.json"]
-    assert "curl -X POST http://test/predict/" in response.text
+    assert "curl -X POST http://127.0.0.1:8000/predict/" in response.text
     assert "Schindler&#x27;s List" in response.text
 
 

@@ -1,11 +1,13 @@
 """``python -m cineclub.api``: serve the API as the environment says."""
 
 import logging
+import sys
 
 import uvicorn
 
 from cineclub import bootstrap
 from cineclub.api.app import create_app
+from cineclub.domain.errors import Conflict, StorageUnavailable
 from cineclub.settings import Settings
 
 SHUTDOWN_SECONDS = 5
@@ -15,6 +17,12 @@ def main() -> None:
     """Serve until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings()
+    try:
+        bootstrap.refuse_unguarded_service(settings)
+    except StorageUnavailable:
+        logging.getLogger(__name__).warning("database_away_at_start: without keys in memory nobody is let in")
+    except Conflict as error:
+        sys.exit(f"error: {error}")
     uvicorn.run(
         create_app(bootstrap.api_parts(settings)),
         host=settings.host,

@@ -9,6 +9,7 @@ import cineclub
 from cineclub.api import errors
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
 from cineclub.api.routes import documentation, models, movies, operations, predictions, ratings, trainings
+from cineclub.api.shield import Shield
 from cineclub.serving import ApiParts
 
 DESCRIPTION = """\
@@ -52,5 +53,6 @@ def create_app(parts: ApiParts) -> FastAPI:
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(ErrorBoundary)
+    app.add_middleware(Shield, allowed_hosts=parts.doors.allowed_hosts, max_body_bytes=parts.doors.max_body_bytes)
     app.add_middleware(RequestMeasurement, metrics=parts.metrics)
     return app

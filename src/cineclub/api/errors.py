@@ -1,6 +1,7 @@
 """The one table from an error to its HTTP status, and how errors look as JSON."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ class ErrorAnswer:
 
 TABLE: Mapping[type[domain.CineclubError], ErrorAnswer] = {
     domain.InvalidInput: ErrorAnswer(422, "invalid_input"),
+    domain.KeyNeeded: ErrorAnswer(401, "key_needed"),
+    domain.AccessDenied: ErrorAnswer(403, "access_denied"),
+    domain.TooManyRequests: ErrorAnswer(429, "too_many_requests", 1),
     domain.NotFound: ErrorAnswer(404, "not_found"),
     domain.TrainingUnderWay: ErrorAnswer(409, "training_under_way"),
     domain.ReadOnlySource: ErrorAnswer(409, "read_only_source"),
@@ -80,7 +84,11 @@ async def _answer_ours(_: Request, error: Exception) -> Response:
         raise error
     answer = answer_of(error)
     more = {"training_id": error.training_id} if isinstance(error, domain.TrainingUnderWay) else None
-    headers = {"Retry-After": str(answer.retry_after_seconds)} if answer.retry_after_seconds else None
+    headers = {"Retry-After": str(answer.retry_after_seconds)} if answer.retry_after_seconds else {}
+    if isinstance(error, domain.TooManyRequests):
+        headers["Retry-After"] = str(math.ceil(error.wait_seconds))
+    if isinstance(error, domain.KeyNeeded):
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(error_bytes(answer.code, str(error), more), answer.status, headers, JSON_MEDIA_TYPE)
 
 

@@ -14,6 +14,7 @@ from cineclub.cli import (
     demonstration,
     evaluating,
     inspecting,
+    keys,
     mlflow_page,
     models,
     promoting,
@@ -63,6 +64,7 @@ models_group.callback()(models.models)
 models_group.command("show")(models.show)
 models_group.command("compare")(comparing.compare)
 app.add_typer(models_group, name="models")
+app.add_typer(keys.keys, name="keys")
 
 
 def main() -> None:

@@ -21,6 +21,23 @@ class Conflict(CineclubError):
     """The request contradicts the present state: wait, or change the state the message names."""
 
 
+class KeyNeeded(CineclubError):
+    """There is no key with the request, or one that opens nothing: send a valid one."""
+
+
+class AccessDenied(CineclubError):
+    """The key does not open this: use one with the scope that the message names."""
+
+
+class TooManyRequests(CineclubError):
+    """The key has made too many requests: wait for ``wait_seconds``."""
+
+    def __init__(self, message: str, wait_seconds: float) -> None:
+        """Say how long to wait."""
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
 class TrainingUnderWay(Conflict):
     """A training is queued or running already: follow or cancel that one (its id is in ``training_id``)."""
 

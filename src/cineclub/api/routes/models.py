@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
+from cineclub.api.access import ADMIN, READ, GuardedRoute
 from cineclub.api.presentation import production_document, promotion_document, refusal_document, version_document
 from cineclub.api.routes.wiring import Parts, failures
 from cineclub.api.schemas import DecisionRequest, ModelsOut, ProductionOut, PromotionOut, VersionDetailOut
 from cineclub.domain.errors import NotFound
 from cineclub.serving import ApiParts
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=GuardedRoute)
 
 MAX_HISTORY = 1000
 
@@ -20,13 +21,13 @@ Before = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="versions w
 Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="a version's number")]
 
 
-@router.get("/models/", response_model=ModelsOut, responses=failures(422, 503))
+@router.get("/models/", response_model=ModelsOut, responses=failures(422, 503), openapi_extra=READ)
 async def models(parts: Parts, limit: Limit = 20, before: Before = None) -> dict[str, Any]:
     """Return the versions with their verdicts, what served since when and why, and what was refused, newest first."""
     return await run_in_threadpool(_models, parts, limit, before)
 
 
-@router.get("/models/production", response_model=ProductionOut, responses=failures(404))
+@router.get("/models/production", response_model=ProductionOut, responses=failures(404), openapi_extra=READ)
 async def production(parts: Parts) -> dict[str, Any]:
     """Return the model that answers now, and why it does."""
     live, promotion = parts.live.current(), parts.live.promotion
@@ -36,13 +37,18 @@ async def production(parts: Parts) -> dict[str, Any]:
     return production_document(promotion, live)
 
 
-@router.get("/models/{version}", response_model=VersionDetailOut, responses=failures(404, 422, 503))
+@router.get("/models/{version}", response_model=VersionDetailOut, responses=failures(404, 422, 503), openapi_extra=READ)
 async def one_version(version: Version, parts: Parts) -> dict[str, Any]:
     """Return everything known of a version: how it was judged, what it learned from, when it served."""
     return await run_in_threadpool(_version, parts, version)
 
 
-@router.post("/models/rollback", response_model=PromotionOut, responses=failures(404, 409, 422, 503))
+@router.post(
+    "/models/rollback",
+    response_model=PromotionOut,
+    responses=failures(404, 409, 422, 503),
+    openapi_extra=ADMIN,
+)
 async def roll_back(body: DecisionRequest, parts: Parts) -> dict[str, Any]:
     """Let the version serve again that served before; a second rollback goes further back.
 
@@ -52,7 +58,12 @@ async def roll_back(body: DecisionRequest, parts: Parts) -> dict[str, Any]:
     return await _serving(parts)
 
 
-@router.post("/models/{version}/promote", response_model=PromotionOut, responses=failures(404, 409, 422, 503))
+@router.post(
+    "/models/{version}/promote",
+    response_model=PromotionOut,
+    responses=failures(404, 409, 422, 503),
+    openapi_extra=ADMIN,
+)
 async def promote(version: Version, body: DecisionRequest, parts: Parts) -> dict[str, Any]:
     """Let a registered version serve, whatever the gate said of it.
 

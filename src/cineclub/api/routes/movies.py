@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
+from cineclub.api.access import READ, GuardedRoute
 from cineclub.api.fields import MAX_GENRE_LENGTH, MAX_ID_LENGTH
 from cineclub.api.presentation import RATING_DIGITS, movie_document, scored_document
 from cineclub.api.routes.wiring import Parts, failures
 from cineclub.api.schemas import MovieOut, MoviesOut, PopularOut, SimilarOut, UserRatingsOut
 from cineclub.domain.choice import Choice
 
-router = APIRouter(tags=["movies"])
+router = APIRouter(tags=["movies"], route_class=GuardedRoute)
 
 Limit = Annotated[int, Query(ge=1, le=100, description="how many")]
 LongLimit = Annotated[int, Query(ge=1, le=1000, description="how many")]
@@ -22,7 +23,7 @@ OneGenre = Annotated[str | None, Query(min_length=1, max_length=MAX_GENRE_LENGTH
 PathId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
-@router.get("/movies/", response_model=MoviesOut, responses=failures(422, 503))
+@router.get("/movies/", response_model=MoviesOut, responses=failures(422, 503), openapi_extra=READ)
 async def search(parts: Parts, search: Search, limit: Limit = 10) -> dict[str, Any]:
     """Find films by title, also with a few wrong letters; the best first."""
     integers = bool(parts.live.movie_ids_are_integers)
@@ -30,7 +31,7 @@ async def search(parts: Parts, search: Search, limit: Limit = 10) -> dict[str, A
     return {"movies": [movie_document(one, integers=integers) for one in found]}
 
 
-@router.get("/movies/popular", response_model=PopularOut, responses=failures(422, 503))
+@router.get("/movies/popular", response_model=PopularOut, responses=failures(422, 503), openapi_extra=READ)
 async def popular(
     parts: Parts, window_days: Window = None, genre: OneGenre = None, limit: Limit = 10
 ) -> dict[str, Any]:
@@ -40,7 +41,12 @@ async def popular(
     return {"window_days": window_days, "movies": [scored_document(one, integers=integers) for one in found]}
 
 
-@router.get("/movies/{movie_id:path}/similar", response_model=SimilarOut, responses=failures(404, 422, 503))
+@router.get(
+    "/movies/{movie_id:path}/similar",
+    response_model=SimilarOut,
+    responses=failures(404, 422, 503),
+    openapi_extra=READ,
+)
 async def similar(movie_id: PathId, parts: Parts, limit: Limit = 10) -> dict[str, Any]:
     """Return what the model recommends to somebody who has rated this film alone, as high as can be."""
     integers = bool(parts.live.movie_ids_are_integers)
@@ -53,13 +59,18 @@ async def similar(movie_id: PathId, parts: Parts, limit: Limit = 10) -> dict[str
     }
 
 
-@router.get("/movies/{movie_id:path}", response_model=MovieOut, responses=failures(404, 422, 503))
+@router.get("/movies/{movie_id:path}", response_model=MovieOut, responses=failures(404, 422, 503), openapi_extra=READ)
 async def movie(movie_id: PathId, parts: Parts) -> dict[str, Any]:
     """Return one film."""
     return movie_document(await parts.browser.movie(movie_id), integers=bool(parts.live.movie_ids_are_integers))
 
 
-@router.get("/users/{user_id:path}/ratings", response_model=UserRatingsOut, responses=failures(422, 503))
+@router.get(
+    "/users/{user_id:path}/ratings",
+    response_model=UserRatingsOut,
+    responses=failures(422, 503),
+    openapi_extra=READ,
+)
 async def ratings_of(user_id: PathId, parts: Parts, limit: LongLimit = 100) -> dict[str, Any]:
     """Return what a user has rated, newest first; an empty list for somebody unknown."""
     integers = bool(parts.live.movie_ids_are_integers)

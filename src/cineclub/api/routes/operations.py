@@ -5,23 +5,27 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from cineclub.api.routes.wiring import Parts
+from cineclub.api.access import METRICS, OPEN_TO_ALL, GuardedRoute
+from cineclub.api.routes.wiring import Parts, failures
 from cineclub.api.schemas import HealthOut, ReadyOut
 from cineclub.domain.errors import CineclubError
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 
 NOT_READY = 503
 
 
-@router.get("/health", response_model=HealthOut)
+@router.get("/health", response_model=HealthOut, openapi_extra=OPEN_TO_ALL)
 async def health() -> dict[str, str]:
     """Say that the process lives; it asks nothing of anybody."""
     return {"status": "alive"}
 
 
 @router.get(
-    "/ready", response_model=ReadyOut, responses={NOT_READY: {"model": ReadyOut, "description": "no answer yet"}}
+    "/ready",
+    response_model=ReadyOut,
+    responses={NOT_READY: {"model": ReadyOut, "description": "no answer yet"}},
+    openapi_extra=OPEN_TO_ALL,
 )
 async def ready(parts: Parts, response: Response) -> dict[str, Any]:
     """Say whether recommendations can be answered: from a model, or from the popular films.
@@ -42,7 +46,12 @@ async def ready(parts: Parts, response: Response) -> dict[str, Any]:
     }
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **failures()},
+    openapi_extra=METRICS,
+)
 async def metrics(parts: Parts) -> Response:
     """Return every metric in Prometheus' text format."""
     body, media_type = parts.metrics.exposition()

@@ -3,6 +3,7 @@
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from cineclub.api.access import READ, GuardedRoute
 from cineclub.api.errors import JSON_MEDIA_TYPE
 from cineclub.api.presentation import prediction_document
 from cineclub.api.questions import question_of, questions_of
@@ -10,10 +11,10 @@ from cineclub.api.routes.wiring import failures
 from cineclub.api.schemas import BatchRequest, BatchResponse, PredictRequest, PredictResponse
 from cineclub.serving import ApiParts
 
-router = APIRouter(tags=["predictions"])
+router = APIRouter(tags=["predictions"], route_class=GuardedRoute)
 
 
-@router.post("/predict/", response_model=PredictResponse, responses=failures(422, 503))
+@router.post("/predict/", response_model=PredictResponse, responses=failures(422, 503), openapi_extra=READ)
 async def predict(body: PredictRequest, request: Request) -> Response:
     """Recommend films to one user from what they have rated by now, or to somebody who says what they think of some.
 
@@ -28,7 +29,7 @@ async def predict(body: PredictRequest, request: Request) -> Response:
     return Response(orjson.dumps(document), media_type=JSON_MEDIA_TYPE)
 
 
-@router.post("/predict/batch", response_model=BatchResponse, responses=failures(422, 503))
+@router.post("/predict/batch", response_model=BatchResponse, responses=failures(422, 503), openapi_extra=READ)
 async def predict_batch(body: BatchRequest, request: Request) -> Response:
     """Recommend films to up to 1000 users at once, as for a newsletter: nothing is logged as shown."""
     parts: ApiParts = request.app.state.parts

@@ -4,18 +4,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from cineclub.api.access import WRITE, GuardedRoute
 from cineclub.api.fields import MAX_ID_LENGTH
 from cineclub.api.routes.wiring import Parts, failures
 from cineclub.api.schemas import RatingRequest, RatingsRequest, RatingsWritten
 from cineclub.domain.errors import NotFound
 from cineclub.ports import NewRating
 
-router = APIRouter(tags=["ratings"])
+router = APIRouter(tags=["ratings"], route_class=GuardedRoute)
 
 PathId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
-@router.post("/ratings/", responses=failures(404, 409, 422, 503))
+@router.post("/ratings/", responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
 async def rate(body: RatingsRequest, parts: Parts) -> RatingsWritten:
     """Write one rating, or a list of up to 1000, all or none; the next answer knows them.
 
@@ -26,7 +27,12 @@ async def rate(body: RatingsRequest, parts: Parts) -> RatingsWritten:
     return RatingsWritten(written=len(ratings))
 
 
-@router.delete("/ratings/{user_id:path}/{movie_id}", status_code=204, responses=failures(404, 409, 422, 503))
+@router.delete(
+    "/ratings/{user_id:path}/{movie_id}",
+    status_code=204,
+    responses=failures(404, 409, 422, 503),
+    openapi_extra=WRITE,
+)
 async def take_back(user_id: PathId, movie_id: PathId, parts: Parts) -> Response:
     """Take one rating back; the next answer has forgotten it."""
     if "\0" in user_id + movie_id:

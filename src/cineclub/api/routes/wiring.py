@@ -8,6 +8,11 @@ from cineclub.api.schemas import ErrorOut
 from cineclub.serving import ApiParts
 
 MEANINGS = {
+    401: "there is no key with the request, or it is unknown, revoked or expired",
+    403: "the key lacks the scope that this needs, or the request comes from a page of another site",
+    413: "the body is too large",
+    421: "the Host header names no host of this service",
+    429: "the key has made too many requests; try again after `Retry-After` seconds",
     404: "what the message names does not exist",
     409: "the present state does not allow it; the message says which",
     422: "a field is missing, unknown or not what it may be; the message says which and what it may be",
@@ -20,9 +25,10 @@ async def _parts_of(request: Request) -> ApiParts:
     return cast("ApiParts", request.app.state.parts)
 
 
+EVERYWHERE = (401, 403, 413, 421, 429)
 Parts = Annotated[ApiParts, Depends(_parts_of)]
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of these error statuses."""
-    return {status: {"model": ErrorOut, "description": MEANINGS[status]} for status in statuses}
+    """Return the documentation of these error statuses, and of those that every route has."""
+    return {status: {"model": ErrorOut, "description": MEANINGS[status]} for status in sorted({*statuses, *EVERYWHERE})}

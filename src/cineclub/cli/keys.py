@@ -1,0 +1,84 @@
+"""``cineclub keys``: who may use the API."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+DAY = "%Y-%m-%d"
+keys = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Make, list and revoke the keys to the API.",
+)
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Argument(help="what or who it is for")],
+    scopes: Annotated[str, typer.Option(help="read, write, admin, metrics; commas between")] = "read,write",
+    expires_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="days until it ends; never")] = None,
+) -> None:
+    """Make a key and print it, once.
+
+    read: films, recommendations, trainings, versions. write: ratings. admin: all of that, and to train, promote and
+    erase. metrics: /metrics. A service that runs knows the key within seconds.
+    """
+    from cineclub import bootstrap
+    from cineclub.cli.output import stderr
+    from cineclub.domain.access import scopes_of
+    from cineclub.settings import Settings
+
+    wanted = scopes_of([scope.strip() for scope in scopes.split(",")])
+    if not 1 <= len(name.strip()) <= 100:  # noqa: PLR2004 - as the help of the error says
+        message = "the name must have 1 to 100 characters"
+        raise typer.BadParameter(message)
+    expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None
+    with bootstrap.database(Settings()) as settings:
+        key, secret = bootstrap.api_keys(settings).create(name.strip(), wanted, expires_at)
+    stderr().print(
+        f"key {key.key_id} for {key.name}, shown this once: send it as Authorization: Bearer KEY",
+        markup=False,
+        highlight=False,
+    )
+    typer.echo(secret)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys; their secrets are kept nowhere."""
+    from cineclub import bootstrap
+    from cineclub.cli.output import stdout
+    from cineclub.cli.tables import table
+    from cineclub.settings import Settings
+
+    with bootstrap.database(Settings()) as settings:
+        found = bootstrap.api_keys(settings).everything()
+    if not found:
+        typer.echo("there are no keys: cineclub keys create NAME makes one")
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (
+            str(key.key_id),
+            key.name,
+            ", ".join(sorted(key.scopes)),
+            f"{key.created_at:{DAY}}",
+            f"{key.expires_at:{DAY}}" if key.expires_at else "-",
+            "valid" if key.is_valid(now) else "revoked" if key.revoked_at else "expired",
+        )
+        for key in found
+    ]
+    stdout().print(table(None, ["key", "name", "scopes", "made", "ends", "state"], rows, "name"))
+
+
+@keys.command()
+def revoke(key: Annotated[int, typer.Argument(min=1, help="its number, as keys list shows it")]) -> None:
+    """Let a key open nothing any more, within seconds."""
+    from cineclub import bootstrap
+    from cineclub.settings import Settings
+
+    with bootstrap.database(Settings()) as settings:
+        revoked = bootstrap.api_keys(settings).revoke(key)
+    typer.echo(f"key {revoked.key_id} for {revoked.name} is revoked")

@@ -1,0 +1,184 @@
+"""Who is let in: keys and scopes, names and pages, bodies, and how often."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from httpx import Response
+from small_service import Service, error_of, eventually, running
+
+from cineclub.adapters.postgres.api_keys import PostgresApiKeys
+from cineclub.domain.access import Scope
+
+pytestmark = pytest.mark.anyio
+
+QUESTION = {"user_id": 1, "top_n": 3}
+MakeKey = Callable[..., str]
+
+
+@pytest.fixture
+def make_key(trained_url: str) -> MakeKey:
+    """Make a key with scopes and return its secret."""
+
+    def make(*scopes: Scope, expires_at: datetime | None = None) -> str:
+        return PostgresApiKeys(trained_url).create("test", scopes, expires_at)[1]
+
+    return make
+
+
+@pytest.fixture
+async def guarded(trained_url: str, home: Path) -> AsyncIterator[Service]:
+    """The application as it is on an address that others reach."""
+    async with running(trained_url, home, require_keys=True, requests_per_minute=600) as service:
+        yield service
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """Return the header that carries a key."""
+    return {"Authorization": f"Bearer {secret}"}
+
+
+async def known(service: Service, secret: str) -> None:
+    """Wait until the service knows a key."""
+
+    async def is_known() -> bool:
+        response = await service.client.get("/models/", headers=bearer(secret))
+        return response.status_code != 401
+
+    await eventually(is_known)
+
+
+async def asked(service: Service, secret: str) -> Response:
+    """Return the answer to a question that carries a key."""
+    return await service.client.post("/predict/", json=QUESTION, headers=bearer(secret))
+
+
+async def test_without_a_key_nothing_but_the_state_is_told(guarded: Service) -> None:
+    """Every operation of the documentation answers 401 before anything of the request is looked at, but two."""
+    document = (await guarded.client.get("/openapi.json")).json()
+    answers = {
+        f"{method} {path}": (await guarded.client.request(method, path.replace("{", "").replace("}", ""))).status_code
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    open_ones = {"get /health", "get /ready"}
+    assert open_ones < set(answers)
+    assert {operation for operation, status in answers.items() if status != 401} == open_ones
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["x-scope"] in {"open", "read", "write", "admin", "metrics"}
+
+
+async def test_a_key_opens_what_its_scopes_say(guarded: Service, make_key: MakeKey) -> None:
+    """Read is not write, write is not admin, admin is everything, metrics is itself."""
+    secrets = {scope: make_key(scope) for scope in ("read", "write", "admin", "metrics")}
+    await known(guarded, secrets["metrics"])
+    requests: dict[str, tuple[str, str, Any]] = {
+        "read": ("POST", "/predict/", QUESTION),
+        "write": ("POST", "/ratings/", {"user_id": 1, "movie_id": 1001, "rating": 4}),
+        "admin": ("POST", "/models/rollback", {"reason": "to try"}),
+        "metrics": ("GET", "/metrics", None),
+    }
+    for needed, (method, path, body) in requests.items():
+        for scope, secret in secrets.items():
+            response = await guarded.client.request(method, path, json=body, headers=bearer(secret))
+            is_let_in = scope in {needed, "admin"}
+            assert (response.status_code not in {401, 403}) == is_let_in, (needed, scope, response.text)
+            if not is_let_in:
+                assert f"needs a key with the scope {needed}" in error_of(response)["message"]
+
+
+async def test_unknown_expired_and_revoked_keys_open_nothing(
+    guarded: Service, make_key: MakeKey, trained_url: str
+) -> None:
+    """401 that says what to do; a revoked key stops within seconds."""
+    assert (await asked(guarded, "guessed")).status_code == 401
+    expired = make_key("read", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    revoked = make_key("read")
+    await known(guarded, revoked)
+    response = await asked(guarded, expired)
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "cineclub keys create" in error_of(response)["message"]
+    assert (await asked(guarded, revoked)).status_code == 200
+    PostgresApiKeys(trained_url).revoke(2)
+
+    async def is_shut() -> bool:
+        return (await asked(guarded, revoked)).status_code == 401
+
+    await eventually(is_shut)
+
+
+async def test_a_key_that_asks_too_often_is_told_how_long_to_wait(guarded: Service, make_key: MakeKey) -> None:
+    """600 a minute: a burst of a hundred, then 429; another key is not concerned."""
+    busy, calm = make_key("read"), make_key("read")
+    await known(guarded, calm)
+    answers = [await guarded.client.get("/movies/popular", headers=bearer(busy)) for _ in range(130)]
+    refused = [one for one in answers if one.status_code == 429]
+    assert 0 < len(refused) <= 30
+    assert int(refused[0].headers["Retry-After"]) >= 1
+    assert (await asked(guarded, calm)).status_code == 200
+
+
+async def test_keys_are_kept_as_hashes_only(make_key: MakeKey, trained_url: str) -> None:
+    """Nothing in the database holds a secret."""
+    secret = make_key("read")
+    with psycopg.connect(trained_url) as connection:
+        rows = connection.execute("SELECT k::text FROM cineclub.api_keys k").fetchall()
+    assert len(rows) == 1
+    assert secret not in str(rows)
+    assert secret.removeprefix("cineclub_") not in str(rows)
+
+
+async def test_a_name_that_leads_here_is_not_enough(service: Service) -> None:
+    """A page elsewhere cannot reach an open service by a name of its own, with or without a port."""
+    for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example"):
+        response = await service.client.get("/models/", headers={"Host": host})
+        assert (response.status_code, error_of(response)["code"]) == (421, "wrong_host")
+    for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST"):
+        assert (await service.client.get("/models/", headers={"Host": host})).status_code == 200
+
+
+async def test_pages_of_other_sites_are_refused(service: Service) -> None:
+    """With a foreign Origin nothing is answered, whatever the method; our own page is."""
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:9000"):
+        response = await service.client.post("/training/", json={}, headers={"Origin": origin})
+        assert (response.status_code, error_of(response)["code"]) == (403, "foreign_page")
+        assert "access-control-allow-origin" not in response.headers
+    own = await service.client.get("/models/", headers={"Origin": "http://127.0.0.1:8000"})
+    assert own.status_code == 200
+
+
+async def test_a_form_of_a_page_is_no_json(service: Service) -> None:
+    """What a browser sends without asking first is refused."""
+    for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        response = await service.client.post(
+            "/predict/", content=b'{"user_id": 1}', headers={"Content-Type": media_type}
+        )
+        assert response.status_code == 422
+        assert "Content-Type: application/json" in error_of(response)["message"]
+
+
+async def test_a_body_without_measure_is_refused(service: Service) -> None:
+    """By its length, and where none is told, by what comes."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(300):
+            yield b" " * 10_000
+
+    json_type = {"Content-Type": "application/json"}
+    told = await service.client.post("/predict/", content=b" " * 2_000_001, headers=json_type)
+    untold = await service.client.post("/predict/", content=endless(), headers=json_type)
+    for response in (told, untold):
+        assert (response.status_code, error_of(response)["code"]) == (413, "too_large")
+
+
+async def test_every_answer_tells_browsers_to_be_careful(service: Service) -> None:
+    """Also errors and the documentation, which still shows."""
+    for path in ("/predict/", "/docs", "/nowhere", "/health"):
+        headers = (await service.client.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]
