@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from cineclub.domain.access import Doorkeeper
 from cineclub.domain.errors import Conflict, StorageUnavailable
 from cineclub.settings import Settings
 
 if TYPE_CHECKING:
     from cineclub.adapters.mlflow.registry import MlflowRegistry
-    from cineclub.adapters.postgres.api_keys import PostgresApiKeys
+    from cineclub.adapters.postgres.api_keys import KeyRing, PostgresApiKeys
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
     from cineclub.adapters.postgres.migrate import ServerFacts
     from cineclub.adapters.postgres.promotions import PromotionHistory
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from cineclub.flows.importing import ImportReport
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.ports import ImportProgress, Promotion, RatingSource
-    from cineclub.serving import ApiParts, Doors
+    from cineclub.serving import ApiParts, Doors, Erasing
 
 
 @contextmanager
@@ -330,7 +331,6 @@ def promote_by_person(settings: Settings, version: int | None, reason: str) -> "
 
 def api_parts(settings: Settings) -> "ApiParts":
     """Return everything that the API's routes call; nothing is opened before its services start."""
-    from cineclub.adapters.postgres.api_keys import KeyRing
     from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.histories import PostgresHistories
     from cineclub.adapters.postgres.predictions import PostgresPredictionLog
@@ -338,7 +338,6 @@ def api_parts(settings: Settings) -> "ApiParts":
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.processes.promoting import PromotingProcess
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
-    from cineclub.domain.access import Doorkeeper
     from cineclub.flows.browsing import BrowsingFlow
     from cineclub.flows.prediction import PredictionFlow
     from cineclub.models import catalogue
@@ -349,7 +348,7 @@ def api_parts(settings: Settings) -> "ApiParts":
     pool = ServingPool(database_url(settings))
     films = PostgresFilms(pool, schema)
     histories = PostgresHistories(pool, films, schema)
-    keys = KeyRing(pool)
+    keys, doorkeeper = _guard(settings, pool)
     log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
     metrics.watch_waiting_rows(log.__len__)
     live = _live_model_holder(settings, pool, metrics)
@@ -366,7 +365,8 @@ def api_parts(settings: Settings) -> "ApiParts":
         model_names=tuple(catalogue.CATALOGUE),
         promoter=PromotingProcess(database_url(settings), settings.home),
         promotions=promotions(settings),
-        doorkeeper=Doorkeeper(keys, settings.requests_per_minute, monotonic, needs_keys=settings.needs_keys),
+        erase_user=_erasing(settings),
+        doorkeeper=doorkeeper,
         doors=_doors(settings),
     )
 
@@ -379,6 +379,21 @@ def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "Promet
 
     production = PostgresProduction(pool, external_schema(settings))
     return LiveModelHolder(production, read_artifact, settings.home / "models", metrics, settings.model_poll_seconds)
+
+
+def _guard(settings: Settings, pool: "ServingPool") -> tuple["KeyRing", Doorkeeper]:
+    """Return the keys in memory, and who checks them."""
+    from cineclub.adapters.postgres.api_keys import KeyRing
+
+    keys = KeyRing(pool)
+    return keys, Doorkeeper(keys, settings.requests_per_minute, monotonic, needs_keys=settings.needs_keys)
+
+
+def _erasing(settings: Settings) -> "Erasing":
+    """Return what erases a user while serving; the worker rewrites the snapshots."""
+    from cineclub.flows.erasing import erase_user
+
+    return lambda user_id: erase_user(user_id, people(settings), training_jobs(settings))
 
 
 def _doors(settings: Settings) -> "Doors":

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cineclub.domain.access import Scope
 from cineclub.flows.browsing import BrowsingFlow
+from cineclub.flows.erasing import ErasingReport
 from cineclub.flows.live_model import LiveModelHolder
 from cineclub.flows.prediction import PredictionFlow
 from cineclub.ports import (
@@ -90,6 +91,19 @@ class Doorkeeper(Protocol):
         ...
 
 
+class Erasing(Protocol):
+    """Takes a person out of everything; blocks."""
+
+    def __call__(self, user_id: str) -> ErasingReport:
+        """Erase a user and return what was taken out.
+
+        Raises:
+            NotFound: there is no such user.
+            ReadOnlySource: ratings come from the owner's views.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """How the service is reached: by which names (``*`` for any), and with bodies of what size."""
@@ -115,6 +129,7 @@ class ApiParts:
         model_names: the models that a training may be asked for.
         promoter: carries out a person's decision about what serves.
         promotions: what served, was registered and refused; its methods block and are called in threads.
+        erase_user: takes a person out of everything; blocks and is called in threads.
         doorkeeper: checks keys.
         doors: by which names the service is reached, and how large bodies may be.
     """
@@ -131,5 +146,6 @@ class ApiParts:
     model_names: tuple[str, ...]
     promoter: Promoter
     promotions: PromotionHistory
+    erase_user: Erasing
     doorkeeper: Doorkeeper
     doors: Doors

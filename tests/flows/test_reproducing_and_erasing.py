@@ -11,6 +11,7 @@ import pytest
 from tastes import log_of_tastes, snapshot_of
 
 from cineclub.adapters.mlflow.registry import MlflowRegistry
+from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
 from cineclub.adapters.postgres.snapshots import PostgresPeople, PostgresSnapshotRecords
 from cineclub.adapters.snapshots import SnapshotArchive
 from cineclub.domain.errors import NotFound, ReadOnlySource, SnapshotGone
@@ -143,9 +144,11 @@ def test_erasing_a_person_ends_the_reproducing_of_versions_that_knew_them(
     report = trained(fresh, snapshots)
     with psycopg.connect(store_database) as connection:
         connection.execute(RATER)
-    people = PostgresPeople(store_database, is_writable=True)
-    erased = erase_user("ann", people, snapshots)
+    people, jobs = PostgresPeople(store_database, is_writable=True), PostgresTrainingJobs(store_database)
+    erased = erase_user("ann", people, jobs, snapshots)
     assert (erased.n_ratings, erased.n_predictions) == (1, 2)
+    queued = jobs.get(erased.training_id)
+    assert (queued.status, "ann" in str(queued.reason)) == ("queued", False)
     assert erased.rewritten_snapshots == (report.snapshot.content_sha256,)
     with psycopg.connect(store_database) as connection:
         left = connection.execute(LEFT).fetchone()
@@ -153,10 +156,12 @@ def test_erasing_a_person_ends_the_reproducing_of_versions_that_knew_them(
     with pytest.raises(SnapshotGone, match="because a user in it was erased"):
         reproduce(report.version, fresh, snapshots, lambda _fraction: None)
     with pytest.raises(NotFound, match="no user ann"):
-        erase_user("ann", people, snapshots)
+        erase_user("ann", people, jobs, snapshots)
 
 
 def test_people_of_the_owners_views_are_erased_by_the_owner(snapshots: SnapshotArchive, store_database: str) -> None:
     """Nothing of ours could erase them."""
     with pytest.raises(ReadOnlySource, match="CINECLUB_SOURCE=external"):
-        erase_user("bob", PostgresPeople(store_database, is_writable=False), snapshots)
+        erase_user(
+            "bob", PostgresPeople(store_database, is_writable=False), PostgresTrainingJobs(store_database), snapshots
+        )

@@ -12,7 +12,7 @@ def question_of(body: PredictRequest) -> Question:
     return Question(
         top_n=body.top_n,
         user_id=None if body.user_id is None else str(body.user_id),
-        ratings=tuple(_given_rating(one) for one in body.ratings or ()),
+        ratings=tuple(given_rating(one) for one in body.ratings or ()),
         choice=_choice_of(body),
     )
 
@@ -38,7 +38,7 @@ def _choice_of(body: ChoiceIn) -> Choice:
     )
 
 
-def _given_rating(one: GivenRatingIn) -> GivenRating:
+def given_rating(one: GivenRatingIn) -> GivenRating:
     """Return a rating with the one id that names its film."""
     if one.movie_id is not None:
         return GivenRating(str(one.movie_id), one.rating)

@@ -219,7 +219,16 @@ class UserRatingsOut(BaseModel):
     ratings: list[RatedMovieOut]
 
 
-class RatingRequest(Request):
+class ErasedOut(BaseModel):
+    """What was taken out of a person, and what remains until when."""
+
+    n_ratings: int
+    n_predictions: int = Field(description="logged answers")
+    training_id: str = Field(description="the training after which nothing that serves has learned from them")
+    remains: str
+
+
+class RatingRequest(GivenRatingIn):
     """One rating."""
 
     model_config = ConfigDict(
@@ -227,7 +236,6 @@ class RatingRequest(Request):
     )
 
     user_id: ExternalId = Field(description="an unknown user is created")
-    movie_id: ExternalId = Field(description="a film of the catalogue")
     rating: RatingValue = Field(description="on the scale of the catalogue")
     rated_at: RatedAt = Field(default=None, description="when, with offset; now unless given")
 

@@ -61,9 +61,12 @@ def erase(
     if not yes:
         typer.confirm(f"erase user {user} with all ratings, for ever?", abort=True, err=True)
     with bootstrap.database(Settings()) as settings:
-        report = erase_user(user, bootstrap.people(settings), bootstrap.snapshots(settings))
+        jobs = bootstrap.training_jobs(settings)
+        report = erase_user(user, bootstrap.people(settings), jobs, bootstrap.snapshots(settings))
     typer.echo(f"erased user {user}: {report.n_ratings:,} ratings, {report.n_predictions:,} logged answers")
     typer.echo(f"snapshots rewritten here: {len(report.rewritten_snapshots)}; other machines' workers rewrite theirs")
+    typer.echo(f"queued: training {report.training_id}")
+    typer.echo("until its version serves, film weights that were learned from them remain")
     typer.echo("backups that were made before still hold the user")
 
 

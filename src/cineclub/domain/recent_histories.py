@@ -30,6 +30,11 @@ class RecentHistories:
             _, forgotten = self._by_user.popitem(last=False)
             self._n_ratings -= len(forgotten)
 
+    def forget(self, user_id: str) -> None:
+        """Keep nothing of a user."""
+        known = self._by_user.pop(user_id, None)
+        self._n_ratings -= len(known) if known is not None else 0
+
     def recall(self, user_id: str) -> UserRatings | None:
         """Return what the user had rated when last seen; None for someone not remembered."""
         return self._by_user.get(user_id)

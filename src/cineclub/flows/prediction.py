@@ -68,6 +68,11 @@ class PredictionFlow:
         self.log_prediction(response, perf_counter() - begun)
         return response
 
+    def forget(self, user_id: str) -> None:
+        """Keep nothing of a user in memory: neither what they rated nor answers on their way to the log."""
+        self._recent.forget(user_id)
+        self._log.forget(user_id)
+
     async def predict_many(self, questions: Sequence[Question]) -> AsyncIterator[PredictionResponse]:
         """Yield the answers to many questions about users, in their order; other requests go on meanwhile.
 

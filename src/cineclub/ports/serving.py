@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cineclub.domain.questions import Naming
 from cineclub.domain.ratings import Movie, UserRatings
 from cineclub.ports.records import Asker, LiveModel, PredictionRecord, Production, Promotion
 
@@ -79,12 +80,16 @@ class HistoryReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewRating:
-    """A rating as a caller sends it, with the caller's own ids; without ``rated_at`` it was given just now."""
+    """A rating as a caller sends it; without ``rated_at`` it was given just now.
+
+    ``movie_id`` is the caller's own, or whose ``naming`` says.
+    """
 
     user_id: str
     movie_id: str
     rating: float
     rated_at: datetime | None = None
+    naming: Naming = "movie_id"
 
 
 class RatingWriter(Protocol):
@@ -173,4 +178,8 @@ class PredictionLog(Protocol):
 
     def append(self, record: PredictionRecord) -> None:
         """Put one answer into the queue."""
+        ...
+
+    def forget(self, user_id: str) -> None:
+        """Let what waits of a user who is erased be nobody's."""
         ...

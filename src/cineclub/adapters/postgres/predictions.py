@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,12 @@ class PostgresPredictionLog:
             self._on_dropped(1)
             return
         self._waiting.append(record)
+
+    def forget(self, user_id: str) -> None:
+        """Let what waits of a user who is erased be nobody's."""
+        for position, record in enumerate(self._waiting):
+            if record.user_id == user_id:
+                self._waiting[position] = replace(record, user_id=None)
 
     async def start(self) -> None:
         """Begin to write in the background."""

@@ -9,11 +9,14 @@ import psycopg
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import Row, named_queries
 from cineclub.domain.errors import InvalidInput, NotFound, ReadOnlySource
+from cineclub.domain.films import imdb_number
+from cineclub.domain.questions import Naming
 from cineclub.domain.ratings import RatingScale
 from cineclub.ports import NewRating
 
 SQL = named_queries("rating_writes.sql")
 MAX_NAMED = 10
+Named = tuple[Naming, str]
 WRITE_THEM_THERE = "ratings come from your own views (CINECLUB_SOURCE=external), change them in your own system"
 
 
@@ -93,12 +96,19 @@ def _check_scale(ratings: Sequence[NewRating], scale: RatingScale) -> None:
         raise InvalidInput(message)
 
 
-async def _movie_ids_of(connection: psycopg.AsyncConnection[Row], ratings: Sequence[NewRating]) -> dict[str, int]:
-    """Return the internal ids of the rated films by external id; refuse unknown films by name."""
-    wanted = sorted({one.movie_id for one in ratings})
-    cursor = await connection.execute(SQL["movie_ids"], {"external_ids": wanted})
-    found = {row["external_id"]: row["id"] for row in await cursor.fetchall()}
-    unknown = [movie_id for movie_id in wanted if movie_id not in found]
+async def _movie_ids_of(connection: psycopg.AsyncConnection[Row], ratings: Sequence[NewRating]) -> dict[Named, int]:
+    """Return the internal ids of the rated films by how they are named; refuse unknown films by name."""
+    wanted = sorted({_name_of(one) for one in ratings})
+    found: dict[Named, int] = {}
+    for naming in sorted({naming for naming, _ in wanted}):
+        given = {"ids": [film_id for other, film_id in wanted if other == naming]}
+        cursor = await connection.execute(SQL[f"by_{naming}"], given)
+        found |= {(naming, row["given"]): row["id"] for row in await cursor.fetchall()}
+    unknown = [
+        f"{'' if naming == 'movie_id' else naming + ' '}{film}"
+        for naming, film in wanted
+        if (naming, film) not in found
+    ]
     if unknown:
         more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
         message = f"not in the catalogue: film {', '.join(unknown[:MAX_NAMED])}{more}; nothing was written"
@@ -106,14 +116,19 @@ async def _movie_ids_of(connection: psycopg.AsyncConnection[Row], ratings: Seque
     return found
 
 
-def _columns(ratings: Sequence[NewRating], movie_ids: dict[str, int]) -> dict[str, list[Any]]:
+def _name_of(one: NewRating) -> Named:
+    """Return how a film is named; IMDb's numbers in one way of writing."""
+    return one.naming, imdb_number(one.movie_id) if one.naming == "imdb_id" else one.movie_id
+
+
+def _columns(ratings: Sequence[NewRating], movie_ids: dict[Named, int]) -> dict[str, list[Any]]:
     """Return the ratings as one array for each column, the last of each user and film only."""
-    last = {(one.user_id, one.movie_id): one for one in ratings}.values()
+    last = {(one.user_id, movie_ids[_name_of(one)]): one for one in ratings}
     return {
-        "user_ids": [one.user_id for one in last],
-        "movie_ids": [movie_ids[one.movie_id] for one in last],
-        "ratings": [one.rating for one in last],
-        "rated_at": [one.rated_at for one in last],
+        "user_ids": [user_id for user_id, _ in last],
+        "movie_ids": [movie_id for _, movie_id in last],
+        "ratings": [one.rating for one in last.values()],
+        "rated_at": [one.rated_at for one in last.values()],
     }
 
 

@@ -2,9 +2,20 @@
 -- The rating scale, locked against a change until the ratings are in.
 SELECT scale_lowest AS lowest, scale_highest AS highest FROM cineclub.catalogue FOR SHARE;
 
--- name: movie_ids
+-- name: by_movie_id
 -- The internal ids of these films, those that exist.
-SELECT external_id, id FROM cineclub.movies WHERE external_id = ANY(%(external_ids)s);
+SELECT external_id AS given, id FROM cineclub.movies WHERE external_id = ANY(%(ids)s);
+
+-- name: by_imdb_id
+-- The same by IMDb's numbers, without letters and leading zeros; of two films with one number the first.
+SELECT DISTINCT ON (given) coalesce(nullif(ltrim(regexp_replace(imdb_id, '^tt', ''), '0'), ''), '0') AS given, id
+FROM cineclub.movies
+WHERE coalesce(nullif(ltrim(regexp_replace(imdb_id, '^tt', ''), '0'), ''), '0') = ANY(%(ids)s)
+ORDER BY given, id;
+
+-- name: by_tmdb_id
+-- The same by TMDB's numbers.
+SELECT DISTINCT ON (given) tmdb_id AS given, id FROM cineclub.movies WHERE tmdb_id = ANY(%(ids)s) ORDER BY given, id;
 
 -- name: add_users
 -- Users who rate for the first time.

@@ -3,13 +3,20 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
+from fastapi.concurrency import run_in_threadpool
 
-from cineclub.api.access import READ, GuardedRoute
+from cineclub.api.access import ADMIN, READ, GuardedRoute
 from cineclub.api.fields import MAX_GENRE_LENGTH, MAX_ID_LENGTH
 from cineclub.api.presentation import RATING_DIGITS, movie_document, scored_document
 from cineclub.api.routes.wiring import Parts, failures
-from cineclub.api.schemas import MovieOut, MoviesOut, PopularOut, SimilarOut, UserRatingsOut
+from cineclub.api.schemas import ErasedOut, MovieOut, MoviesOut, PopularOut, SimilarOut, UserRatingsOut
 from cineclub.domain.choice import Choice
+from cineclub.domain.errors import NotFound
+
+REMAINS = (
+    "weights of films that were learned from this user, until the queued training's version serves; "
+    "backups that were made before"
+)
 
 router = APIRouter(tags=["movies"], route_class=GuardedRoute)
 
@@ -84,3 +91,26 @@ async def ratings_of(user_id: PathId, parts: Parts, limit: LongLimit = 100) -> d
         for one in rows
     ]
     return {"user_id": user_id, "ratings": ratings}
+
+
+@router.delete(
+    "/users/{user_id:path}", response_model=ErasedOut, responses=failures(404, 409, 422, 503), openapi_extra=ADMIN
+)
+async def erase(user_id: PathId, parts: Parts) -> dict[str, Any]:
+    """Erase a user: ratings and logged answers at once, snapshots within seconds, and a training is queued.
+
+    Until that training's version serves, the weights of films that were learned from them remain; backups that were
+    made before hold them for as long as you keep those. Versions that learned from them cannot be reproduced any more.
+    """
+    if "\0" in user_id:
+        message = "ids hold no NUL characters: there is no such user"
+        raise NotFound(message)
+    parts.predictor.forget(user_id)
+    report = await run_in_threadpool(parts.erase_user, user_id)
+    parts.predictor.forget(user_id)
+    return {
+        "n_ratings": report.n_ratings,
+        "n_predictions": report.n_predictions,
+        "training_id": report.training_id,
+        "remains": REMAINS,
+    }

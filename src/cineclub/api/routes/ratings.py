@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Response
 
 from cineclub.api.access import WRITE, GuardedRoute
 from cineclub.api.fields import MAX_ID_LENGTH
+from cineclub.api.questions import given_rating
 from cineclub.api.routes.wiring import Parts, failures
 from cineclub.api.schemas import RatingRequest, RatingsRequest, RatingsWritten
 from cineclub.domain.errors import NotFound
@@ -44,4 +45,5 @@ async def take_back(user_id: PathId, movie_id: PathId, parts: Parts) -> Response
 
 def _new_rating(one: RatingRequest) -> NewRating:
     """Return a rating with ids as text."""
-    return NewRating(str(one.user_id), str(one.movie_id), one.rating, one.rated_at)
+    film = given_rating(one)
+    return NewRating(str(one.user_id), film.film_id, film.rating, one.rated_at, film.naming)
