@@ -15,7 +15,7 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serving bench-models bench-scale bench-setup \
+.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serve bench-models bench-scale bench-setup \
 	bench-snapshots lock clean
 
 help: ## this list
@@ -27,7 +27,7 @@ help: ## this list
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
-	@echo "make bench-serving  requests a second and latency of /predict/ beside /health"
+	@echo "make bench-serve    requests a second and latency of /predict/ beside a constant answer"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
@@ -70,7 +70,7 @@ bench-gate: setup
 bench-flow: setup
 	$(BIN)/python benchmarks/flow.py
 
-bench-serving: setup
+bench-serve: setup
 	$(BIN)/python benchmarks/serving.py
 
 bench-setup: $(BENCH_INSTALLED)

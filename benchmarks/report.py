@@ -17,7 +17,7 @@ TITLES = {
     "models-movietweetings-100k": "The same on MovieTweetings 100k (`make bench-models DATA=...`)",
     "scale": "At scale (`make bench-scale`)",
     "snapshots": "Snapshots and statistics (`make bench-snapshots`)",
-    "serving": "Predictions over HTTP (`make bench-serving`)",
+    "serving": "Predictions over HTTP (`make bench-serve`)",
 }
 PREFACE = """# Benchmarks
 
