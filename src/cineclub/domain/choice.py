@@ -37,7 +37,7 @@ class Choice:
     diversity: float = 0.0
 
     def left_out(self, films: FilmIndex, seen_indices: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Return the positions of the films that must not be answered, rising.
+        """Return the positions of the films that must not be answered, each once.
 
         Args:
             films: the films to choose among.
@@ -46,6 +46,8 @@ class Choice:
         Raises:
             InvalidInput: no film has a genre that is asked for.
         """
+        if self == EVERYTHING:
+            return np.asarray(seen_indices, np.int64)
         self._check_genres(films)
         out = np.zeros(len(films.years), np.bool_)
         if self.genres:

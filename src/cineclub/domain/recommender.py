@@ -95,6 +95,15 @@ class ScoresMany(Protocol):
 
 
 @runtime_checkable
+class ExplainsMany(Protocol):
+    """A model that explains the films of an answer at once faster than one after the other."""
+
+    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return what ``explain`` returns for each film asked for, but for the last digits, shape (m, n)."""
+        ...
+
+
+@runtime_checkable
 class PredictsStars(Protocol):
     """A model that can also say how a person would rate a film."""
 

@@ -20,7 +20,7 @@ from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import Movie, UserRatings
 from cineclub.domain.recent_histories import RecentHistories
 from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
-from cineclub.domain.recommender import PredictsStars
+from cineclub.domain.recommender import ExplainsMany, PredictsStars
 from cineclub.ports import (
     HistoryReader,
     LiveModel,
@@ -134,11 +134,11 @@ class PredictionFlow:
     def rank_movies(live: LiveModel, reply: Answer, question: Question) -> tuple[Recommendation, ...]:
         """Return the unseen films with the best scores, with stars where the model has them, and reasons."""
         ranked = _ranked(live, reply, question)
-        stars = _predicted_stars(live, reply, np.array([index for _, index in ranked], np.int32))
+        movie_indices = np.array([index for _, index in ranked], np.int32)
+        stars = _predicted_stars(live, reply, movie_indices)
+        reasons = _reasons(live, reply, movie_indices)
         return tuple(
-            Recommendation(
-                rank, _movie_at(live, index), float(reply.scores[index]), stars[rank - 1], _reasons(live, reply, index)
-            )
+            Recommendation(rank, _movie_at(live, index), float(reply.scores[index]), stars[rank - 1], reasons[rank - 1])
             for rank, index in ranked
         )
 
@@ -233,16 +233,25 @@ def _predicted_stars(live: LiveModel, reply: Answer, movie_indices: NDArray[np.i
     return [float(stars) for stars in recommender.predict_stars(reply.history, movie_indices)]
 
 
-def _reasons(live: LiveModel, reply: Answer, movie_index: int) -> tuple[Reason, ...]:
-    """Return the rated films that raised this film's score most, at most three, strongest first."""
-    history = reply.history
-    weights = live.fitted.recommender.explain(history, movie_index)
-    strongest = np.argsort(-weights, kind="stable")[:MAX_REASONS]
-    return tuple(
-        Reason(_movie_at(live, int(history.movie_indices[row])), float(history.ratings[row]), float(weights[row]))
-        for row in strongest
-        if weights[row] > 0
-    )
+def _reasons(live: LiveModel, reply: Answer, movie_indices: NDArray[np.int32]) -> list[tuple[Reason, ...]]:
+    """Return for each film the rated films that raised its score most, at most three, strongest first."""
+    history, recommender = reply.history, live.fitted.recommender
+    if not len(movie_indices) or not len(history):
+        return [()] * len(movie_indices)
+    if isinstance(recommender, ExplainsMany):
+        weights = recommender.explain_many(history, movie_indices)
+    else:
+        weights = np.stack([recommender.explain(history, movie_index) for movie_index in movie_indices.tolist()])
+    strongest = np.argsort(-weights, axis=1, kind="stable")[:, :MAX_REASONS]
+    heaviest = np.take_along_axis(weights, strongest, axis=1)
+    return [
+        tuple(
+            Reason(_movie_at(live, int(history.movie_indices[row])), float(history.ratings[row]), weight)
+            for row, weight in zip(rows, of_rows, strict=True)
+            if weight > 0
+        )
+        for rows, of_rows in zip(strongest.tolist(), heaviest.tolist(), strict=True)
+    ]
 
 
 def _recommendation_id(now: datetime) -> str:

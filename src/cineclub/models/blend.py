@@ -110,6 +110,13 @@ class Blend:
         added: NDArray[np.float32] = of_slist + self.ials_vote * of_ials
         return added
 
+    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return what ``explain`` returns for each film, shape (m, n)."""
+        of_slist = self.slist.explain_many(history, movie_indices) / _deviation(self.slist.scores(history))
+        of_ials = self.ials.explain_many(history, movie_indices) / _deviation(self.ials.scores(history))
+        added: NDArray[np.float32] = of_slist + self.ials_vote * of_ials
+        return added
+
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the arrays of both models under their names, and the vote."""
         parts = {"slist": self.slist.arrays(), "ials": self.ials.arrays()}

@@ -85,6 +85,13 @@ class Ease:
         reasons[self.uses(history)] = heard.amounts * self.weights.onto(heard.movie_indices, movie_index)
         return reasons
 
+    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return what ``explain`` returns for each film, shape (m, n)."""
+        reasons = np.zeros((len(movie_indices), len(history)), np.float32)
+        heard = self._listened(history)
+        reasons[:, self.uses(history)] = heard.amounts * self.weights.onto_many(heard.movie_indices, movie_indices)
+        return reasons
+
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the weights and what counts as a like."""
         return {

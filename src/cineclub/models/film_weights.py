@@ -67,6 +67,11 @@ class DenseWeights:
 
         return sums_of_rows(people, self.weights)
 
+    def onto_many(self, movie_indices: NDArray[np.int32], onto: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the weight of each film, n of them, on each of m others, shape (m, n)."""
+        weights: NDArray[np.float32] = self.weights[movie_indices[np.newaxis, :], onto[:, np.newaxis]]
+        return weights
+
     def onto(self, movie_indices: NDArray[np.int32], movie_index: int) -> NDArray[np.float32]:
         """Return the weight of each film, shape (n,), on one film."""
         onto: NDArray[np.float32] = self.weights[movie_indices, movie_index]
@@ -109,6 +114,11 @@ class SparseWeights:
         from cineclub.models.kernels.film_scores import sums_of_sparse_rows
 
         return sums_of_sparse_rows(people, self.starts, self.targets, self.weights)
+
+    def onto_many(self, movie_indices: NDArray[np.int32], onto: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the weight of each film, n of them, on each of m others, shape (m, n)."""
+        rows = [self.onto(movie_indices, int(movie_index)) for movie_index in onto]
+        return np.array(rows, np.float32).reshape(len(onto), len(movie_indices))
 
     def onto(self, movie_indices: NDArray[np.int32], movie_index: int) -> NDArray[np.float32]:
         """Return the weight of each film, shape (n,), on one film."""

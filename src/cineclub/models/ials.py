@@ -137,6 +137,14 @@ class Ials:
         added[self.uses(history)] = roots * (rated @ inverse_of_movie)
         return added
 
+    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return what ``explain`` returns for each film, through one solve, shape (m, n)."""
+        roots, rated, diagonal = (of_people[0] for of_people in self._weighted([history]))
+        pulls = np.linalg.solve(rated.T @ rated + np.diag(diagonal), self.movie_vectors[movie_indices].T)
+        added = np.zeros((len(movie_indices), len(history)), np.float32)
+        added[:, self.uses(history)] = (rated @ pulls).T * roots
+        return added
+
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the films' side and the scalars."""
         return {
