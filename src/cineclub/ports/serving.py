@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cineclub.domain.outcomes import Outcomes
 from cineclub.domain.questions import Naming
 from cineclub.domain.ratings import Movie, UserRatings
 from cineclub.ports.records import Asker, LiveModel, PredictionRecord, Production, Promotion
@@ -182,4 +183,32 @@ class PredictionLog(Protocol):
 
     def forget(self, user_id: str) -> None:
         """Let what waits of a user who is erased be nobody's."""
+        ...
+
+
+class OutcomeStore(Protocol):
+    """What became of the logged answers; async."""
+
+    async def count(self, since: datetime, until: datetime, window_days: int) -> Outcomes:
+        """Return what became of the answers from ``since`` to ``until``, by the ratings given until then.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer, or not within a minute.
+        """
+        ...
+
+    async def delete_before(self, before: datetime, limit: int) -> int:
+        """Delete at most ``limit`` of the answers from before a time, and return how many were deleted.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+
+class OutcomeMetrics(Protocol):
+    """What is known of the outcomes of recommendations."""
+
+    def outcomes_known(self, outcomes: Outcomes) -> None:
+        """Note what became of the answers of the last days, in place of what was known before."""
         ...

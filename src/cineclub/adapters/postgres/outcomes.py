@@ -1,0 +1,80 @@
+"""What became of logged answers, counted inside PostgreSQL in one statement; and the end of old answers."""
+
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.adapters.postgres.sessions import Row, named_queries
+from cineclub.domain.errors import StorageUnavailable
+from cineclub.domain.outcomes import POPULAR_PART, Outcomes, StrategyOutcomes
+
+SQL = named_queries("outcomes.sql")
+COUNTING_LIMIT_SECONDS = 60.0
+DELETING_LIMIT_SECONDS = 30.0
+SPARE_SECONDS = 10.0
+"""PostgreSQL gives up first: a count that takes too long must not look like a database that is away."""
+
+
+class PostgresOutcomes:
+    """Implements the port ``OutcomeStore`` on our own tables, or on the owner's views in ``external_schema``."""
+
+    def __init__(self, pool: ServingPool, external_schema: str | None = None) -> None:
+        """Use the pool of the request path, one connection at a time."""
+        self._pool = pool
+        self._query = _query(external_schema)
+
+    async def count(self, since: datetime, until: datetime, window_days: int) -> Outcomes:
+        """Return what became of the answers from ``since`` to ``until``, by the ratings given until then.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer, or not within a minute.
+        """
+        named: dict[str, datetime | int] = {
+            "since": since,
+            "until": until,
+            "window_hours": 24 * window_days,
+            "popular_part": POPULAR_PART,
+        }
+        rows = await self._fetched(named)
+        found = tuple(_strategy_of(row) for row in rows if row["n_answers"] is not None)
+        return Outcomes(since, until, window_days, rows[0]["n_movies"], found)
+
+    async def delete_before(self, before: datetime, limit: int) -> int:
+        """Delete at most ``limit`` of the answers from before a time, and return how many were deleted.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        async with self._pool.connection(DELETING_LIMIT_SECONDS) as connection:
+            return (await connection.execute(SQL["delete_old"], {"before": before, "limit": limit})).rowcount
+
+    async def _fetched(self, named: dict[str, datetime | int]) -> list[Row]:
+        """Return the rows of the count."""
+        limit = {"milliseconds": str(round(1000 * COUNTING_LIMIT_SECONDS))}
+        async with self._pool.connection(COUNTING_LIMIT_SECONDS + SPARE_SECONDS) as connection:
+            try:
+                async with connection.transaction():
+                    await connection.execute(SQL["limit_time"], limit)
+                    return await (await connection.execute(self._query, named)).fetchall()
+            except psycopg.errors.QueryCanceled as error:
+                message = f"counting outcomes took more than {COUNTING_LIMIT_SECONDS:.0f} s: ask for fewer days"
+                raise StorageUnavailable(message) from error
+
+
+def _query(schema: str | None) -> sql.Composed:
+    """Return the count on our own tables, or on the owner's views."""
+    if schema is None:
+        given, counted = sql.SQL(SQL["given_internal"]), sql.SQL(SQL["counted_internal"])
+        return sql.SQL(SQL["outcomes"]).format(given=given, counted=counted)
+    named = {"schema": sql.Identifier(schema)}
+    return sql.SQL(SQL["outcomes"]).format(
+        given=sql.SQL(SQL["given_external"]).format(**named),
+        counted=sql.SQL(SQL["counted_external"]).format(**named),
+    )
+
+
+def _strategy_of(row: Row) -> StrategyOutcomes:
+    """Return the counts of a row."""
+    return StrategyOutcomes(**{name: row[name] for name in StrategyOutcomes.__dataclass_fields__})
