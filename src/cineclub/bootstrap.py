@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cineclub.adapters.postgres.api_keys import KeyRing, PostgresApiKeys
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
     from cineclub.adapters.postgres.migrate import ServerFacts
+    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
     from cineclub.adapters.postgres.serving_pool import ServingPool
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from cineclub.domain.recommender import FittedModel
     from cineclub.flows.importing import ImportReport
     from cineclub.flows.live_model import LiveModelHolder
-    from cineclub.ports import ImportProgress, Promotion, RatingSource
+    from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
+    from cineclub.ports import ImportProgress, OutcomeMetrics, Promotion, RatingSource
     from cineclub.serving import ApiParts, Doors, Erasing
 
 
@@ -333,7 +335,6 @@ def api_parts(settings: Settings) -> "ApiParts":
     """Return everything that the API's routes call; nothing is opened before its services start."""
     from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.histories import PostgresHistories
-    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
     from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.processes.promoting import PromotingProcess
@@ -349,9 +350,9 @@ def api_parts(settings: Settings) -> "ApiParts":
     films = PostgresFilms(pool, schema)
     histories = PostgresHistories(pool, films, schema)
     keys, doorkeeper = _guard(settings, pool)
-    log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
-    metrics.watch_waiting_rows(log.__len__)
+    log = _prediction_log(settings, pool, metrics)
     live = _live_model_holder(settings, pool, metrics)
+    monitoring, outcome_watch = _monitoring(settings, pool, metrics)
     return ApiParts(
         jobs=training_jobs(settings),
         predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC)),
@@ -361,9 +362,10 @@ def api_parts(settings: Settings) -> "ApiParts":
         live=live,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, log, live),
+        services=(pool, keys, log, live, outcome_watch),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=PromotingProcess(database_url(settings), settings.home),
+        monitoring=monitoring,
         promotions=promotions(settings),
         erase_user=_erasing(settings),
         doorkeeper=doorkeeper,
@@ -379,6 +381,28 @@ def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "Promet
 
     production = PostgresProduction(pool, external_schema(settings))
     return LiveModelHolder(production, read_artifact, settings.home / "models", metrics, settings.model_poll_seconds)
+
+
+def _prediction_log(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "PostgresPredictionLog":
+    """Return where answers are logged, with its counts in the metrics."""
+    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
+
+    log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
+    metrics.watch_waiting_rows(log.__len__)
+    return log
+
+
+def _monitoring(
+    settings: Settings, pool: "ServingPool", metrics: "OutcomeMetrics"
+) -> "tuple[MonitoringFlow, OutcomeWatch]":
+    """Return what says what became of answers, and what keeps it in the metrics and the log short."""
+    from cineclub.adapters.postgres.outcomes import PostgresOutcomes
+    from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch, WatchTimes
+
+    store = PostgresOutcomes(pool, external_schema(settings))
+    monitoring = MonitoringFlow(store, settings.outcome_window_days, lambda: datetime.now(tz=UTC))
+    times = WatchTimes(settings.outcome_refresh_seconds, settings.prediction_log_days)
+    return monitoring, OutcomeWatch(monitoring, metrics, times)
 
 
 def _guard(settings: Settings, pool: "ServingPool") -> tuple["KeyRing", Doorkeeper]:

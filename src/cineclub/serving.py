@@ -8,6 +8,7 @@ from cineclub.domain.access import Scope
 from cineclub.flows.browsing import BrowsingFlow
 from cineclub.flows.erasing import ErasingReport
 from cineclub.flows.live_model import LiveModelHolder
+from cineclub.flows.monitoring import MonitoringFlow
 from cineclub.flows.prediction import PredictionFlow
 from cineclub.ports import (
     HistoryReader,
@@ -128,6 +129,7 @@ class ApiParts:
         services: started in this order with the app, stopped in the reverse order.
         model_names: the models that a training may be asked for.
         promoter: carries out a person's decision about what serves.
+        monitoring: what became of the answers.
         promotions: what served, was registered and refused; its methods block and are called in threads.
         erase_user: takes a person out of everything; blocks and is called in threads.
         doorkeeper: checks keys.
@@ -145,6 +147,7 @@ class ApiParts:
     services: tuple[Service, ...]
     model_names: tuple[str, ...]
     promoter: Promoter
+    monitoring: MonitoringFlow
     promotions: PromotionHistory
     erase_user: Erasing
     doorkeeper: Doorkeeper

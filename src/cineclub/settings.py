@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cineclub.domain.errors import InvalidInput
@@ -70,6 +70,22 @@ class Settings(BaseSettings):
     prediction_log_size: int = Field(
         default=10_000, ge=1, description="answers waiting to be logged; more are dropped and counted"
     )
+    prediction_log_days: int = Field(
+        default=90,
+        ge=1,
+        le=36_500,
+        description="logged answers that are older are deleted; at least the outcome window",
+    )
+    outcome_window_days: int = Field(
+        default=7,
+        ge=1,
+        le=365,
+        validate_default=True,
+        description="a film rated within so many days after it was recommended counts as taken",
+    )
+    outcome_refresh_seconds: float = Field(
+        default=300.0, gt=0, le=86_400, description="how often the outcomes in /metrics are counted anew"
+    )
     snapshots_kept: int = Field(
         default=10,
         ge=0,
@@ -107,6 +123,16 @@ class Settings(BaseSettings):
         """Refuse what is no address of a PostgreSQL, without repeating it: it may hold a password."""
         if value is not None and not re.match(r"^postgres(ql)?://", value.get_secret_value()):
             message = "must look like postgresql://user:password@host/name"
+            raise ValueError(message)
+        return value
+
+    @field_validator("outcome_window_days")
+    @classmethod
+    def _is_within_the_log(cls, value: int, info: ValidationInfo) -> int:
+        """Refuse a window that outlasts the log: its last days would find no answers."""
+        kept_days = info.data.get("prediction_log_days")
+        if kept_days is not None and value > kept_days:
+            message = f"must be at most {kept_days}, the days that CINECLUB_PREDICTION_LOG_DAYS keeps"
             raise ValueError(message)
         return value
 

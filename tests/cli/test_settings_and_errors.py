@@ -90,3 +90,11 @@ def test_an_unexpected_error_leaves_its_details_in_a_log(tmp_path: Path) -> None
     assert "Traceback" not in shown.stderr
     [details] = (tmp_path / "logs").iterdir()
     assert "AttributeError" in details.read_text()
+
+
+def test_a_log_shorter_than_the_outcome_window_is_refused(tmp_path: Path) -> None:
+    """The sentence names both settings, also where the window is the default."""
+    shown = cineclub(tmp_path, "settings", CINECLUB_PREDICTION_LOG_DAYS="3")
+    assert shown.returncode != 0
+    assert "CINECLUB_OUTCOME_WINDOW_DAYS is 7, but: " in shown.stderr
+    assert "CINECLUB_PREDICTION_LOG_DAYS" in shown.stderr

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 import cineclub
 from cineclub.api import errors
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
-from cineclub.api.routes import documentation, models, movies, operations, predictions, ratings, trainings
+from cineclub.api.routes import documentation, models, monitoring, movies, operations, predictions, ratings, trainings
 from cineclub.api.shield import Shield
 from cineclub.serving import ApiParts
 
@@ -24,6 +24,7 @@ TAGS = [
     {"name": "ratings", "description": "Ratings as they are given; the next answer knows them."},
     {"name": "training", "description": "Train, follow, cancel: one training at a time, in a process of its own."},
     {"name": "models", "description": "Which model serves."},
+    {"name": "monitoring", "description": "What became of what was recommended."},
     {"name": "operations", "description": "For the machines that watch this one."},
 ]
 
@@ -49,7 +50,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         lifespan=life,
     )
     app.state.parts = parts
-    for module in (predictions, movies, ratings, trainings, models, operations, documentation):
+    for module in (predictions, movies, ratings, trainings, models, monitoring, operations, documentation):
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(ErrorBoundary)

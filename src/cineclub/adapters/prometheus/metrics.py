@@ -8,17 +8,27 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from cineclub.domain.outcomes import Outcomes, StrategyOutcomes, by_version
 from cineclub.ports import Asker, Promotion
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "OTHER"
 NO_MODEL = "none"
 ASKERS: tuple[Asker, ...] = ("gate", "person", "outside")
+OUTCOMES = {
+    "answers": "Logged answers, 30 days.",
+    "named_answers": "Logged answers to people with an account, 30 days: those that the hit rate is of.",
+    "hit_rate": "Answers to people with an account with a film that was rated afterwards, 30 days.",
+    "taken_films": "Recommended films that were rated afterwards, 30 days.",
+    "mean_taken_rating": "Mean rating of recommended films that were rated afterwards, 30 days.",
+    "coverage": "Share of the catalogue that was recommended, 30 days.",
+    "popularity_share": "Share of the recommended films that are among the most rated tenth, 30 days.",
+}
 LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class PrometheusMetrics:
-    """Implements the ports ``RequestMetrics``, ``PredictionMetrics`` and ``ModelMetrics`` in a registry of its own."""
+    """Implements every port of the name ``…Metrics`` in a registry of its own."""
 
     def __init__(self) -> None:
         """Declare every metric."""
@@ -47,6 +57,7 @@ class PrometheusMetrics:
             registry=registry,
         )
         self._declare_model_and_log(registry)
+        self._declare_outcomes(registry)
 
     def _declare_model_and_log(self, registry: CollectorRegistry) -> None:
         """Declare what is known of the model in memory and of the prediction log."""
@@ -76,6 +87,24 @@ class PrometheusMetrics:
             "cineclub_prediction_log_waiting_rows", "Answers waiting to be logged.", registry=registry
         )
 
+    def _declare_outcomes(self, registry: CollectorRegistry) -> None:
+        """Declare what became of the answers of the last 30 days; a figure of nothing is left out."""
+        self._outcomes = {
+            name: Gauge(f"cineclub_recommendation_{name}", meaning, ["model_version", "strategy"], registry=registry)
+            for name, meaning in OUTCOMES.items()
+        }
+        self._cold_start = Gauge(
+            "cineclub_recommendation_cold_start_share",
+            "Answers with popular films in place of a personal model, 30 days.",
+            ["model_version"],
+            registry=registry,
+        )
+        self._outcomes_counted = Gauge(
+            "cineclub_recommendation_outcomes_timestamp_seconds",
+            "When outcomes were last counted, in seconds since 1970; 0 before.",
+            registry=registry,
+        )
+
     def observe_request(self, method: str, route: str, status: int, latency_seconds: float) -> None:
         """Count one request under its route template."""
         known_method = method if method in METHODS else OTHER_METHOD
@@ -84,8 +113,7 @@ class PrometheusMetrics:
 
     def count_answer(self, strategy: str, model_version: int | None, *, degraded: bool) -> None:
         """Count one answer."""
-        version = NO_MODEL if model_version is None else str(model_version)
-        self._predictions.labels(strategy, version, "true" if degraded else "false").inc()
+        self._predictions.labels(strategy, _version_label(model_version), "true" if degraded else "false").inc()
 
     def model_served(self, promotion: Promotion) -> None:
         """Note that this version answers from now on."""
@@ -101,6 +129,20 @@ class PrometheusMetrics:
         for asker in ASKERS:
             self._promotion_refusals.labels(asker).set(n_refusals.get(asker, 0))
 
+    def outcomes_known(self, outcomes: Outcomes) -> None:
+        """Note what became of the answers of the last days, in place of what was known before."""
+        for gauge in (*self._outcomes.values(), self._cold_start):
+            gauge.clear()
+        for version in by_version(outcomes.strategies):
+            label = _version_label(version.model_version)
+            if version.cold_start_share is not None:
+                self._cold_start.labels(label).set(version.cold_start_share)
+            for one in version.strategies:
+                for name, value in _figures_of(one, outcomes.n_movies).items():
+                    if value is not None:
+                        self._outcomes[name].labels(label, one.strategy).set(value)
+        self._outcomes_counted.set(outcomes.until.timestamp())
+
     def rows_dropped(self, n_rows: int) -> None:
         """Count answers that were not logged."""
         self._dropped.inc(n_rows)
@@ -112,3 +154,21 @@ class PrometheusMetrics:
     def exposition(self) -> tuple[bytes, str]:
         """Return every metric in Prometheus' text format, with its media type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+def _version_label(model_version: int | None) -> str:
+    """Return a version as labels have it."""
+    return NO_MODEL if model_version is None else str(model_version)
+
+
+def _figures_of(one: StrategyOutcomes, n_movies: int) -> dict[str, float | None]:
+    """Return the figures of ``OUTCOMES``; None for those of nothing."""
+    return {
+        "answers": one.n_answers,
+        "named_answers": one.n_answers - one.n_anonymous,
+        "hit_rate": one.hit_rate,
+        "taken_films": one.n_taken,
+        "mean_taken_rating": one.mean_taken_rating,
+        "coverage": one.coverage(n_movies),
+        "popularity_share": one.popularity_share,
+    }
