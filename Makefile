@@ -93,7 +93,7 @@ bench-scale: bench-setup
 	$(BENCH_BIN)/python benchmarks/scale.py $(if $(RATINGS),--ratings $(RATINGS)) $(if $(ONLY),--only $(ONLY))
 
 lock:
-	$(COMPILE) --extra demo --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra demo --extra client --group dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --group bench --constraint requirements.lock --output-file requirements-bench.lock
 
 clean:

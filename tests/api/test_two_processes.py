@@ -1,20 +1,14 @@
 """Two real API processes on one database start one training."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from api_processes import free_ports, start_api, wait_until_alive
 
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
-
-START_SECONDS = 60
 
 
 @pytest.fixture
@@ -31,35 +25,6 @@ def addresses(database_url: str, home: Path) -> Iterator[list[str]]:
         for process in processes:
             process.terminate()
             process.wait(15)
-
-
-def start_api(database_url: str, home: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Return an API process that listens on a port."""
-    ours = {"CINECLUB_DATABASE_URL": database_url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(port)}
-    return subprocess.Popen([sys.executable, "-m", "cineclub.api"], env={**os.environ, **ours})
-
-
-def free_ports(n_ports: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(n_ports)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def wait_until_alive(address: str) -> None:
-    """Wait for the first answer."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            if httpx.get(f"{address}/health").status_code == 200:
-                return
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, f"{address} does not answer"
-            time.sleep(0.05)
 
 
 def test_ten_simultaneous_requests_to_two_processes_start_one_training(addresses: list[str], database_url: str) -> None:

@@ -56,11 +56,11 @@ def _is_single_precision(value: float) -> bool:
 
 
 def _checked_time(value: Any) -> datetime | None:
-    """Return when a rating was given; None when the request does not say."""
+    """Return when a rating was given; None when the request does not say. JSON gives text, Python also a time."""
     if value is None:
         return None
     try:
-        time = datetime.fromisoformat(value)
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError):
         raise PydanticCustomError(REFUSED, A_TIME) from None
     if time.tzinfo is None or not EARLIEST <= time <= datetime.now(UTC) + CLOCK_TOLERANCE:
