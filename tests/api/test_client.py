@@ -108,12 +108,15 @@ async def test_ratings_are_written_read_and_taken_back(asynchronous: AsyncClient
     assert (await asynchronous.erase(user)).n_ratings == 1
 
 
-@pytest.mark.parametrize("user_id", [".", "..", "../movies", "%2e", "a//b"])
-async def test_an_id_of_dots_and_slashes_stays_an_id(asynchronous: AsyncClient, user_id: str) -> None:
-    """No part of an address is taken for a way up."""
+@pytest.mark.parametrize("user_id", [".", "..", "../movies", "%2e", "a//b", "a\nb", "a\n"])
+async def test_an_id_of_dots_slashes_and_line_ends_stays_an_id(asynchronous: AsyncClient, user_id: str) -> None:
+    """No part of an id is taken for a part of the address, and whoever can rate can be read and erased."""
     await asynchronous.rate(user_id, 1001, 4.5)
     found = await asynchronous.ratings_of(user_id)
     assert (found.user_id, len(found.ratings)) == (user_id, 1)
+    await asynchronous.take_back(user_id, 1001)
+    await asynchronous.rate(user_id, 1001, 4.5)
+    assert (await asynchronous.erase(user_id)).n_ratings == 1
 
 
 async def test_the_catalogue(asynchronous: AsyncClient) -> None:

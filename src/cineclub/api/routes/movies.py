@@ -49,7 +49,7 @@ async def popular(
 
 
 @router.get(
-    "/movies/{movie_id:path}/similar",
+    "/movies/{movie_id:text}/similar",
     response_model=SimilarOut,
     responses=failures(404, 422, 503),
     openapi_extra=READ,
@@ -66,14 +66,14 @@ async def similar(movie_id: PathId, parts: Parts, limit: Limit = 10) -> dict[str
     }
 
 
-@router.get("/movies/{movie_id:path}", response_model=MovieOut, responses=failures(404, 422, 503), openapi_extra=READ)
+@router.get("/movies/{movie_id:text}", response_model=MovieOut, responses=failures(404, 422, 503), openapi_extra=READ)
 async def movie(movie_id: PathId, parts: Parts) -> dict[str, Any]:
     """Return one film."""
     return movie_document(await parts.browser.movie(movie_id), integers=bool(parts.live.movie_ids_are_integers))
 
 
 @router.get(
-    "/users/{user_id:path}/ratings",
+    "/users/{user_id:text}/ratings",
     response_model=UserRatingsOut,
     responses=failures(422, 503),
     openapi_extra=READ,
@@ -94,7 +94,7 @@ async def ratings_of(user_id: PathId, parts: Parts, limit: LongLimit = 100) -> d
 
 
 @router.delete(
-    "/users/{user_id:path}", response_model=ErasedOut, responses=failures(404, 409, 422, 503), openapi_extra=ADMIN
+    "/users/{user_id:text}", response_model=ErasedOut, responses=failures(404, 409, 422, 503), openapi_extra=ADMIN
 )
 async def erase(user_id: PathId, parts: Parts) -> dict[str, Any]:
     """Erase a user: ratings and logged answers at once, snapshots within seconds, and a training is queued.

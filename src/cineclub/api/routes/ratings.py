@@ -29,7 +29,7 @@ async def rate(body: RatingsRequest, parts: Parts) -> RatingsWritten:
 
 
 @router.delete(
-    "/ratings/{user_id:path}/{movie_id}",
+    "/ratings/{user_id:text}/{movie_id}",
     status_code=204,
     responses=failures(404, 409, 422, 503),
     openapi_extra=WRITE,

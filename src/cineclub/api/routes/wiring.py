@@ -3,6 +3,7 @@
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from starlette.convertors import Convertor, register_url_convertor
 
 from cineclub.api.schemas import ErrorOut
 from cineclub.serving import ApiParts
@@ -18,6 +19,23 @@ MEANINGS = {
     422: "a field is missing, unknown or not what it may be; the message says which and what it may be",
     503: "PostgreSQL does not answer, or there is nothing to answer with yet; try again after `Retry-After` seconds",
 }
+
+
+class _AnyText(Convertor[str]):
+    """An id in a path, slashes and line ends included: Starlette's own ``path`` stops at a line end."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return the id."""
+        return value
+
+
+register_url_convertor("text", _AnyText())
 
 
 async def _parts_of(request: Request) -> ApiParts:
