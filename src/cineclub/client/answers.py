@@ -50,7 +50,7 @@ class Connection:
             return ServiceError(None, "timed_out", message)
         if isinstance(error, UnicodeError):
             return ServiceError(None, "invalid_request", "the request holds text that UTF-8 cannot write: mend it")
-        message = f"{self.address} cannot be reached ({error}): check the address and that `cineclub up` runs there"
+        message = f"{self.address} cannot be reached ({error}): check the address and that `cineclub serve` runs there"
         return ServiceError(None, "unreachable", message)
 
 

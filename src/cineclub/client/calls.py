@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cineclub.api.fields import checked_id
+from cineclub.api.outcome_schemas import RecommendationOutcomesOut
 from cineclub.api.schemas import (
     BatchRequest,
     BatchResponse,
@@ -206,6 +207,11 @@ def health() -> Call[HealthOut]:
 def ready() -> Call[ReadyOut]:
     """Ask whether answers can be given; the 503 of this route is an answer."""
     return Call("GET", "/ready", ReadyOut, repeatable=False, good=(OK, UNAVAILABLE))
+
+
+def outcomes(days: int) -> Call[RecommendationOutcomesOut]:
+    """Ask what became of the recommendations of the last days."""
+    return Call("GET", "/monitoring/recommendations", RecommendationOutcomesOut, query={"days": days})
 
 
 def metrics() -> Call[str]:

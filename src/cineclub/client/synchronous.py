@@ -7,6 +7,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
+from cineclub.api.outcome_schemas import RecommendationOutcomesOut
 from cineclub.api.schemas import (
     BatchResponse,
     ErasedOut,
@@ -196,6 +197,10 @@ class Client:
     def ready(self) -> ReadyOut:
         """Return whether recommendations can be given, and from what; also when they cannot."""
         return self._send(calls.ready())
+
+    def outcomes(self, days: int = 30) -> RecommendationOutcomesOut:
+        """Return what became of the recommendations of the last days, by version and strategy."""
+        return self._send(calls.outcomes(days))
 
     def metrics(self) -> str:
         """Return every metric in Prometheus' text format."""
