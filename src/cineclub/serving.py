@@ -88,6 +88,7 @@ class Doorkeeper(Protocol):
             KeyNeeded: there is no key, or one that opens nothing (any more).
             AccessDenied: the key does not open this.
             TooManyRequests: the key has made too many requests.
+            StorageUnavailable: no key is known yet.
         """
         ...
 

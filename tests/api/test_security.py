@@ -1,5 +1,6 @@
 """Who is let in: keys and scopes, names and pages, bodies, and how often."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 from httpx import Response
-from small_service import Service, error_of, eventually, running
+from small_service import Artifact, Service, error_of, eventually, fill, promote, running
 
 from cineclub.adapters.postgres.api_keys import PostgresApiKeys
+from cineclub.adapters.postgres.embedded import embedded_postgres
+from cineclub.adapters.postgres.migrate import migrate
 from cineclub.domain.access import Scope
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +73,7 @@ async def test_without_a_key_nothing_but_the_state_is_told(guarded: Service) -> 
     for operations in document["paths"].values():
         for operation in operations.values():
             assert operation["x-scope"] in {"open", "read", "write", "admin", "metrics"}
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
 async def test_a_key_opens_what_its_scopes_say(guarded: Service, make_key: MakeKey) -> None:
@@ -122,6 +126,26 @@ async def test_a_key_that_asks_too_often_is_told_how_long_to_wait(guarded: Servi
     assert (await asked(guarded, calm)).status_code == 200
 
 
+async def test_known_keys_outlive_the_database(home: Path, artifacts: Callable[[str], Artifact]) -> None:
+    """A key in memory goes on opening; a service that starts without PostgreSQL says 503, not that the key is wrong."""
+    with contextlib.ExitStack() as server:
+        url = server.enter_context(embedded_postgres(home))
+        migrate(url)
+        fill(url)
+        promote(url, 1, artifacts("ease"))
+        _, secret = PostgresApiKeys(url).create("test", ["read"], None)
+        async with running(url, home, require_keys=True) as service:
+            assert not (await asked(service, secret)).json()["degraded"]
+            server.close()
+            during = await asked(service, secret)
+            assert (during.status_code, during.json()["degraded"]) == (200, True)
+            assert (await asked(service, "guessed")).status_code == 401
+        async with running(url, home, require_keys=True) as service:
+            refused = await asked(service, secret)
+            assert (refused.status_code, error_of(refused)["code"]) == (503, "storage_unavailable")
+            assert (await service.client.post("/predict/", json=QUESTION)).status_code == 401
+
+
 async def test_keys_are_kept_as_hashes_only(make_key: MakeKey, trained_url: str) -> None:
     """Nothing in the database holds a secret."""
     secret = make_key("read")
@@ -143,7 +167,7 @@ async def test_a_name_that_leads_here_is_not_enough(service: Service) -> None:
 
 async def test_pages_of_other_sites_are_refused(service: Service) -> None:
     """With a foreign Origin nothing is answered, whatever the method; our own page is."""
-    for origin in ("https://evil.example", "null", "http://127.0.0.1:9000"):
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:9000", "", "http://[::1", "ftp://127.0.0.1:8000"):
         response = await service.client.post("/training/", json={}, headers={"Origin": origin})
         assert (response.status_code, error_of(response)["code"]) == (403, "foreign_page")
         assert "access-control-allow-origin" not in response.headers
@@ -171,7 +195,8 @@ async def test_a_body_without_measure_is_refused(service: Service) -> None:
     json_type = {"Content-Type": "application/json"}
     told = await service.client.post("/predict/", content=b" " * 2_000_001, headers=json_type)
     untold = await service.client.post("/predict/", content=endless(), headers=json_type)
-    for response in (told, untold):
+    absurd = await service.client.post("/predict/", headers={**json_type, "Content-Length": "9" * 5000})
+    for response in (told, untold, absurd):
         assert (response.status_code, error_of(response)["code"]) == (413, "too_large")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from cineclub.domain.access import Scope
@@ -30,6 +30,18 @@ class GuardedRoute(APIRoute):
             return await handle(request)
 
         return guarded
+
+
+def document_keys(app: FastAPI) -> None:
+    """Let /openapi.json say how a key is sent, as tools that read it expect."""
+    make = app.openapi
+
+    def with_keys() -> dict[str, Any]:
+        document = make()
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        return document
+
+    app.openapi = with_keys  # type: ignore[method-assign]
 
 
 def _needs(needed: Scope) -> dict[str, Any]:

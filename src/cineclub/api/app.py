@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 import cineclub
 from cineclub.api import errors
+from cineclub.api.access import document_keys
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
 from cineclub.api.routes import documentation, models, monitoring, movies, operations, predictions, ratings, trainings
 from cineclub.api.shield import Shield
@@ -52,6 +53,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.state.parts = parts
     for module in (predictions, movies, ratings, trainings, models, monitoring, operations, documentation):
         app.include_router(module.router)
+    document_keys(app)
     errors.install(app)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(Shield, allowed_hosts=parts.doors.allowed_hosts, max_body_bytes=parts.doors.max_body_bytes)

@@ -1,7 +1,6 @@
 """What no request gets past: a foreign name or page, a body without measure; and what every answer tells browsers."""
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +16,7 @@ HEADERS = [
     (b"cache-control", b"no-store"),
 ]
 ANY_HOST = "*"
+MAX_LENGTH_DIGITS = 18
 
 
 class Shield:
@@ -46,10 +46,14 @@ class Shield:
         if ANY_HOST not in self._allowed_hosts and _name_of(host) not in self._allowed_hosts:
             return 421, "wrong_host", "this name is not one of this service's: add it to CINECLUB_ALLOWED_HOSTS"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        own_origins = {f"{scheme}://{host}".lower() for scheme in ("http", "https")}  # a proxy may speak TLS for us
+        if origin is not None and origin.lower() not in own_origins:
             return 403, "foreign_page", "pages of other sites may not use this service through a visitor's browser"
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._max_body_bytes:
+        is_number = (
+            length.isdecimal() and len(length) <= MAX_LENGTH_DIGITS
+        )  # Python refuses to read thousands of digits
+        if not is_number or int(length) > self._max_body_bytes:
             return self._too_large()
         return None
 

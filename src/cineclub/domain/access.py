@@ -91,7 +91,11 @@ class Keys(Protocol):
     """What knows the keys."""
 
     def find(self, secret: str) -> ApiKey | None:
-        """Return the key of a secret if it opens anything now."""
+        """Return the key of a secret if it opens anything now.
+
+        Raises:
+            StorageUnavailable: no key is known yet.
+        """
         ...
 
 
@@ -113,6 +117,7 @@ class Doorkeeper:
             KeyNeeded: there is no key, or one that opens nothing (any more).
             AccessDenied: the key does not open this.
             TooManyRequests: the key has made too many requests.
+            StorageUnavailable: no key is known yet.
         """
         if not self.needs_keys:
             return

@@ -60,12 +60,19 @@ class KeyRing:
     def __init__(self, pool: ServingPool) -> None:
         """Know no key yet."""
         self._pool = pool
-        self._by_hash: dict[str, ApiKey] = {}
+        self._by_hash: dict[str, ApiKey] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
 
     def find(self, secret: str) -> ApiKey | None:
-        """Return the key of a secret if it opens anything now."""
+        """Return the key of a secret if it opens anything now.
+
+        Raises:
+            StorageUnavailable: the keys were never read since the start, so that nobody can say.
+        """
+        if self._by_hash is None:
+            message = "PostgreSQL has not answered since this service started, so no key is known yet: try again"
+            raise StorageUnavailable(message)
         key = self._by_hash.get(hash_of(secret))
         return key if key is not None and key.is_valid(datetime.now(UTC)) else None
 

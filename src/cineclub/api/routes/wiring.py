@@ -43,7 +43,7 @@ async def _parts_of(request: Request) -> ApiParts:
     return cast("ApiParts", request.app.state.parts)
 
 
-EVERYWHERE = (401, 403, 413, 421, 429)
+EVERYWHERE = (401, 403, 413, 421, 429, 503)
 Parts = Annotated[ApiParts, Depends(_parts_of)]
 
 
