@@ -14,6 +14,7 @@ import pytest
 from cineclub.adapters.mlflow.client import connect, store_uri
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
 from registry_bench import write_ratings
+from waiting import eventually
 
 pytestmark = pytest.mark.faults
 
@@ -65,14 +66,6 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     for process in started:
         process.kill()
         process.wait()
-
-
-def eventually(happened: Callable[[], bool], timeout_seconds: float = 60) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + timeout_seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def stopped_at(where: str, start: Callable[..., "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue
 from cineclub.adapters.postgres.promotions import PromotionHistory
 from cineclub.adapters.postgres.training_rows import worker_name
 from registry_bench import write_ratings
+from waiting import eventually
 
 LIMIT_SECONDS = 5.0
 MODELS = {"models": ["popular", "ease", "svd"]}
@@ -74,14 +74,6 @@ def start_worker(bench_database: str, home: Path, flag: Path) -> Iterator[Callab
     for process in started:
         process.kill()
         process.wait()
-
-
-def eventually(happened: Callable[[], bool], timeout_seconds: float = 60) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + timeout_seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:

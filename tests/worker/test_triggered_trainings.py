@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
 from registry_bench import write_ratings
+from waiting import eventually
 
 YEARLY = "0 0 1 1 *"
 
@@ -30,14 +30,6 @@ def start_worker(bench_database: str, home: Path) -> Iterator[Callable[[dict[str
     for process in started:
         process.kill()
         process.wait()
-
-
-def eventually(happened: Callable[[], bool], timeout_seconds: float = 60) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + timeout_seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_two_workers_make_up_once_for_a_missed_due_time(

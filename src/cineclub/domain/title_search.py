@@ -39,7 +39,7 @@ class TitleSearch:
         """Return the positions of the titles most like a text, best first; none where nothing is like it.
 
         A title counts by its part that is most like the text (in hundredths of the letters that agree), and a little
-        by the whole of it and by how popular the film is. About 20 ms for 60,000 titles.
+        by the whole of it and by how popular the film is.
         """
         wanted = comparable_title(text)
         if not wanted or not self._titles:
