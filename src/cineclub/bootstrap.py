@@ -17,10 +17,12 @@ from cineclub.settings import Settings
 if TYPE_CHECKING:
     from cineclub.adapters.mlflow.registry import MlflowRegistry
     from cineclub.adapters.postgres.api_keys import KeyRing, PostgresApiKeys
+    from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
     from cineclub.adapters.postgres.migrate import ServerFacts
     from cineclub.adapters.postgres.predictions import PostgresPredictionLog
     from cineclub.adapters.postgres.promotions import PromotionHistory
+    from cineclub.adapters.postgres.rating_notices import RatingNotices
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.postgres.snapshots import PostgresPeople
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from cineclub.domain.imported_ratings import ColumnMapping
     from cineclub.domain.ratings import RatingLog, RatingScale
     from cineclub.domain.recommender import FittedModel
+    from cineclub.flows.current_histories import CurrentHistories
     from cineclub.flows.importing import ImportReport
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
@@ -334,7 +337,6 @@ def promote_by_person(settings: Settings, version: int | None, reason: str) -> "
 def api_parts(settings: Settings) -> "ApiParts":
     """Return everything that the API's routes call; nothing is opened before its services start."""
     from cineclub.adapters.postgres.films import PostgresFilms
-    from cineclub.adapters.postgres.histories import PostgresHistories
     from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.processes.promoting import PromotingProcess
@@ -348,7 +350,7 @@ def api_parts(settings: Settings) -> "ApiParts":
     metrics = PrometheusMetrics()
     pool = ServingPool(database_url(settings))
     films = PostgresFilms(pool, schema)
-    histories = PostgresHistories(pool, films, schema)
+    histories, notices = _histories(settings, pool, films)
     keys, doorkeeper = _guard(settings, pool)
     log = _prediction_log(settings, pool, metrics)
     live = _live_model_holder(settings, pool, metrics)
@@ -357,12 +359,12 @@ def api_parts(settings: Settings) -> "ApiParts":
         jobs=training_jobs(settings),
         predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC)),
         browser=BrowsingFlow(films, histories, live),
-        ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool),
+        ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool, histories.forget),
         histories=histories,
         live=live,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, log, live, outcome_watch),
+        services=(pool, keys, *notices, log, live, outcome_watch),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=PromotingProcess(database_url(settings), settings.home),
         monitoring=monitoring,
@@ -371,6 +373,20 @@ def api_parts(settings: Settings) -> "ApiParts":
         doorkeeper=doorkeeper,
         doors=_doors(settings),
     )
+
+
+def _histories(
+    settings: Settings, pool: "ServingPool", films: "PostgresFilms"
+) -> "tuple[CurrentHistories, tuple[RatingNotices, ...]]":
+    """Return where histories are read, and what lets them be kept in memory; the owner's views tell of no change."""
+    from cineclub.adapters.postgres.histories import PostgresHistories
+    from cineclub.adapters.postgres.rating_notices import RatingNotices
+    from cineclub.flows.current_histories import CurrentHistories
+
+    schema = external_schema(settings)
+    histories = CurrentHistories(PostgresHistories(pool, films, schema))
+    is_kept = settings.history_cache and schema is None
+    return histories, (RatingNotices(database_url(settings), pool, histories),) if is_kept else ()
 
 
 def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "LiveModelHolder":
