@@ -15,7 +15,7 @@ from cineclub.domain.evaluation import judge
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import RatingLog, UserRatings
-from cineclub.domain.recommender import ExplainsMany, FittedModel, History, PredictsStars
+from cineclub.domain.recommender import FittedModel, History, PredictsStars
 from cineclub.domain.splitting import split_last_out
 from cineclub.models import catalogue
 from cineclub.models.catalogue import CATALOGUE
@@ -149,37 +149,22 @@ def test_reasons_add_up_to_what_the_history_changed(name: str, log: RatingLog) -
     fitted = fitted_on(name, log)
     model = fitted.recommender
     nothing = History.of(UserRatings.none(), fitted.movie_ids)
+    everything = np.arange(len(fitted.movie_ids), dtype=np.int32)
     tolerance = 1e-4 * (log.scale.highest - log.scale.lowest)
     for person in everybody_in(log):
         history = History.of(person, fitted.movie_ids)
         moved = model.scores(history) - model.scores(nothing)
-        for movie_index in range(len(fitted.movie_ids)):
-            reasons = model.explain(history, movie_index)
-            assert reasons.shape == (len(history),)
-            assert reasons.dtype == np.float32
-            assert abs(reasons.sum() - moved[movie_index]) < tolerance
-            assert not reasons[~model.uses(history)].any()
-
-
-@every_model
-@few_examples
-@given(log=worlds())
-def test_many_films_at_once_are_explained_as_one_by_one(name: str, log: RatingLog) -> None:
-    """A model that explains the films of an answer together says the same of each, but for rounding."""
-    fitted = fitted_on(name, log)
-    model = fitted.recommender
-    if not isinstance(model, ExplainsMany):
-        return
-    tolerance = 1e-4 * (log.scale.highest - log.scale.lowest)
-    everything = np.arange(len(fitted.movie_ids), dtype=np.int32)
-    for person in everybody_in(log):
-        history = History.of(person, fitted.movie_ids)
-        together = model.explain_many(history, everything[::-1])
-        assert together.shape == (len(everything), len(history))
-        assert together.dtype == np.float32
-        one_by_one = np.array([model.explain(history, int(movie_index)) for movie_index in everything[::-1]])
-        assert np.allclose(together, one_by_one.reshape(together.shape), atol=tolerance)
-        assert model.explain_many(history, everything[:0]).shape == (0, len(history))
+        reading = model.read(history)
+        assert reading.scores.tobytes() == model.scores(history).tobytes()
+        assert reading.is_used.tolist() == model.uses(history).tolist()
+        reasons = reading.explain(everything[::-1])[::-1]
+        assert reasons.shape == (len(everything), len(history))
+        assert reasons.dtype == np.float32
+        assert np.abs(reasons.sum(axis=1) - moved).max() < tolerance
+        assert not reasons[:, ~reading.is_used].any()
+        alone = [reading.explain(everything[at : at + 1])[0] for at in everything]
+        assert np.allclose(reasons, np.array(alone).reshape(reasons.shape), atol=tolerance)
+        assert reading.explain(everything[:0]).shape == (0, len(history))
 
 
 def assert_sane(fitted: FittedModel, log: RatingLog) -> None:

@@ -9,7 +9,7 @@ from log_strategies import log_of
 
 from cineclub.domain.evaluation import Judgement, judge, list_overlap
 from cineclub.domain.recipe import Recipe
-from cineclub.domain.recommender import FittedModel, History
+from cineclub.domain.recommender import FittedModel, History, Reading, nothing_moved
 from cineclub.domain.splitting import JudgedWindow, split_at
 
 MOVIES = np.array([1, 2, 3, 4], np.int64)
@@ -33,9 +33,9 @@ class FixedScores:
         """Films 1 and 2 count."""
         return history.movie_indices < 2
 
-    def explain(self, history: History, _movie_index: int) -> np.ndarray:
+    def read(self, history: History) -> Reading:
         """Nothing moved anything."""
-        return np.zeros(len(history), np.float32)
+        return Reading(self.scores(history), self.uses(history), nothing_moved(history))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The scores."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recommender import FittedModel, History, ScoresMany
+from cineclub.domain.recommender import Explain, FittedModel, History, ScoresMany, nothing_moved
 
 Strategy = Literal["model", "popular"]
 POPULAR = "popular"
@@ -16,11 +16,12 @@ POPULAR = "popular"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Scores for every film of the model's vocabulary, shape (n_movies,), and how they were made."""
+    """Scores for every film of the model's vocabulary, shape (n_movies,), how they were made, and why."""
 
     strategy: Strategy
     scores: NDArray[np.float32]
     history: History
+    explain: Explain
 
 
 def is_new_user(fitted: FittedModel, history: History) -> bool:
@@ -34,10 +35,11 @@ def answer(fitted: FittedModel, user_ratings: UserRatings) -> Answer:
     Serving and evaluation both call this, so that what is judged is what is served.
     """
     history = History.of(user_ratings, fitted.movie_ids)
-    if is_new_user(fitted, history):
-        return Answer("popular", fitted.popularity, history)
+    reading = fitted.recommender.read(history)
+    if fitted.recommender.is_personal and not reading.is_used.any():
+        return Answer("popular", fitted.popularity, history, nothing_moved(history))
     strategy: Strategy = "popular" if fitted.recommender.name == POPULAR else "model"
-    return Answer(strategy, fitted.recommender.scores(history), history)
+    return Answer(strategy, reading.scores, history, reading.explain)
 
 
 def scores_of_many(fitted: FittedModel, histories: Sequence[History]) -> NDArray[np.float32]:

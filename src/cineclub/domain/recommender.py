@@ -52,6 +52,30 @@ class History:
         return weights
 
 
+Explain = Callable[[NDArray[np.int32]], NDArray[np.float32]]
+"""Says of films by position, shape (m,), by how much each rating of the history moved their scores, shape (m, n)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a model makes of one history.
+
+    Attributes:
+        scores: (n_movies,) a finite score for every film: higher is recommended earlier.
+        is_used: (n,) which ratings of the history move the scores.
+        explain: the reasons, worked out only when they are asked for, from what the scores took anyway.
+    """
+
+    scores: NDArray[np.float32]
+    is_used: NDArray[np.bool_]
+    explain: Explain
+
+
+def nothing_moved(history: History) -> Explain:
+    """Return the reasons of scores that no rating moved."""
+    return lambda movie_indices: np.zeros((len(movie_indices), len(history)), np.float32)
+
+
 class Recommender(Protocol):
     """A fitted model. It holds item-side arrays only, so a user who came a second ago is answered like any other."""
 
@@ -67,8 +91,8 @@ class Recommender(Protocol):
         """Say which ratings of the history, shape (n,), move the scores; none means the user is new to the model."""
         ...
 
-    def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return by how much each rating of the history, shape (n,), moved one film's score."""
+    def read(self, history: History) -> Reading:
+        """Return scores, used ratings and reasons, each as the other methods have them."""
         ...
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
@@ -91,15 +115,6 @@ class ScoresMany(Protocol):
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return what ``scores`` returns for each history, but for the last digits, shape (n_histories, n_movies)."""
-        ...
-
-
-@runtime_checkable
-class ExplainsMany(Protocol):
-    """A model that explains the films of an answer at once faster than one after the other."""
-
-    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what ``explain`` returns for each film asked for, but for the last digits, shape (m, n)."""
         ...
 
 

@@ -171,7 +171,7 @@ class BrowsingFlow:
         if live is None:
             message = "PostgreSQL does not answer: run `cineclub doctor`, then try again"
             raise StorageUnavailable(message)
-        movies = [live.movies[one] for one in live.fitted.movie_ids.tolist()]
+        movies = list(live.movies)
         return await asyncio.to_thread(_catalogue_of, movies, live.fitted.popularity.tolist())
 
 
@@ -189,7 +189,5 @@ def _similar(live: LiveModel, at: int, limit: int) -> SimilarMovies:
     )
     reply = answer(fitted, liked)
     best = rank_movies(reply.scores, reply.history.movie_indices, limit).tolist()
-    listed = tuple(PopularMovie(live.movies[int(fitted.movie_ids[one])], float(reply.scores[one])) for one in best)
-    return SimilarMovies(
-        live.movies[int(fitted.movie_ids[at])], reply.strategy, fitted.recipe.model, live.version, listed
-    )
+    listed = tuple(PopularMovie(live.movies[one], float(reply.scores[one])) for one in best)
+    return SimilarMovies(live.movies[at], reply.strategy, fitted.recipe.model, live.version, listed)

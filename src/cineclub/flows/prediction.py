@@ -17,10 +17,10 @@ from cineclub.domain.errors import NotEnoughData, StorageUnavailable
 from cineclub.domain.films import FilmIndex
 from cineclub.domain.questions import Question, given_ratings, position_of, unknown_films
 from cineclub.domain.ranking import rank_movies
-from cineclub.domain.ratings import Movie, UserRatings
+from cineclub.domain.ratings import UserRatings
 from cineclub.domain.recent_histories import RecentHistories
 from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
-from cineclub.domain.recommender import ExplainsMany, PredictsStars
+from cineclub.domain.recommender import PredictsStars
 from cineclub.ports import (
     HistoryReader,
     LiveModel,
@@ -123,7 +123,7 @@ class PredictionFlow:
     def recommend_popular(live: LiveModel, reply: Answer, question: Question) -> tuple[Recommendation, ...]:
         """Return the most popular films that the user has not rated, by the damped popularity kept with the model."""
         return tuple(
-            Recommendation(rank, _movie_at(live, index), float(reply.scores[index]))
+            Recommendation(rank, live.movies[index], float(reply.scores[index]))
             for rank, index in _ranked(live, reply, question)
         )
 
@@ -139,7 +139,7 @@ class PredictionFlow:
         stars = _predicted_stars(live, reply, movie_indices)
         reasons = _reasons(live, reply, movie_indices)
         return tuple(
-            Recommendation(rank, _movie_at(live, index), float(reply.scores[index]), stars[rank - 1], reasons[rank - 1])
+            Recommendation(rank, live.movies[index], float(reply.scores[index]), stars[rank - 1], reasons[rank - 1])
             for rank, index in ranked
         )
 
@@ -221,11 +221,6 @@ def _listed(
     return list(enumerate(best.tolist(), start=1))
 
 
-def _movie_at(live: LiveModel, movie_index: int) -> Movie:
-    """Return the texts of the film at a position of the vocabulary."""
-    return live.movies[int(live.fitted.movie_ids[movie_index])]
-
-
 def _predicted_stars(live: LiveModel, reply: Answer, movie_indices: NDArray[np.int32]) -> list[float | None]:
     """Return the expected rating of each film, None each where the model predicts none."""
     recommender = live.fitted.recommender
@@ -236,23 +231,36 @@ def _predicted_stars(live: LiveModel, reply: Answer, movie_indices: NDArray[np.i
 
 def _reasons(live: LiveModel, reply: Answer, movie_indices: NDArray[np.int32]) -> list[tuple[Reason, ...]]:
     """Return for each film the rated films that raised its score most, at most three, strongest first."""
-    history, recommender = reply.history, live.fitted.recommender
+    history = reply.history
     if not len(movie_indices) or not len(history):
         return [()] * len(movie_indices)
-    if isinstance(recommender, ExplainsMany):
-        weights = recommender.explain_many(history, movie_indices)
-    else:
-        weights = np.stack([recommender.explain(history, movie_index) for movie_index in movie_indices.tolist()])
-    strongest = np.argsort(-weights, axis=1, kind="stable")[:, :MAX_REASONS]
-    heaviest = np.take_along_axis(weights, strongest, axis=1)
+    weights = reply.explain(movie_indices)
+    rows, heaviest = _strongest(weights)
+    rated, ratings = history.movie_indices[rows].tolist(), history.ratings[rows].tolist()
     return [
         tuple(
-            Reason(_movie_at(live, int(history.movie_indices[row])), float(history.ratings[row]), weight)
-            for row, weight in zip(rows, of_rows, strict=True)
+            Reason(live.movies[movie_index], rating, weight)
+            for movie_index, rating, weight in zip(*of_movie, strict=True)
             if weight > 0
         )
-        for rows, of_rows in zip(strongest.tolist(), heaviest.tolist(), strict=True)
+        for of_movie in zip(rated, ratings, heaviest.tolist(), strict=True)
     ]
+
+
+def _strongest(weights: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the positions of the largest of each row of weights, shape (m, n), and these, largest and first first.
+
+    Both have the shape (m, at most ``MAX_REASONS``); the weights are used up.
+    """
+    n_wanted = min(MAX_REASONS, weights.shape[1])
+    every_row = np.arange(len(weights))
+    positions = np.empty((len(weights), n_wanted), np.int64)
+    heaviest = np.empty((len(weights), n_wanted), np.float32)
+    for nth in range(n_wanted):
+        positions[:, nth] = weights.argmax(axis=1)
+        heaviest[:, nth] = weights[every_row, positions[:, nth]]
+        weights[every_row, positions[:, nth]] = -np.inf
+    return positions, heaviest
 
 
 def _recommendation_id(now: datetime) -> str:

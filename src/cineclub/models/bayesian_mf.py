@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading
 from cineclub.models.hyperparameters import Hyperparameters, half_life, within
 from cineclub.models.posterior import Samples
 from cineclub.models.rating_habits import STEADINESS_WEIGHT, LogCounts
@@ -142,7 +142,7 @@ class BayesianMf:
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""
-        return self._expected(self._person(history), slice(None))
+        return self.read(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return the expected rating of every film for each history, shape (n_histories, n_movies), not clipped."""
@@ -163,12 +163,21 @@ class BayesianMf:
         """Return True for every rating, shape (n,)."""
         return np.ones(len(history), np.bool_)
 
-    def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return what each rating, shape (n,), adds to one film's score.
+    def read(self, history: History) -> Reading:
+        """Return the scores and the reasons.
 
         A rating adds what its surprise does through the solves, and its share of what the number of ratings says.
         """
         person = self._person(history)
+
+        def explain(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+            added = [self._added(person, history, movie_index) for movie_index in movie_indices.tolist()]
+            return np.array(added, np.float32).reshape(len(movie_indices), len(history))
+
+        return Reading(self._expected(person, slice(None)), self.uses(history), explain)
+
+    def _added(self, person: Person, history: History, movie_index: int) -> NDArray[np.float32]:
+        """Return what each rating, shape (n,), adds to one film's score."""
         n_samples, width = person.vectors.shape
         film = np.ones((n_samples, width))
         film[:, 1:] = self.movie_means[movie_index].reshape(n_samples, -1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading
 from cineclub.models.baseline import Baseline
 from cineclub.models.hyperparameters import Hyperparameters, within
 
@@ -60,9 +60,12 @@ class Bias:
         """Return True for every rating, shape (n,)."""
         return np.ones(len(history), np.bool_)
 
-    def explain(self, history: History, _movie_index: int) -> NDArray[np.float32]:
-        """Return what each rating, shape (n,), adds to the person's offset."""
-        return self.baseline.user_shares(history)
+    def read(self, history: History) -> Reading:
+        """Return the scores; each rating moves all of them alike, by what it adds to the person's offset."""
+        shares = self.baseline.user_shares(history)
+        return Reading(
+            self.scores(history), self.uses(history), lambda movie_indices: np.tile(shares, (len(movie_indices), 1))
+        )
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the baseline's arrays."""

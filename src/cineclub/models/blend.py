@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cineclub.domain.errors import BrokenArtifact
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading
 from cineclub.models.hyperparameters import Hyperparameters, within
 from cineclub.models.ials import Ials, IalsHyperparameters
 from cineclub.models.slist import Slist, SlistHyperparameters
@@ -90,7 +90,7 @@ class Blend:
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the summed votes for every film, shape (n_movies,)."""
-        return _in_deviations(self.slist.scores(history)) + self.ials_vote * _in_deviations(self.ials.scores(history))
+        return self.read(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return the summed votes for every film and history, shape (n_histories, n_movies)."""
@@ -103,19 +103,19 @@ class Blend:
         """Say which ratings, shape (n,), move the scores of either model."""
         return self.slist.uses(history) | self.ials.uses(history)
 
-    def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return what each rating, shape (n,), adds to one film's score, in the same units."""
-        of_slist = self.slist.explain(history, movie_index) / _deviation(self.slist.scores(history))
-        of_ials = self.ials.explain(history, movie_index) / _deviation(self.ials.scores(history))
-        added: NDArray[np.float32] = of_slist + self.ials_vote * of_ials
-        return added
+    def read(self, history: History) -> Reading:
+        """Return the summed votes and, for reasons, what each rating adds to them in the same units."""
+        of_slist, of_ials = self.slist.read(history), self.ials.read(history)
+        slist_unit, ials_unit = _deviation(of_slist.scores), _deviation(of_ials.scores)
 
-    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what ``explain`` returns for each film, shape (m, n)."""
-        of_slist = self.slist.explain_many(history, movie_indices) / _deviation(self.slist.scores(history))
-        of_ials = self.ials.explain_many(history, movie_indices) / _deviation(self.ials.scores(history))
-        added: NDArray[np.float32] = of_slist + self.ials_vote * of_ials
-        return added
+        def voted(of_slist: NDArray[np.float32], of_ials: NDArray[np.float32]) -> NDArray[np.float32]:
+            return of_slist / slist_unit + self.ials_vote * (of_ials / ials_unit)
+
+        return Reading(
+            voted(of_slist.scores, of_ials.scores),
+            of_slist.is_used | of_ials.is_used,
+            lambda movie_indices: voted(of_slist.explain(movie_indices), of_ials.explain(movie_indices)),
+        )
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the arrays of both models under their names, and the vote."""

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from cineclub.domain.errors import BrokenArtifact
 from cineclub.domain.filtering import Extent
-from cineclub.domain.recommender import History
+from cineclub.domain.recommender import History, Reading
 from cineclub.models.stored import stored
 
 MOST_DENSE_MOVIES = 10_000
 """With more films than this a table of all pairs is not solved: the closed form would take minutes, then gigabytes."""
+
+ROWS_AT_ONCE = 256
+"""How many rows of weights are copied at once for a product: few enough to stay in the cache."""
 
 N_CHOSEN_MOVIES = 200
 """How many films each film is foretold from beyond that."""
@@ -57,8 +60,9 @@ class DenseWeights:
     def scores(self, listened: Listened) -> NDArray[np.float32]:
         """Return the weights summed over what was listened to, shape (n_movies,)."""
         scores = np.zeros(len(self.has_weights), np.float32)
-        for movie_index, amount in zip(listened.movie_indices, listened.amounts, strict=True):
-            scores += amount * self.weights[movie_index]
+        for start in range(0, len(listened.amounts), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            scores += listened.amounts[rows] @ self.weights.take(listened.movie_indices[rows], axis=0)
         return scores
 
     def scores_of_many(self, people: Sequence[Listened]) -> NDArray[np.float32]:
@@ -136,6 +140,24 @@ class SparseWeights:
 
 
 FilmWeights = DenseWeights | SparseWeights
+
+
+def reading_of(weights: FilmWeights, history: History, is_used: NDArray[np.bool_], listened: Listened) -> Reading:
+    """Return what a linear model makes of a history.
+
+    Args:
+        weights: the model.
+        history: the whole history.
+        is_used: (n,) which of its ratings are listened to.
+        listened: those.
+    """
+
+    def explain(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+        reasons = np.zeros((len(movie_indices), len(history)), np.float32)
+        reasons[:, is_used] = listened.amounts * weights.onto_many(listened.movie_indices, movie_indices)
+        return reasons
+
+    return Reading(weights.scores(listened), is_used, explain)
 
 
 def weights_of_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> FilmWeights:

@@ -1,7 +1,7 @@
 """iALS: factors of who watched and liked what, by alternating least squares on implicit feedback."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading
 from cineclub.models.hyperparameters import Hyperparameters, half_life, within
 from cineclub.models.stored import one_value, stored
 
@@ -66,6 +66,12 @@ class Ials:
     typical_frequency: NDArray[np.float32]
     frequency_exponent: NDArray[np.float32]
     history_half_life: NDArray[np.float32]
+    has_vector: NDArray[np.bool_] = field(init=False)
+    """(n_movies,) whether a film has a vector: worked out from the vectors, not stored."""
+
+    def __post_init__(self) -> None:
+        """Look once which films have a vector."""
+        object.__setattr__(self, "has_vector", self.movie_vectors.any(axis=1))
 
     @classmethod
     def fit(
@@ -113,8 +119,7 @@ class Ials:
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the product of the person's vector and each film's, shape (n_movies,)."""
-        scores: NDArray[np.float32] = self.movie_vectors @ self._people([history])[0]
-        return scores
+        return self.read(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return the scores of every film for each history, shape (n_histories, n_movies)."""
@@ -127,23 +132,24 @@ class Ials:
 
     def uses(self, history: History) -> NDArray[np.bool_]:
         """Say which ratings, shape (n,), count and are of films that have a vector."""
-        return (self._rating_weights(history) > 0) & self.movie_vectors[history.movie_indices].any(axis=1)
+        has_vector = self.has_vector.take(history.movie_indices)
+        return has_vector if self.dislike_weight[0] > 0 else has_vector & (history.ratings >= self.liked_from)
 
-    def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return what each rating, shape (n,), adds to one film's score through the solve."""
-        roots, rated, diagonal = (of_people[0] for of_people in self._weighted([history]))
-        inverse_of_movie = np.linalg.solve(rated.T @ rated + np.diag(diagonal), self.movie_vectors[movie_index])
-        added = np.zeros(len(history), np.float32)
-        added[self.uses(history)] = roots * (rated @ inverse_of_movie)
-        return added
+    def read(self, history: History) -> Reading:
+        """Return the scores and, for reasons, what each rating adds through the solve (``_people`` has the algebra)."""
+        is_used = self.uses(history)
+        counted = _part_of(history, is_used)
+        weights = self._weights(counted)
+        roots = np.sqrt(weights)
+        rated = self.movie_vectors.take(counted.movie_indices, axis=0) * roots[:, None]
+        equations = Equations.of(rated, self._diagonal(weights.sum(keepdims=True)))
 
-    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what ``explain`` returns for each film, through one solve, shape (m, n)."""
-        roots, rated, diagonal = (of_people[0] for of_people in self._weighted([history]))
-        pulls = np.linalg.solve(rated.T @ rated + np.diag(diagonal), self.movie_vectors[movie_indices].T)
-        added = np.zeros((len(movie_indices), len(history)), np.float32)
-        added[:, self.uses(history)] = (rated @ pulls).T * roots
-        return added
+        def explain(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+            added = np.zeros((len(movie_indices), len(history)), np.float32)
+            added[:, is_used] = equations.pulls(self.movie_vectors[movie_indices]) * roots
+            return added
+
+        return Reading(self.movie_vectors @ equations.person(roots), is_used, explain)
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the films' side and the scalars."""
@@ -175,10 +181,17 @@ class Ials:
             history_half_life=stored(arrays, "history_half_life", np.float32, (1,)),
         )
 
-    def _rating_weights(self, history: History) -> NDArray[np.float32]:
-        """Return how much each rating counts by its value, shape (n,)."""
-        weights: NDArray[np.float32] = np.where(history.ratings >= self.liked_from, np.float32(1), self.dislike_weight)
-        return weights
+    def _weights(self, history: History) -> NDArray[np.float32]:
+        """Return how much each rating counts by its value and its age, shape (n,)."""
+        by_value: NDArray[np.float32] = np.where(history.ratings >= self.liked_from, np.float32(1), self.dislike_weight)
+        half_life = float(self.history_half_life[0])
+        return by_value * history.recency_weights(half_life) if half_life else by_value
+
+    def _diagonal(self, frequencies: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the diagonal of equations, shape (..., n_factors), by the weight of a person's ratings, (..., 1)."""
+        known = frequencies + self.unobserved_weight * np.float32(len(self.movie_vectors))
+        penalty = self.regularization * (known / self.typical_frequency) ** self.frequency_exponent
+        return np.asarray(self.unrated + penalty, np.float32)
 
     def _people(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return the vectors, shape (n_people, n_factors), that fit histories best; zeros for an empty one.
@@ -212,12 +225,52 @@ class Ials:
         films, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         for row, history in enumerate(counted):
             films[row, : len(history)] = history.movie_indices
-            recency = history.recency_weights(float(self.history_half_life[0]))
-            weights[row, : len(history)] = self._rating_weights(history) * recency
-        frequency = weights.sum(axis=1, keepdims=True) + self.unobserved_weight * np.float32(len(self.movie_vectors))
-        diagonal = self.unrated + self.regularization * (frequency / self.typical_frequency) ** self.frequency_exponent
+            weights[row, : len(history)] = self._weights(history)
+        diagonal = self._diagonal(weights.sum(axis=1, keepdims=True))
         roots = np.sqrt(weights)
         return roots, self.movie_vectors[films] * roots[:, :, None], diagonal
+
+
+@dataclass(frozen=True, slots=True)
+class Equations:
+    """One person's equations, (D + Z'Z) x = Z'r with r the roots of the weights, in the smaller of their two forms.
+
+    Attributes:
+        rated: (n, n_factors) Z, the vectors of the rated films times the roots of their weights.
+        reach: (n, n_factors) Z / D.
+        matrix: D + Z'Z, shape (n_factors, n_factors), or 1 + Z Z' / D, shape (n, n), where that is smaller.
+    """
+
+    rated: NDArray[np.float32]
+    reach: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rated: NDArray[np.float32], diagonal: NDArray[np.float32]) -> Self:
+        """Return the equations of rated films and D, shape (n_factors,)."""
+        reach = np.asarray(rated / diagonal, np.float32)
+        is_short = rated.shape[0] < rated.shape[1]
+        matrix: NDArray[np.float32] = reach @ rated.T if is_short else rated.T @ rated
+        matrix.ravel()[:: len(matrix) + 1] += np.float32(1) if is_short else diagonal
+        return cls(rated, reach, matrix)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there is an equation for each rating, not for each factor."""
+        n_rated, n_factors = self.rated.shape
+        return bool(n_rated < n_factors)
+
+    def person(self, roots: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return x, shape (n_factors,)."""
+        if self.is_short:
+            return np.asarray(np.linalg.solve(self.matrix, roots) @ self.reach, np.float32)
+        return np.asarray(np.linalg.solve(self.matrix, roots @ self.rated), np.float32)
+
+    def pulls(self, movie_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return Z (D + Z'Z)^-1 v for each of the vectors v, shape (m, n_factors), as shape (m, n)."""
+        if self.is_short:
+            return np.asarray(np.linalg.solve(self.matrix, self.reach @ movie_vectors.T).T, np.float32)
+        return np.asarray((self.rated @ np.linalg.solve(self.matrix, movie_vectors.T)).T, np.float32)
 
 
 def _part_of(history: History, rows: NDArray[np.bool_]) -> History:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading
 from cineclub.models.baseline import Baseline
 from cineclub.models.hyperparameters import Hyperparameters, half_life, one_of, within
 from cineclub.models.neighbours import NeighbourLists, NeighbourTable
@@ -120,8 +120,7 @@ class Knn:
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the summed similarity to liked films, shape (n_movies,)."""
-        used = self.uses(history)
-        return self.tie_break + self.of_lists.votes(history.movie_indices[used], self._weights(history)[used])
+        return self.read(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return what ``scores`` returns for each history, summed in compiled code, shape (n_histories, n_movies)."""
@@ -157,10 +156,19 @@ class Knn:
         """Say which ratings, shape (n,), are likes of films that are somebody's neighbours."""
         return (history.ratings >= self.liked_from) & self.of_lists.has_any(history.movie_indices)
 
-    def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return the similarity of each liked film to one film, shape (n,); zero where it is no neighbour."""
-        moved = self.of_lists.votes_for(movie_index, history.movie_indices) * self._weights(history)
-        return np.where(self.uses(history), moved, np.float32(0))
+    def read(self, history: History) -> Reading:
+        """Return the scores and, for reasons, the similarity of each liked film; zero where it is no neighbour."""
+        used, weights = self.uses(history), self._weights(history)
+        counted = np.where(used, weights, np.float32(0))
+
+        def explain(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+            moved = np.zeros((len(movie_indices), len(history)), np.float32)
+            for row, movie_index in zip(moved, movie_indices.tolist(), strict=True):
+                row[:] = self.of_lists.votes_for(movie_index, history.movie_indices) * counted
+            return moved
+
+        scores = self.tie_break + self.of_lists.votes(history.movie_indices[used], weights[used])
+        return Reading(scores, used, explain)
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the neighbours and the baseline."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.popularity import popularity_of, recent_popularity_of
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading, nothing_moved
 from cineclub.models.hyperparameters import Hyperparameters, within
 from cineclub.models.stored import stored
 
@@ -61,9 +61,9 @@ class Popular:
         """Return False for every rating, shape (n,)."""
         return np.zeros(len(history), np.bool_)
 
-    def explain(self, history: History, _movie_index: int) -> NDArray[np.float32]:
-        """Return zero for every rating, shape (n,)."""
-        return np.zeros(len(history), np.float32)
+    def read(self, history: History) -> Reading:
+        """Return the scores; no rating has a part in them."""
+        return Reading(self.scores(history), self.uses(history), nothing_moved(history))
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the popularity."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading, nothing_moved
 from cineclub.models.hyperparameters import NoHyperparameters
 from cineclub.models.stored import stored
 
@@ -51,9 +51,9 @@ class Random:
         """Return False for every rating, shape (n,)."""
         return np.zeros(len(history), np.bool_)
 
-    def explain(self, history: History, _movie_index: int) -> NDArray[np.float32]:
-        """Return zero for every rating, shape (n,)."""
-        return np.zeros(len(history), np.float32)
+    def read(self, history: History) -> Reading:
+        """Return the scores; no rating has a part in them."""
+        return Reading(self.scores(history), self.uses(history), nothing_moved(history))
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the drawn scores."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress
-from cineclub.models.film_weights import FilmWeights, Listened, needed_bytes_of_fit, weights_of_arrays
+from cineclub.domain.recommender import History, Progress, Reading
+from cineclub.models.film_weights import FilmWeights, Listened, needed_bytes_of_fit, reading_of, weights_of_arrays
 from cineclub.models.hyperparameters import Hyperparameters, within
 from cineclub.models.stored import one_value, stored
 
@@ -86,29 +86,20 @@ class Slist:
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the sum of the weights from the rated films, shape (n_movies,)."""
-        return self.weights.scores(self._listened(history))
+        return self.read(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return the scores for each history, shape (n_histories, n_movies)."""
-        return self.weights.scores_of_many([self._listened(history) for history in histories])
+        return self.weights.scores_of_many([self._listened(history, self.uses(history)) for history in histories])
 
     def uses(self, history: History) -> NDArray[np.bool_]:
         """Say which ratings, shape (n,), are of films with weights and count for something."""
         return (self._values(history) > 0) & self.weights.has_weights[history.movie_indices]
 
-    def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return what each rating, shape (n,), adds to one film's score."""
-        reasons = np.zeros(len(history), np.float32)
-        heard = self._listened(history)
-        reasons[self.uses(history)] = heard.amounts * self.weights.onto(heard.movie_indices, movie_index)
-        return reasons
-
-    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what ``explain`` returns for each film, shape (m, n)."""
-        reasons = np.zeros((len(movie_indices), len(history)), np.float32)
-        heard = self._listened(history)
-        reasons[:, self.uses(history)] = heard.amounts * self.weights.onto_many(heard.movie_indices, movie_indices)
-        return reasons
+    def read(self, history: History) -> Reading:
+        """Return the scores and, for reasons, what each rating adds; zero for films that are not listened to."""
+        used = self.uses(history)
+        return reading_of(self.weights, history, used, self._listened(history, used))
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the weights and how ratings count."""
@@ -133,6 +124,6 @@ class Slist:
         """Return how much each rating, shape (n,), counts whatever its age."""
         return np.where(history.ratings >= self.liked_from, np.float32(1), self.dislike_weight)
 
-    def _listened(self, history: History) -> Listened:
+    def _listened(self, history: History, used: NDArray[np.bool_]) -> Listened:
         """Return the used ratings and how much each counts."""
-        return Listened.to(history, self.uses(history), self._values(history), float(self.history_half_life[0]))
+        return Listened.to(history, used, self._values(history), float(self.history_half_life[0]))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.domain.ratings import RatingScale
-from cineclub.domain.recommender import History, Progress
+from cineclub.domain.recommender import History, Progress, Reading
 from cineclub.models.hyperparameters import Hyperparameters, half_life, within
 from cineclub.models.stored import one_value, stored
 
@@ -89,7 +89,7 @@ class Svd:
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""
-        return self._on_data_scale(self.movie_offsets + self.movie_vectors @ self._person(history))
+        return self.read(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """Return the expected rating of every film for each history, shape (n_histories, n_movies)."""
@@ -108,17 +108,18 @@ class Svd:
         """Return True for every rating, shape (n,)."""
         return np.ones(len(history), np.bool_)
 
-    def explain(self, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return what each rating, shape (n,), adds to one film's score through the ridge solve."""
+    def read(self, history: History) -> Reading:
+        """Return the scores and, for reasons, what each rating adds through the ridge solve."""
         rated, weighted = self._rated(history)
-        pull = np.linalg.solve(self._normal_matrix(rated, weighted), self.movie_vectors[movie_index])
-        return (weighted @ pull) * self._surprise(history) * self.rating_unit
+        normal, surprise = self._normal_matrix(rated, weighted), self._surprise(history)
+        person = np.linalg.solve(normal, weighted.T @ surprise)
 
-    def explain_many(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what ``explain`` returns for each film, through one solve, shape (m, n)."""
-        rated, weighted = self._rated(history)
-        pulls = np.linalg.solve(self._normal_matrix(rated, weighted), self.movie_vectors[movie_indices].T)
-        return (weighted @ pulls).T * self._surprise(history) * self.rating_unit
+        def explain(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+            pulls = np.linalg.solve(normal, self.movie_vectors[movie_indices].T)
+            return (weighted @ pulls).T * surprise * self.rating_unit
+
+        scores = self._on_data_scale(self.movie_offsets + self.movie_vectors @ person)
+        return Reading(scores, self.uses(history), explain)
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the films' side and the scalars."""

@@ -150,17 +150,18 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class LiveModel:
-    """The model that answers now, with the films' texts by internal id, as loaded from the local copy."""
+    """The model that answers now, as loaded from the local copy; its films' texts in the order of the vocabulary."""
 
     version: int
     fitted: FittedModel
-    movies: Mapping[int, Movie]
+    movies: Sequence[Movie]
     films: FilmIndex
 
     @classmethod
     def of(cls, version: int, fitted: FittedModel, movies: Mapping[int, Movie]) -> "LiveModel":
         """Return a loaded version with its films indexed; takes a moment with many films."""
-        return cls(version, fitted, movies, FilmIndex.of([movies[one] for one in fitted.movie_ids.tolist()]))
+        in_order = tuple(movies[one] for one in fitted.movie_ids.tolist())
+        return cls(version, fitted, in_order, FilmIndex.of(in_order))
 
 
 @dataclass(frozen=True, slots=True)
