@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cineclub.domain.ratings import Movie
-from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
+from cineclub.domain.recommendations import PredictionResponse, Recommendation
 from cineclub.ports import KnownVersion, LiveModel, PopularMovie, Promotion, Refusal, Training
 
 SCORE_DIGITS = 6
@@ -125,26 +125,24 @@ def refusal_document(refusal: Refusal) -> dict[str, Any]:
 
 def _recommendation(one: Recommendation, *, integers: bool) -> dict[str, Any]:
     """Return one film of an answer."""
-    stars = one.predicted_stars
+    movie, stars = one.movie, one.predicted_stars
     return {
         "rank": one.rank,
-        "movie_id": _public_id(one.movie, integers=integers),
-        "title": one.movie.title,
-        "year": one.movie.year,
-        "genres": one.movie.genres,
+        "movie_id": _public_id(movie, integers=integers),
+        "title": movie.title,
+        "year": movie.year,
+        "genres": movie.genres,
         "score": round(one.score, SCORE_DIGITS),
         "predicted_stars": None if stars is None else round(stars, STARS_DIGITS),
-        "reasons": [_reason(reason, integers=integers) for reason in one.reasons],
-    }
-
-
-def _reason(reason: Reason, *, integers: bool) -> dict[str, Any]:
-    """Return one reason."""
-    return {
-        "movie_id": _public_id(reason.movie, integers=integers),
-        "title": reason.movie.title,
-        "your_rating": round(reason.your_rating, RATING_DIGITS),
-        "weight": round(reason.weight, SCORE_DIGITS),
+        "reasons": [
+            {
+                "movie_id": _public_id(reason.movie, integers=integers),
+                "title": reason.movie.title,
+                "your_rating": round(reason.your_rating, RATING_DIGITS),
+                "weight": round(reason.weight, SCORE_DIGITS),
+            }
+            for reason in one.reasons
+        ],
     }
 
 

@@ -20,7 +20,6 @@ from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import UserRatings
 from cineclub.domain.recent_histories import RecentHistories
 from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
-from cineclub.domain.recommender import PredictsStars
 from cineclub.ports import (
     HistoryReader,
     LiveModel,
@@ -136,11 +135,12 @@ class PredictionFlow:
         """Return the unseen films with the best scores, with stars where the model has them, and reasons."""
         ranked = _ranked(live, reply, question)
         movie_indices = np.array([index for _, index in ranked], np.int32)
+        scores = reply.scores[movie_indices].tolist()
         stars = _predicted_stars(live, reply, movie_indices)
         reasons = _reasons(live, reply, movie_indices)
         return tuple(
-            Recommendation(rank, live.movies[index], float(reply.scores[index]), stars[rank - 1], reasons[rank - 1])
-            for rank, index in ranked
+            Recommendation(rank, live.movies[index], *of_film)
+            for (rank, index), *of_film in zip(ranked, scores, stars, reasons, strict=True)
         )
 
     def log_prediction(self, response: PredictionResponse, latency_seconds: float) -> None:
@@ -223,10 +223,9 @@ def _listed(
 
 def _predicted_stars(live: LiveModel, reply: Answer, movie_indices: NDArray[np.int32]) -> list[float | None]:
     """Return the expected rating of each film, None each where the model predicts none."""
-    recommender = live.fitted.recommender
-    if not isinstance(recommender, PredictsStars):
+    if live.stars is None:
         return [None] * len(movie_indices)
-    return [float(stars) for stars in recommender.predict_stars(reply.history, movie_indices)]
+    return [float(stars) for stars in live.stars.predict_stars(reply.history, movie_indices)]
 
 
 def _reasons(live: LiveModel, reply: Answer, movie_indices: NDArray[np.int32]) -> list[tuple[Reason, ...]]:

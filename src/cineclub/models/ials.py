@@ -6,10 +6,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import sgetrf, sgetrs
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress, Reading
+from cineclub.domain.recommender import History, Progress, Reading, nothing_moved
 from cineclub.models.hyperparameters import Hyperparameters, half_life, within
 from cineclub.models.stored import one_value, stored
 
@@ -138,6 +139,8 @@ class Ials:
     def read(self, history: History) -> Reading:
         """Return the scores and, for reasons, what each rating adds through the solve (``_people`` has the algebra)."""
         is_used = self.uses(history)
+        if not is_used.any():
+            return Reading(np.zeros(len(self.movie_vectors), np.float32), is_used, nothing_moved(history))
         counted = _part_of(history, is_used)
         weights = self._weights(counted)
         roots = np.sqrt(weights)
@@ -233,44 +236,47 @@ class Ials:
 
 @dataclass(frozen=True, slots=True)
 class Equations:
-    """One person's equations, (D + Z'Z) x = Z'r with r the roots of the weights, in the smaller of their two forms.
+    """One person's equations, (D + Z'Z) x = Z'r with r the roots of the weights, taken apart once.
+
+    There is one equation for each factor, or one for each rating, 1 + Z Z' / D, where those are fewer.
 
     Attributes:
         rated: (n, n_factors) Z, the vectors of the rated films times the roots of their weights.
         reach: (n, n_factors) Z / D.
-        matrix: D + Z'Z, shape (n_factors, n_factors), or 1 + Z Z' / D, shape (n, n), where that is smaller.
+        factors: the LU factors of the matrix, as LAPACK leaves them, with their pivots.
+        is_short: whether there is one equation for each rating.
     """
 
     rated: NDArray[np.float32]
     reach: NDArray[np.float32]
-    matrix: NDArray[np.float32]
+    factors: tuple[NDArray[np.float32], NDArray[np.int32]]
+    is_short: bool
 
     @classmethod
     def of(cls, rated: NDArray[np.float32], diagonal: NDArray[np.float32]) -> Self:
-        """Return the equations of rated films and D, shape (n_factors,)."""
+        """Return the equations of rated films, at least one, and D, shape (n_factors,)."""
         reach = np.asarray(rated / diagonal, np.float32)
-        is_short = rated.shape[0] < rated.shape[1]
-        matrix: NDArray[np.float32] = reach @ rated.T if is_short else rated.T @ rated
+        is_short = len(rated) < len(diagonal)
+        matrix = reach @ rated.T if is_short else rated.T @ rated
         matrix.ravel()[:: len(matrix) + 1] += np.float32(1) if is_short else diagonal
-        return cls(rated, reach, matrix)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether there is an equation for each rating, not for each factor."""
-        n_rated, n_factors = self.rated.shape
-        return bool(n_rated < n_factors)
+        upper_and_lower, pivots, _ = sgetrf(matrix)
+        return cls(rated, reach, (upper_and_lower, pivots), is_short)
 
     def person(self, roots: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return x, shape (n_factors,)."""
         if self.is_short:
-            return np.asarray(np.linalg.solve(self.matrix, roots) @ self.reach, np.float32)
-        return np.asarray(np.linalg.solve(self.matrix, roots @ self.rated), np.float32)
+            return np.asarray(self._solved(roots) @ self.reach, np.float32)
+        return self._solved(roots @ self.rated)
 
     def pulls(self, movie_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return Z (D + Z'Z)^-1 v for each of the vectors v, shape (m, n_factors), as shape (m, n)."""
         if self.is_short:
-            return np.asarray(np.linalg.solve(self.matrix, self.reach @ movie_vectors.T).T, np.float32)
-        return np.asarray((self.rated @ np.linalg.solve(self.matrix, movie_vectors.T)).T, np.float32)
+            return self._solved(self.reach @ movie_vectors.T).T
+        return np.asarray((self.rated @ self._solved(movie_vectors.T)).T, np.float32)
+
+    def _solved(self, right_sides: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the solution for one or several right sides, shape (n,) or (n, m)."""
+        return np.asarray(sgetrs(*self.factors, right_sides)[0], np.float32)
 
 
 def _part_of(history: History, rows: NDArray[np.bool_]) -> History:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cineclub.domain.films import FilmIndex
 from cineclub.domain.ratings import Movie, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
-from cineclub.domain.recommender import FittedModel
+from cineclub.domain.recommender import FittedModel, PredictsStars
 
 PromotedBy = Literal["gate", "person", "drift", "outside"]
 Asker = Literal["gate", "person", "outside"]
@@ -150,18 +150,23 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class LiveModel:
-    """The model that answers now, as loaded from the local copy; its films' texts in the order of the vocabulary."""
+    """The model that answers now, as loaded from the local copy; its films' texts in the order of the vocabulary.
+
+    ``stars`` is the model where it predicts ratings.
+    """
 
     version: int
     fitted: FittedModel
     movies: Sequence[Movie]
     films: FilmIndex
+    stars: PredictsStars | None
 
     @classmethod
     def of(cls, version: int, fitted: FittedModel, movies: Mapping[int, Movie]) -> "LiveModel":
         """Return a loaded version with its films indexed; takes a moment with many films."""
         in_order = tuple(movies[one] for one in fitted.movie_ids.tolist())
-        return cls(version, fitted, in_order, FilmIndex.of(in_order))
+        stars = fitted.recommender if isinstance(fitted.recommender, PredictsStars) else None
+        return cls(version, fitted, in_order, FilmIndex.of(in_order), stars)
 
 
 @dataclass(frozen=True, slots=True)
