@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.choice import EVERYTHING
-from cineclub.domain.cold_start import Answer, Strategy, answer
+from cineclub.domain.cold_start import Answer, answer
 from cineclub.domain.diversity import diversify, n_contenders
 from cineclub.domain.errors import NotEnoughData, StorageUnavailable
 from cineclub.domain.films import FilmIndex
 from cineclub.domain.questions import Question, given_ratings, position_of, unknown_films
 from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import UserRatings
+from cineclub.domain.recent_answers import ListedFilms, RecentAnswers
 from cineclub.domain.recent_histories import RecentHistories
 from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
 from cineclub.ports import (
@@ -52,6 +53,7 @@ class PredictionFlow:
         self._metrics = metrics
         self._now = now
         self._recent = RecentHistories()
+        self._answers = RecentAnswers()
 
     async def predict(self, question: Question) -> PredictionResponse:
         """Return the films recommended to somebody: a user, an unknown one too, or whoever gave the ratings.
@@ -70,6 +72,7 @@ class PredictionFlow:
     def forget(self, user_id: str) -> None:
         """Keep nothing of a user in memory: neither what they rated nor answers on their way to the log."""
         self._recent.forget(user_id)
+        self._answers.forget(user_id)
         self._histories.forget(user_id)
         self._log.forget(user_id)
 
@@ -93,25 +96,29 @@ class PredictionFlow:
     async def _answer(self, question: Question, known: UserRatings, *, degraded: bool) -> PredictionResponse:
         """Return the answer to a question, given what its user has rated."""
         live = self.load_model()
-        strategy: Strategy = "popular"
         if live is None:
-            recommendations = await self._popular_without_model(known, question)
+            listed = ListedFilms("popular", await self._popular_without_model(known, question))
         else:
-            reply = answer(live.fitted, self._ratings_for(question, known, live))
-            strategy = reply.strategy
-            listed = self.recommend_popular if self.is_new_user(reply) else self.rank_movies
-            recommendations = listed(live, reply, question)
+            listed = self._answers.recall(question, known, live.fitted) or self._listed_anew(question, known, live)
         name, version = (live.fitted.recipe.model, live.version) if live else (None, None)
         return PredictionResponse(
             recommendation_id=_recommendation_id(self._now()),
             user_id=question.user_id,
-            strategy=strategy,
+            strategy=listed.strategy,
             degraded=degraded,
             model_name=name,
             model_version=version,
-            recommendations=recommendations,
+            recommendations=listed.recommendations,
             unknown_films=unknown_films(live.films, question.ratings) if live else (),
         )
+
+    def _listed_anew(self, question: Question, known: UserRatings, live: LiveModel) -> ListedFilms:
+        """Return the films that the model lists, and keep them for the next time."""
+        reply = answer(live.fitted, self._ratings_for(question, known, live))
+        choose = self.recommend_popular if self.is_new_user(reply) else self.rank_movies
+        listed = ListedFilms(reply.strategy, choose(live, reply, question))
+        self._answers.remember(question, known, live.fitted, listed)
+        return listed
 
     @staticmethod
     def is_new_user(reply: Answer) -> bool:

@@ -1,0 +1,72 @@
+"""A bounded memory of the films listed last, good for as long as all that they were chosen from is the same."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from cineclub.domain.cold_start import Strategy
+from cineclub.domain.questions import Question
+from cineclub.domain.ratings import UserRatings
+from cineclub.domain.recommendations import Recommendation
+from cineclub.domain.recommender import FittedModel
+
+MAX_FILMS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFilms:
+    """The films of an answer, and how they were chosen."""
+
+    strategy: Strategy
+    recommendations: tuple[Recommendation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An answer with what it was made from."""
+
+    question: Question
+    known: UserRatings
+    fitted: FittedModel
+    listed: ListedFilms
+
+
+class RecentAnswers:
+    """The last answer to each of the users seen last; whoever was seen longest ago is forgotten first.
+
+    An answer follows from the question, the history and the model alone. The question is compared; history and model
+    must be the very same objects, so that whoever keeps those decides how long an answer is good.
+    """
+
+    def __init__(self, max_films: int = MAX_FILMS) -> None:
+        """Start empty; ``max_films`` bounds the recommended films of all answers together."""
+        self._by_user: OrderedDict[str, _Kept] = OrderedDict()
+        self._max_films = max_films
+        self._n_films = 0
+
+    def recall(self, question: Question, known: UserRatings, fitted: FittedModel) -> ListedFilms | None:
+        """Return the last answer to a user if it would be the same again; None if that is not certain."""
+        kept = self._by_user.get(question.user_id or "")
+        if kept is None or kept.known is not known or kept.fitted is not fitted or kept.question != question:
+            return None
+        self._by_user.move_to_end(question.user_id or "")
+        return kept.listed
+
+    def remember(self, question: Question, known: UserRatings, fitted: FittedModel, listed: ListedFilms) -> None:
+        """Keep the answer to a user in the place of the one before, and forget others where there is no more room."""
+        if question.user_id is None:
+            return
+        self.forget(question.user_id)
+        self._by_user[question.user_id] = _Kept(question, known, fitted, listed)
+        self._n_films += len(listed.recommendations)
+        while self._n_films > self._max_films:
+            _, oldest = self._by_user.popitem(last=False)
+            self._n_films -= len(oldest.listed.recommendations)
+
+    def forget(self, user_id: str) -> None:
+        """Keep nothing of a user."""
+        kept = self._by_user.pop(user_id, None)
+        self._n_films -= 0 if kept is None else len(kept.listed.recommendations)
+
+    def __len__(self) -> int:
+        """Return the number of users whose answer is kept."""
+        return len(self._by_user)
