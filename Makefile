@@ -27,7 +27,7 @@ help: ## this list
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
-	@echo "make bench-serve    requests a second and latency of /predict/ beside a constant answer"
+	@echo "make bench-serve    /predict/ beside a constant answer, beside a training, with 25 M ratings; ONLY=speed for one part"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
@@ -71,7 +71,7 @@ bench-flow: setup
 	$(BIN)/python benchmarks/flow.py
 
 bench-serve: setup
-	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/serving.py $(if $(DATA),--data "$(DATA)") $(if $(ONLY),--only $(ONLY))
 
 bench-setup: $(BENCH_INSTALLED)
 

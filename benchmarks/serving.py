@@ -1,208 +1,213 @@
-"""How fast the API starts and answers beside the same server with a constant body of the same size, in the same run.
+"""How fast the API answers, beside the same server with a constant body of the same size, in the same run.
 
-One process on one core, the client on the other. Prints start-up seconds, requests per second as fast as they go, and
-latencies at 70 % of that rate, for known users, new users and the constant.
+Three parts: what one process on one core reaches, with the client on the other; how late answers are while a training
+runs on the same cores; and how late they are with 59,000 films and 25 million ratings.
 """
 
 import argparse
-import asyncio
-import json
 import os
-import subprocess
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the API process has it; fits use threads of their own
+
 import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import psycopg
+from generated_ratings import FULL_RATINGS, generated_log
+from load import Latencies, body_of, fastest_rate, latencies_at, predict_request
+from parts_of_an_answer import parts_of_an_answer
+from rating_sets import rating_set
+from report import kept_parts, machine, now, write_report
+from section import Section, table_of
+from service import CLIENT_CORE, PORT, answer_at, api, bring_in, database, promote, running
 
-from cineclub.adapters.artifacts import write_artifact
-from cineclub.adapters.postgres.embedded import embedded_postgres
-from cineclub.adapters.postgres.migrate import migrate
-from cineclub.adapters.postgres.promotions import PromotionHistory
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale, SnapshotIdentity
-from cineclub.models import catalogue
-from cineclub.ports import NewPromotion
-from report import machine, write_report
+MODEL = "ials"
+"""What a training on these ratings promotes."""
 
-PORT = 18_765
-SERVER_CORE, CLIENT_CORE = 0, 1
 LOAD = 0.7
-N_USERS, N_MOVIES, N_RATINGS = 610, 9_000, 100_000
+SECONDS = 5.0
+STEADY_SECONDS = 20.0
+TRAINING_RATE, LARGE_RATE = 50.0, 100.0
+PATIENCE_SECONDS = 300.0
+ROOT = Path(__file__).parent
 
 
-def generated_log() -> RatingLog:
-    """Return ratings whose users and films are as unevenly busy as real ones."""
-    rng = np.random.default_rng(0)
-    users = (rng.beta(0.6, 2.0, N_RATINGS) * N_USERS).astype(np.int64) + 1
-    movies = (rng.beta(0.5, 4.0, N_RATINGS) * N_MOVIES).astype(np.int64) + 1
-    _, first = np.unique(users * N_MOVIES + movies, return_index=True)
-    ratings = rng.choice(np.arange(0.5, 5.5, 0.5, dtype=np.float32), len(first))
-    rated_at = 1_600_000_000_000_000 + np.arange(len(first), dtype=np.int64) * 1_000_000
-    return RatingLog.from_columns(users[first], movies[first], ratings, rated_at, RatingScale(0.5, 5.0))
-
-
-def fill(url: str, log: RatingLog) -> None:
-    """Put films, users and ratings into the database."""
-    with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute("INSERT INTO cineclub.catalogue VALUES (true, 0.5, 5, true, true)")
-        for statement, count in (
-            ("movies (external_id, title) SELECT i::text, 'Film ' || i", N_MOVIES),
-            ("users (external_id) SELECT i::text", N_USERS),
-        ):
-            cursor.execute(f"INSERT INTO cineclub.{statement} FROM generate_series(1, {count}) AS i".encode())
-        with cursor.copy("COPY cineclub.ratings FROM STDIN") as copy:
-            for row in zip(log.user_ids, log.movie_ids, log.ratings, log.rated_at, strict=True):
-                copy.write_row((*row[:3], datetime.fromtimestamp(row[3] / 1e6, UTC)))
-        cursor.execute("ANALYZE")
-
-
-def promote(url: str, folder: Path, log: RatingLog, model: str) -> None:
-    """Fit a model and put it into production."""
-    fitted = catalogue.fit(
-        catalogue.default_recipe(model), RatingMatrix.from_log(log), np.random.default_rng(0), lambda _: None
+def speed(options: argparse.Namespace) -> Section:
+    """Return requests a second and latencies at 70 % of them, beside the constant."""
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    ratings = rating_set(options.data)
+    with database() as (url, home):
+        log = bring_in(url, ratings.log)
+        n_movies = promote(url, home / "models" / "bench", log, options.model)
+        users = [str(number) for number in range(1, log.n_users + 1)]
+        known = [predict_request(one) for one in users]
+        # each user is asked for with another number of films than the time before, so that no answer is the last one
+        turning = known + [predict_request(one, 11) for one in users]
+        new = [predict_request(f"new-{number}") for number in range(50_000)]
+        cases = {}
+        with api(url, home, {"CINECLUB_HISTORY_CACHE": "false"}):
+            cases["known users, history from PostgreSQL each time"] = figures_of(turning)
+        with api(url, home) as start_seconds:
+            n_bytes = len(body_of(known[41]))
+            time.sleep(1.0)  # histories are kept once the first notice has come
+            cases["known users, history from memory"] = figures_of(turning)
+            cases["known users, the same question again"] = figures_of(known)
+            cases["new users"] = figures_of(new)
+        constant = [sys.executable, str(ROOT / "constant_server.py"), str(PORT), str(n_bytes)]
+        with running(constant, "/openapi.json"):
+            cases["the constant"] = figures_of(known)
+        costs = parts_of_an_answer(url, home, users[:300])
+    return Section(
+        "One process on one core",
+        {"model": options.model, "start_seconds": start_seconds, "n_bytes": n_bytes, "cases": cases, "parts": costs},
+        "\n\n".join(
+            [
+                f"{ratings.extent}; {options.model} of {n_movies:,} films; ready after {start_seconds:.2f} s.",
+                speed_table(cases, n_bytes),
+                table_of(
+                    ["part of an answer", "µs"],
+                    [[part, f"{microseconds:,.0f}"] for part, microseconds in costs.items()],
+                    "Processor time within one process, without a network; of the whole, what the other parts leave is "
+                    "the framework, checks, counting and the log.",
+                ),
+            ]
+        ),
     )
-    movies = [Movie(int(one), str(one), f"Film {one}", 1999, ("Drama", "Comedy")) for one in fitted.movie_ids]
-    sha256 = write_artifact(folder, fitted, movies, SnapshotIdentity(len(log), None, "0" * 64))
-    promotion = NewPromotion(1, "PROMOTE", "benchmark", "person", None, fitted.recipe, sha256, str(folder))
-    PromotionHistory(url).record(promotion)
 
 
-@contextmanager
-def server(url: str, home: Path) -> Iterator[float]:
-    """Run the API; give the seconds until a model answered."""
-    ours = {"CINECLUB_DATABASE_URL": url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(PORT)}
-    with running([sys.executable, "-m", "cineclub.api"], "/ready", {**os.environ, **ours}) as seconds:
-        yield seconds
+def figures_of(requests: Sequence[bytes]) -> dict[str, float]:
+    """Return the rate as fast as it goes, and the latencies at 70 % of it."""
+    fastest_rate(requests, 1.0)  # warm
+    rate = fastest_rate(requests, SECONDS)
+    latencies = latencies_at(requests, SECONDS, LOAD * rate)
+    return {"rate": rate, "p50_ms": latencies.p50, "p99_ms": latencies.p99}
 
 
-@contextmanager
-def running(command: list[str], path: str, environment: dict[str, str]) -> Iterator[float]:
-    """Run a server on its core; give the seconds until it answered at a path."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, env=environment)
-    os.sched_setaffinity(process.pid, {SERVER_CORE})
-    try:
-        while not answers(path):
-            time.sleep(0.01)
-        yield time.perf_counter() - begun
-    finally:
-        process.terminate()
-        process.wait(20)
+def speed_table(cases: dict[str, dict[str, float]], n_bytes: int) -> str:
+    """Return the table of rates and latencies."""
+    constant = cases["the constant"]
+    rows = [
+        [
+            case,
+            f"{one['rate']:,.0f}",
+            f"{one['rate'] / constant['rate']:.0%}",
+            f"{one['p50_ms']:.1f}",
+            f"{one['p99_ms']:.1f}",
+            f"{one['p99_ms'] / constant['p99_ms']:.1f}",
+        ]
+        for case, one in cases.items()
+    ]
+    head = ["requests", "a second", "of the constant", "p50 ms", "p99 ms at 70 %", "times the constant"]
+    return table_of(
+        head, rows, f"The constant: the same server and framework with {n_bytes:,} bytes that are always the same."
+    )
 
 
-def answers(path: str) -> bool:
-    """Say whether the server answers at a path."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=1):
-            return True
-    except OSError:
-        return False
+def beside_a_training(options: argparse.Namespace) -> Section:
+    """Return how late answers are at 50 requests a second, at rest and while a training runs on the same cores."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    ratings = rating_set(options.data)
+    with database() as (url, home):
+        log = bring_in(url, ratings.log)
+        promote(url, home / "models" / "bench", log, options.model)
+        requests = [predict_request(str(number), top_n) for top_n in (10, 11) for number in range(1, log.n_users + 1)]
+        ours = {"CINECLUB_DATABASE_URL": url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(PORT)}
+        with running([sys.executable, "-m", "cineclub", "serve"], "/ready", ours, core=None):
+            latencies_at(requests, 5.0, TRAINING_RATE)
+            idle = latencies_at(requests, STEADY_SECONDS, TRAINING_RATE)
+            train()  # compiles the kernels where that was never done
+            busy = while_training(requests)
+            at_rest = latencies_at(requests, STEADY_SECONDS, TRAINING_RATE)
+    cases = {"before": idle, "while a training runs": busy, "afterwards": at_rest}
+    return Section(
+        f"Beside a training ({TRAINING_RATE:.0f} requests a second)",
+        {case: {"p50_ms": one.p50, "p99_ms": one.p99} for case, one in cases.items()},
+        table_of(
+            ["answers", "p50 ms", "p99 ms", "times before"],
+            [[case, f"{one.p50:.1f}", f"{one.p99:.1f}", f"{one.p99 / idle.p99:.1f}"] for case, one in cases.items()],
+            f"{ratings.extent}; `cineclub serve` with its worker, PostgreSQL and the client on the same cores.",
+        ),
+    )
 
 
-async def hammer(requests: list[bytes], n_connections: int, seconds: float, rate: float | None = None) -> list[float]:
-    """Return the latency of each answer that came within the time.
-
-    With a rate requests are due at even times, and an answer is late from when it was due, not from when it was sent.
-    """
-    latencies: list[float] = []
-    begun = time.perf_counter()
-    pause = n_connections / rate if rate else 0.0
-
-    async def one_connection(offset: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
-        number, due = offset, begun + offset / rate if rate else begun
-        while (now := time.perf_counter()) < begun + seconds:
-            if rate:
-                await asyncio.sleep(max(0.0, due - now))
-            asked = due if rate else time.perf_counter()
-            writer.write(requests[number % len(requests)])
-            await read_answer(reader)
-            latencies.append(time.perf_counter() - asked)
-            number += n_connections
-            due += pause
-        writer.close()
-
-    await asyncio.gather(*(one_connection(offset) for offset in range(n_connections)))
-    return latencies
+def while_training(requests: Sequence[bytes]) -> Latencies:
+    """Start a training and return the latencies until it ends."""
+    training_id = start_training()
+    found: list[Latencies] = []
+    while status_of(training_id) in ("queued", "running"):
+        found.append(latencies_at(requests, 5.0, TRAINING_RATE))
+    return max(found, key=lambda one: one.p99)
 
 
-async def read_answer(reader: asyncio.StreamReader) -> bytes:
-    """Return the body of one answer."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    if b" 200 " not in head.partition(b"\r\n")[0]:
-        raise RuntimeError(head.decode())
-    return await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+def train() -> None:
+    """Run a whole training."""
+    training_id, deadline = start_training(), time.monotonic() + PATIENCE_SECONDS
+    while status_of(training_id) in ("queued", "running") and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
-async def body_of(request: bytes) -> bytes:
-    """Return the body of the answer to one request."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
-    writer.write(request)
-    body = await read_answer(reader)
-    writer.close()
-    return body
+def start_training() -> str:
+    """Ask for a training and return its id."""
+    answer = answer_at("/training/", {})
+    if not isinstance(answer, dict):
+        message = "the service did not take the training"
+        raise TypeError(message)
+    return str(answer["id"])
 
 
-def predict_request(user_id: str) -> bytes:
-    """Return the bytes of one POST /predict/."""
-    body = json.dumps({"user_id": user_id, "top_n": 10}).encode()
-    lines = ["POST /predict/ HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+def status_of(training_id: str) -> str:
+    """Return the status of a training."""
+    answer = answer_at(f"/training/{training_id}")
+    return str(answer["status"]) if isinstance(answer, dict) else "unknown"
+
+
+def large(options: argparse.Namespace) -> Section:
+    """Return how late answers are with as many films and ratings as MovieLens 25M."""
+    log = generated_log(options.ratings)
+    with database() as (url, home):
+        log = bring_in(url, log)
+        n_movies = promote(url, home / "models" / "bench", log, options.model)
+        step = max(1, log.n_users // 5000)
+        requests = [predict_request(str(number)) for number in range(1, log.n_users + 1, step)]
+        os.sched_setaffinity(0, {CLIENT_CORE})
+        with api(url, home, {"CINECLUB_HISTORY_CACHE": "false"}) as start_seconds:
+            latencies_at(requests, 5.0, LARGE_RATE)
+            found = latencies_at(requests, STEADY_SECONDS, LARGE_RATE)
+    return Section(
+        f"{log.n_movies:,} films, {len(log):,} ratings ({LARGE_RATE:.0f} requests a second)",
+        {"p50_ms": found.p50, "p99_ms": found.p99, "n_movies": n_movies, "start_seconds": start_seconds},
+        table_of(
+            ["answers", "p50 ms", "p99 ms"],
+            [[f"{options.model} of {n_movies:,} films", f"{found.p50:.1f}", f"{found.p99:.1f}"]],
+            f"Generated ratings; histories read from PostgreSQL each time; ready after {start_seconds:.1f} s.",
+        ),
+    )
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Section]] = {
+    "speed": speed,
+    "training": beside_a_training,
+    "large": large,
+}
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, print, write; parts that are not asked for stay as an earlier run left them."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--model", default="ease")
-    arguments.add_argument("--connections", type=int, default=16)
-    arguments.add_argument("--seconds", type=float, default=5.0)
+    arguments.add_argument("--model", default=MODEL)
+    arguments.add_argument("--data", type=Path, help="ratings that cineclub import reads")
+    arguments.add_argument("--ratings", type=int, default=FULL_RATINGS, help="of the large part")
+    arguments.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     options = arguments.parse_args()
-    known = [predict_request(str(number)) for number in range(1, N_USERS + 1)]
-    new = [predict_request(f"new-{number}") for number in range(1000)]
-    os.sched_setaffinity(0, {CLIENT_CORE})
-    with tempfile.TemporaryDirectory(prefix="cineclub-bench-") as name:
-        home = Path(name)
-        home.chmod(0o711)
-        with embedded_postgres(home) as url:
-            migrate(url)
-            log = generated_log()
-            fill(url, log)
-            promote(url, home / "models" / "bench", log, options.model)
-            with server(url, home) as start_seconds:
-                n_bytes = len(asyncio.run(body_of(known[41])))
-                figures = {"known users": figures_of(known, options), "new users": figures_of(new, options)}
-            constant = [sys.executable, str(Path(__file__).with_name("constant_server.py")), str(PORT), str(n_bytes)]
-            with running(constant, "/openapi.json", dict(os.environ)):
-                figures["the constant"] = figures_of(known, options)
-    title = f"{options.model}, {len(log):,} generated ratings; ready {start_seconds:.2f} s after the process began."
-    rates = {case: one["rate"] / figures["the constant"]["rate"] for case, one in figures.items()}
-    late = {case: one["p99_ms"] / figures["the constant"]["p99_ms"] for case, one in figures.items()}
-    rows = [
-        f"| {case} | {one['rate']:,.0f} | {rates[case]:.0%} | {one['p50_ms']:.1f} | {one['p99_ms']:.1f} "
-        f"| {late[case]:.1f} |"
-        for case, one in figures.items()
-    ]
-    head = "| requests | a second | of the constant | p50 ms | p99 ms at 70 % | times the constant |"
-    note = f"The constant: the same server and framework with {n_bytes:,} bytes that are always the same."
-    table = "\n".join([title, "", head, "|---|---:|---:|---:|---:|---:|", *rows, "", note])
-    report = {"machine": machine(), "start_seconds": start_seconds, "n_bytes": n_bytes, "cases": figures}
-    write_report("serving", report, table)
-
-
-def figures_of(requests: list[bytes], options: argparse.Namespace) -> dict[str, float]:
-    """Return the rate as fast as it goes, and the latencies at 70 % of it."""
-    asyncio.run(hammer(requests, options.connections, 1.0))  # warm
-    rate = len(asyncio.run(hammer(requests, options.connections, options.seconds))) / options.seconds
-    latencies = np.array(asyncio.run(hammer(requests, options.connections, options.seconds, LOAD * rate)))
-    p50, p99 = np.percentile(latencies, [50, 99]) * 1000
-    return {"rate": rate, "p50_ms": p50, "p99_ms": p99}
+    extent = rating_set(options.data).extent
+    parts = kept_parts("serving", extent)
+    for name in options.only:
+        section = PARTS[name](options)
+        parts[name] = {"measured_at": now(), "figures": section.figures, "text": section.text}
+        print(section.text, flush=True)
+    texts = [parts[name]["text"] for name in PARTS if name in parts]
+    write_report("serving", {"machine": machine(), "ratings": extent, "parts": parts}, "\n".join(texts), "written")
 
 
 if __name__ == "__main__":

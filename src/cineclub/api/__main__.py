@@ -1,7 +1,12 @@
 """``python -m cineclub.api``: serve the API as the environment says."""
 
 import logging
+import os
 import sys
+
+# before anything loads numpy: the sums of one answer are too small to share out, and waiting threads of the linear
+# algebra would take the processor from other requests and from a training
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import uvicorn
 

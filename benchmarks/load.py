@@ -1,0 +1,93 @@
+"""A load generator: requests over connections that stay open, as fast as they go or at a steady rate."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service import PORT
+
+N_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """How long answers took, in milliseconds."""
+
+    p50: float
+    p99: float
+    n_answers: int
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> "Latencies":
+        """Return the figures of some answers."""
+        p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
+        return cls(float(p50), float(p99), len(seconds))
+
+
+def predict_request(user_id: str, top_n: int = 10) -> bytes:
+    """Return the bytes of one POST /predict/."""
+    body = json.dumps({"user_id": user_id, "top_n": top_n}).encode()
+    lines = ["POST /predict/ HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def fastest_rate(requests: Sequence[bytes], seconds: float) -> float:
+    """Return how many answers a second come at most."""
+    return len(asyncio.run(hammer(requests, seconds))) / seconds
+
+
+def latencies_at(requests: Sequence[bytes], seconds: float, rate: float) -> Latencies:
+    """Return how long answers take at a steady rate."""
+    return Latencies.of(asyncio.run(hammer(requests, seconds, rate)))
+
+
+async def hammer(requests: Sequence[bytes], seconds: float, rate: float | None = None) -> list[float]:
+    """Return the seconds of each answer that came within the time.
+
+    With a rate requests are due at even times, and an answer is late from when it was due, not from when it was sent.
+    """
+    latencies: list[float] = []
+    begun = time.perf_counter()
+    pause = N_CONNECTIONS / rate if rate else 0.0
+
+    async def one_connection(offset: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        number, due = offset, begun + offset / rate if rate else begun
+        while (now := time.perf_counter()) < begun + seconds:
+            if rate:
+                await asyncio.sleep(max(0.0, due - now))
+            asked = due if rate else time.perf_counter()
+            writer.write(requests[number % len(requests)])
+            await read_answer(reader)
+            latencies.append(time.perf_counter() - asked)
+            number += N_CONNECTIONS
+            due += pause
+        writer.close()
+
+    await asyncio.gather(*(one_connection(offset) for offset in range(N_CONNECTIONS)))
+    return latencies
+
+
+async def read_answer(reader: asyncio.StreamReader) -> bytes:
+    """Return the body of one answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if b" 200 " not in head.partition(b"\r\n")[0]:
+        raise RuntimeError(head.decode())
+    return await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+
+
+def body_of(request: bytes) -> bytes:
+    """Return the body of the answer to one request."""
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        writer.write(request)
+        body = await read_answer(reader)
+        writer.close()
+        return body
+
+    return asyncio.run(ask())

@@ -1,0 +1,79 @@
+"""The bounded memory of answers."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from cineclub.domain.choice import Choice
+from cineclub.domain.questions import GivenRating, Question
+from cineclub.domain.ratings import Movie, RatingScale, UserRatings
+from cineclub.domain.recent_answers import ListedFilms, RecentAnswers
+from cineclub.domain.recipe import Recipe
+from cineclub.domain.recommendations import Recommendation
+from cineclub.domain.recommender import FittedModel
+from cineclub.models.random import Random
+
+QUESTION = Question(10, "u")
+
+
+def history() -> UserRatings:
+    """Return a history of its own, equal to every other of this test."""
+    return UserRatings(np.array([1]), np.array([4], np.float32), np.array([0]))
+
+
+def model() -> FittedModel:
+    """Return a model of its own, equal to every other of this test."""
+    scores = np.zeros(1, np.float32)
+    return FittedModel(Recipe("random"), Random(scores), np.array([1]), scores, RatingScale(1, 5))
+
+
+def listed(n_films: int) -> ListedFilms:
+    """Return an answer of so many films."""
+    film = Movie(1, "1", "One", 1999, ())
+    return ListedFilms("model", tuple(Recommendation(rank, film, 0.0) for rank in range(1, n_films + 1)))
+
+
+def test_an_answer_is_good_for_the_same_question_history_and_model() -> None:
+    """Another question, or an equal history or model that is another object, is answered anew."""
+    answers, known, fitted, films = RecentAnswers(), history(), model(), listed(10)
+    answers.remember(QUESTION, known, fitted, films)
+    assert answers.recall(Question(10, "u"), known, fitted) is films
+    assert answers.recall(Question(11, "u"), known, fitted) is None
+    assert answers.recall(replace(QUESTION, choice=Choice(genres=("Drama",))), known, fitted) is None
+    assert answers.recall(QUESTION, history(), fitted) is None
+    assert answers.recall(QUESTION, known, model()) is None
+    assert answers.recall(Question(10, "other"), known, fitted) is None
+
+
+def test_somebody_without_an_account_is_not_remembered() -> None:
+    """Ratings that came with the question are nobody's history."""
+    answers, known, fitted = RecentAnswers(), history(), model()
+    question = Question(10, None, (GivenRating("1", 4),))
+    answers.remember(question, known, fitted, listed(10))
+    assert answers.recall(question, known, fitted) is None
+    assert len(answers) == 0
+
+
+def test_the_memory_is_bounded_by_films() -> None:
+    """Whoever was seen longest ago is forgotten first, and a new answer takes the place of the user's old one."""
+    answers, known, fitted = RecentAnswers(max_films=20), history(), model()
+    for user_id in ("a", "a", "b"):
+        answers.remember(Question(10, user_id), known, fitted, listed(10))
+    assert answers.recall(Question(10, "a"), known, fitted) is not None
+    answers.remember(Question(10, "c"), known, fitted, listed(1))
+    assert answers.recall(Question(10, "b"), known, fitted) is None
+    assert answers.recall(Question(10, "a"), known, fitted) is not None
+    answers.remember(Question(50, "d"), known, fitted, listed(50))
+    assert len(answers) == 0
+
+
+def test_a_forgotten_user_leaves_room() -> None:
+    """Nothing of an erased user stays."""
+    answers, known, fitted = RecentAnswers(max_films=20), history(), model()
+    for user_id in ("a", "b"):
+        answers.remember(Question(10, user_id), known, fitted, listed(10))
+    answers.forget("a")
+    answers.forget("nobody")
+    answers.remember(Question(10, "c"), known, fitted, listed(10))
+    assert len(answers) == 2
+    assert answers.recall(Question(10, "a"), known, fitted) is None
