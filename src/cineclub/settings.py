@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     retrain_after_ratings: int | None = Field(
         default=None, ge=1, description="start a training when this many ratings are new since the last; unset: never"
     )
+    worker_niceness: int = Field(
+        default=10, ge=0, le=19, description="by how much a training yields the processor to answers; 0: not at all"
+    )
     history_cache: bool = Field(
         default=True,
         description="keep histories in memory while PostgreSQL tells of every change; never with the owner's views",

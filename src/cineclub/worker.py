@@ -302,6 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     settings = Settings()
+    os.nice(settings.worker_niceness)  # answers come first where both want the same processor
     _log_to(settings.home / "logs")
     presence = bootstrap.worker_presence(settings)
     presence.wait_for_work(0)  # seen as alive before the registry's seconds of importing
