@@ -68,10 +68,11 @@ def test_an_embedded_server_that_dies_is_started_again(home: Path, monkeypatch: 
 
 def test_secrets_travel_in_the_environment(home: Path) -> None:
     """Children learn the database's address from their environment, never from a command line that others can read."""
-    with bootstrap.database(Settings(home=home)) as settings:
+    with bootstrap.database(Settings(home=home, workers=3)) as settings:
         environment = child_environment(settings)
     assert environment["CINECLUB_DATABASE_URL"].startswith("postgresql://cineclub:")
     assert environment["CINECLUB_HOME"] == str(home)
+    assert environment["CINECLUB_WORKERS"] == "3"
 
 
 def test_the_service_can_leave_trainings_to_a_worker_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

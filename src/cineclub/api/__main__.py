@@ -2,10 +2,12 @@
 
 import logging
 import sys
+from typing import Any
 
 import uvicorn
 
 from cineclub import bootstrap
+from cineclub.api import workers
 from cineclub.api.app import create_app
 from cineclub.domain.errors import Conflict, StorageUnavailable
 from cineclub.settings import Settings
@@ -23,15 +25,16 @@ def main() -> None:
         logging.getLogger(__name__).warning("database_away_at_start: without keys in memory nobody is let in")
     except Conflict as error:
         sys.exit(f"error: {error}")
-    uvicorn.run(
-        create_app(bootstrap.api_parts(settings)),
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
+    options: dict[str, Any] = {
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+    }
+    if settings.workers > 1:
+        workers.serve(settings, options)
+    else:
+        uvicorn.run(create_app(bootstrap.api_parts(settings)), host=settings.host, port=settings.port, **options)
 
 
 if __name__ == "__main__":
