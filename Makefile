@@ -15,7 +15,7 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serve bench-models bench-scale bench-setup \
+.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serve bench-memory bench-models bench-scale bench-setup \
 	bench-snapshots lock clean
 
 help: ## this list
@@ -28,6 +28,7 @@ help: ## this list
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
 	@echo "make bench-serve    requests a second and latency of /predict/ beside a constant answer"
+	@echo "make bench-memory   memory of several API workers, and of one after 200,000 requests and 20 hot reloads"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
@@ -72,6 +73,9 @@ bench-flow: setup
 
 bench-serve: setup
 	$(BIN)/python benchmarks/serving.py
+
+bench-memory: setup
+	$(BIN)/python benchmarks/memory.py
 
 bench-setup: $(BENCH_INSTALLED)
 

@@ -68,9 +68,9 @@ class Worker:
             return False
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
-            log.warning(
-                "api_worker_ended number=%s pid=%s exit=%s", self.number, pid, os.waitstatus_to_exitcode(status)
-            )
+            code = os.waitstatus_to_exitcode(status)
+            level = logging.INFO if code == -signal.SIGTERM else logging.WARNING  # the first is how it ends when asked
+            log.log(level, "api_worker_ended number=%s pid=%s exit=%s", self.number, pid, code)
             self.pid = None
             self.on_end(self.number)
         return self.pid is not None
