@@ -15,8 +15,8 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-serve bench-models bench-scale bench-setup \
-	bench-snapshots lock clean
+.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-memory bench-models bench-scale \
+	bench-serve bench-setup bench-snapshots lock clean
 
 help: ## this list
 	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
@@ -27,7 +27,8 @@ help: ## this list
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
-	@echo "make bench-serve    /predict/ beside a constant answer, beside a training, with 25 M ratings; ONLY=speed for one part"
+	@echo "make bench-serve    /predict/ beside a constant answer, beside a training, and with 25 M ratings; ONLY=speed for one"
+	@echo "make bench-memory   memory of several API workers, and of one after 200,000 requests and 20 hot reloads"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
@@ -72,6 +73,9 @@ bench-flow: setup
 
 bench-serve: setup
 	$(BIN)/python benchmarks/serving.py $(if $(DATA),--data "$(DATA)") $(if $(ONLY),--only $(ONLY))
+
+bench-memory: setup
+	$(BIN)/python benchmarks/memory.py
 
 bench-setup: $(BENCH_INSTALLED)
 

@@ -18,6 +18,7 @@ TITLES = {
     "scale": "At scale (`make bench-scale`)",
     "snapshots": "Snapshots and statistics (`make bench-snapshots`)",
     "serving": "Predictions over HTTP (`make bench-serve`)",
+    "memory": "Several workers and long service (`make bench-memory`)",
 }
 PREFACE = """# Benchmarks
 

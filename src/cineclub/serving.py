@@ -128,6 +128,7 @@ class ApiParts:
         metrics: counts of requests, and the page that Prometheus reads.
         is_database_reachable: asked by the readiness probe.
         services: started in this order with the app, stopped in the reverse order.
+        services_once: started after those, in the first alone of several processes that share the requests.
         model_names: the models that a training may be asked for.
         promoter: carries out a person's decision about what serves.
         monitoring: what became of the answers.
@@ -146,6 +147,7 @@ class ApiParts:
     metrics: RequestMetrics
     is_database_reachable: Callable[[], Awaitable[bool]]
     services: tuple[Service, ...]
+    services_once: tuple[Service, ...]
     model_names: tuple[str, ...]
     promoter: Promoter
     monitoring: MonitoringFlow

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(default=6000, ge=1, description="how many requests a key may make in each process")
     max_body_bytes: int = Field(default=2_000_000, ge=1000, description="how large the body of a request may be")
     port: int = Field(default=8000, ge=1, le=65535, description="port that `cineclub serve` listens on")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="how many processes of the API share the requests and the model's memory"
+    )
     model_poll_seconds: float = Field(
         default=1.0, gt=0, le=60, description="how often the API looks for a newly promoted version"
     )

@@ -1,7 +1,6 @@
 """`cineclub serve`: PostgreSQL, worker and API as children that start, live and end together."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -14,24 +13,18 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import IO, Protocol, Self
+from typing import IO, Self
 
 from cineclub import bootstrap
+from cineclub.children import LOOK_SECONDS, Pauses, StopRequest, end_with_parent, keep_running, stop_requests
 from cineclub.domain.errors import CineclubError, Conflict
 from cineclub.settings import Settings
 
-PR_SET_PDEATHSIG = 1
-LOOK_SECONDS = 0.1
 DATABASE_LOOK_SECONDS = 3.0
 LIVE_TIMEOUT_SECONDS = 120.0
 LOOK_TIMEOUT_SECONDS = 5.0
 STOP_TIMEOUT_SECONDS = 15.0
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
 LOGS = "logs"
-CALM_SECONDS = 60.0
-"""A child that lived this long before it died is started again after the first pause."""
 OTHER_PORT = "set CINECLUB_PORT to a free port (CINECLUB_HOST to another address)"
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound to
 
@@ -54,9 +47,7 @@ class Child:
     command: Sequence[str] = ()
     signal_of_our_death: signal.Signals = signal.SIGKILL
     process: subprocess.Popen[bytes] | None = None
-    started_at_seconds: float = 0.0
-    pause_seconds: float = field(default=FIRST_PAUSE_SECONDS)
-    restart_at_seconds: float | None = None
+    pauses: Pauses = field(default_factory=Pauses)
     n_starts: int = 0
 
     def start(self) -> None:
@@ -69,10 +60,9 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(os.getpid(), self.signal_of_our_death),  # noqa: PLW1509 - the supervisor has one thread
+                preexec_fn=end_with_parent(os.getpid(), self.signal_of_our_death),  # noqa: PLW1509 - the supervisor has one thread
             )
-        self.started_at_seconds = time.monotonic()
-        self.restart_at_seconds = None
+        self.pauses.note_start()
         self.n_starts += 1
 
     @property
@@ -82,15 +72,7 @@ class Child:
 
     def revive(self) -> None:
         """Start the process again if it died and its pause is over; the next pause is twice as long."""
-        if self.is_running:
-            return
-        now = time.monotonic()
-        if self.restart_at_seconds is None:
-            if now - self.started_at_seconds > CALM_SECONDS:
-                self.pause_seconds = FIRST_PAUSE_SECONDS
-            self.restart_at_seconds = now + self.pause_seconds
-            self.pause_seconds = min(2 * self.pause_seconds, LONGEST_PAUSE_SECONDS)
-        elif now >= self.restart_at_seconds:
+        if not self.is_running and self.pauses.is_over():
             self.start()
 
     def stop(self) -> None:
@@ -103,17 +85,6 @@ class Child:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)  # with what it has started
             self.process.wait()
-
-
-@dataclass
-class StopRequest:
-    """Whether a person or the system asked us to end; set by SIGINT, SIGTERM and SIGHUP."""
-
-    is_made: bool = False
-
-    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        """Remember the request: the loop looks at it."""
-        self.is_made = True
 
 
 def serve(
@@ -157,14 +128,6 @@ def serve(
                 child.stop()
 
 
-class Revivable(Protocol):
-    """What can die and is started again."""
-
-    def revive(self) -> None:
-        """Start it again if it died; returns at once otherwise."""
-        ...
-
-
 class KeptDatabase:
     """The database for as long as the block runs; the embedded server is started again when it is gone.
 
@@ -198,14 +161,6 @@ class KeptDatabase:
             self._open.enter_context(bootstrap.database(self._asked_for))
 
 
-def keep_running(children: Sequence[Revivable], stop: StopRequest) -> None:
-    """Start children again when they die, until we are asked to stop."""
-    while not stop.is_made:
-        for child in children:
-            child.revive()
-        time.sleep(LOOK_SECONDS)
-
-
 @contextlib.contextmanager
 def worker_for_the_duration(settings: Settings) -> Iterator[Child]:
     """Run a worker of our own beside a command that needs one, and stop it afterwards."""
@@ -215,19 +170,6 @@ def worker_for_the_duration(settings: Settings) -> Iterator[Child]:
         yield worker
     finally:
         worker.stop()
-
-
-@contextlib.contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Turn SIGINT, SIGTERM and SIGHUP into a request to stop for as long as the block lasts."""
-    request = StopRequest()
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, request) for name in names}
-    try:
-        yield request
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def show_mlflow(settings: Settings, host: str, port: int, on_live: Callable[[str], None]) -> None:
@@ -289,6 +231,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "CINECLUB_HOME": str(settings.home),
         "CINECLUB_HOST": settings.host,
         "CINECLUB_PORT": str(settings.port),
+        "CINECLUB_WORKERS": str(settings.workers),
     }
     return {**os.environ, **ours}
 
@@ -352,23 +295,6 @@ def _wait_until_live(is_answering: Callable[[], bool], child: Child, stop: StopR
             raise CineclubError(message)
         time.sleep(LOOK_SECONDS)
     return False
-
-
-def _end_with_parent(parent_pid: int, death_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return what a child does before it becomes itself: ask Linux to end it when its parent dies.
-
-    Nothing is lost that a power cut would not lose: PostgreSQL frees the lease of a killed worker.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-
-    def ask_the_kernel() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, death_signal)
-        if os.getppid() != parent_pid:
-            os.kill(os.getpid(), death_signal)
-
-    return ask_the_kernel
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from cineclub import bootstrap
+from cineclub.children import FIRST_PAUSE_SECONDS
 from cineclub.settings import Settings
-from cineclub.supervisor import FIRST_PAUSE_SECONDS, Child, KeptDatabase, child_environment, serve
+from cineclub.supervisor import Child, KeptDatabase, child_environment, serve
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -31,7 +32,7 @@ def test_a_child_that_dies_is_started_again_after_growing_pauses(
     child.start()
     wait_for(lambda: not child.is_running)
     now = [time.monotonic()]
-    monkeypatch.setattr("cineclub.supervisor.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cineclub.children.time.monotonic", lambda: now[0])
     pauses = []
     for _ in range(3):
         child.revive()
@@ -67,10 +68,11 @@ def test_an_embedded_server_that_dies_is_started_again(home: Path, monkeypatch: 
 
 def test_secrets_travel_in_the_environment(home: Path) -> None:
     """Children learn the database's address from their environment, never from a command line that others can read."""
-    with bootstrap.database(Settings(home=home)) as settings:
+    with bootstrap.database(Settings(home=home, workers=3)) as settings:
         environment = child_environment(settings)
     assert environment["CINECLUB_DATABASE_URL"].startswith("postgresql://cineclub:")
     assert environment["CINECLUB_HOME"] == str(home)
+    assert environment["CINECLUB_WORKERS"] == "3"
 
 
 def test_the_service_can_leave_trainings_to_a_worker_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

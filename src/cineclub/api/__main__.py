@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import Any
 
 # before anything loads numpy: the sums of one answer are too small to share out, and waiting threads of the linear
 # algebra would take the processor from other requests and from a training
@@ -11,6 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import uvicorn
 
 from cineclub import bootstrap
+from cineclub.api import workers
 from cineclub.api.app import create_app
 from cineclub.domain.errors import Conflict, StorageUnavailable
 from cineclub.settings import Settings
@@ -28,15 +30,16 @@ def main() -> None:
         logging.getLogger(__name__).warning("database_away_at_start: without keys in memory nobody is let in")
     except Conflict as error:
         sys.exit(f"error: {error}")
-    uvicorn.run(
-        create_app(bootstrap.api_parts(settings)),
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
+    options: dict[str, Any] = {
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+    }
+    if settings.workers > 1:
+        workers.serve(settings, options)
+    else:
+        uvicorn.run(create_app(bootstrap.api_parts(settings)), host=settings.host, port=settings.port, **options)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,15 @@ TAGS = [
 
 
 def create_app(parts: ApiParts) -> FastAPI:
-    """Return the application over these parts; they start and stop with it."""
+    """Return the application over these parts; they start and stop with it.
+
+    Where several processes serve it, ``state.is_first`` is cleared in all but one before it starts.
+    """
 
     @contextlib.asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
+    async def life(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            for service in parts.services:
+            for service in (*parts.services, *(parts.services_once if app.state.is_first else ())):
                 await service.start()
                 stack.push_async_callback(service.stop)
             yield
@@ -51,6 +54,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         lifespan=life,
     )
     app.state.parts = parts
+    app.state.is_first = True
     for module in (predictions, movies, ratings, trainings, models, monitoring, operations, documentation):
         app.include_router(module.router)
     document_keys(app)

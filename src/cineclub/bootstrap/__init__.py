@@ -5,6 +5,7 @@ from cineclub.bootstrap.serving import (
     recommend_all,
     refuse_unguarded_service,
     running_api_parts,
+    shared_metrics,
 )
 from cineclub.bootstrap.storage import (
     api_keys,
@@ -64,6 +65,7 @@ __all__ = [
     "restore",
     "running_api_parts",
     "server_facts",
+    "shared_metrics",
     "snapshots",
     "training_jobs",
     "training_queue",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cineclub.adapters.postgres.rating_notices import RatingNotices
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+    from cineclub.adapters.prometheus.processes import SeveralProcesses
     from cineclub.flows.current_histories import CurrentHistories
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
@@ -26,8 +27,20 @@ if TYPE_CHECKING:
     from cineclub.serving import ApiParts, Doors, Erasing
 
 
-def api_parts(settings: Settings) -> "ApiParts":
-    """Return everything that the API's routes call; nothing is opened before its services start."""
+def shared_metrics(settings: Settings, worker_number: Callable[[], int]) -> "SeveralProcesses":
+    """Return where the metrics of several API processes meet: a folder of this address's own, emptied."""
+    from cineclub.adapters.prometheus.processes import SeveralProcesses
+
+    return SeveralProcesses(settings.home / "metrics" / f"{settings.host}-{settings.port}", worker_number)
+
+
+def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -> "ApiParts":
+    """Return everything that the API's routes call; nothing is opened before its services start.
+
+    Args:
+        settings: what is served.
+        processes: where metrics meet if several processes are forked from this one.
+    """
     from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.postgres.serving_pool import ServingPool
@@ -39,7 +52,7 @@ def api_parts(settings: Settings) -> "ApiParts":
     from cineclub.serving import ApiParts
 
     schema = external_schema(settings)
-    metrics = PrometheusMetrics()
+    metrics = PrometheusMetrics(processes)
     pool = ServingPool(database_url(settings))
     films = PostgresFilms(pool, schema)
     histories, notices = _histories(settings, pool, films)
@@ -56,7 +69,8 @@ def api_parts(settings: Settings) -> "ApiParts":
         live=live,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, *notices, log, live, outcome_watch),
+        services=(pool, keys, *notices, log, live),
+        services_once=(outcome_watch,),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=PromotingProcess(database_url(settings), settings.home),
         monitoring=monitoring,
@@ -95,9 +109,7 @@ def _prediction_log(settings: Settings, pool: "ServingPool", metrics: "Prometheu
     """Return where answers are logged, with its counts in the metrics."""
     from cineclub.adapters.postgres.predictions import PostgresPredictionLog
 
-    log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
-    metrics.watch_waiting_rows(log.__len__)
-    return log
+    return PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped, metrics.rows_waiting)
 
 
 def _monitoring(
@@ -167,7 +179,7 @@ async def running_api_parts(settings: Settings) -> AsyncIterator["ApiParts"]:
     """Give the parts of the API while what runs beside them runs, without the API."""
     parts = api_parts(settings)
     async with AsyncExitStack() as stack:
-        for service in parts.services:
+        for service in (*parts.services, *parts.services_once):
             await service.start()
             stack.push_async_callback(service.stop)
         yield parts

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 from cineclub.domain.errors import TrainingUnderWay
 
 if TYPE_CHECKING:
+    from cineclub.children import StopRequest
     from cineclub.settings import Settings
-    from cineclub.supervisor import Child, StopRequest
+    from cineclub.supervisor import Child
 
 KNOWN_USER = "42"
 NEW_USER = '"somebody-new"'

@@ -18,6 +18,10 @@ def serve(
     with_worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="run trainings here, or leave them to a cineclub worker")
     ] = True,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="API processes that share the model [default: 1]", show_default=False),
+    ] = None,
 ) -> None:
     """Run PostgreSQL, the worker and the API until Ctrl-C.
 
@@ -26,7 +30,9 @@ def serve(
     from cineclub import supervisor
     from cineclub.settings import Settings
 
-    supervisor.serve(Settings(), on_live=_announce, with_worker=with_worker)
+    settings = Settings()
+    chosen = settings if workers is None else settings.model_copy(update={"workers": workers})
+    supervisor.serve(chosen, on_live=_announce, with_worker=with_worker)
 
 
 def _announce(address: str) -> None:
@@ -43,14 +49,14 @@ def worker() -> None:
 
     `cineclub serve` has a worker of its own.
     """
-    from cineclub import bootstrap, supervisor
+    from cineclub import bootstrap, children, supervisor
     from cineclub.settings import Settings
 
-    with supervisor.stop_requests() as stop, bootstrap.database(Settings()) as settings:
+    with children.stop_requests() as stop, bootstrap.database(Settings()) as settings:
         child = supervisor.Child("worker", supervisor.child_environment(settings))
         child.start()
         try:
-            supervisor.keep_running([child], stop)
+            children.keep_running([child], stop)
         finally:
             child.stop()
 

@@ -11,8 +11,9 @@ from cineclub.domain.errors import CineclubError, TrainingCancelled
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cineclub.children import StopRequest
     from cineclub.ports import Training, TrainingJobs
-    from cineclub.supervisor import Child, StopRequest
+    from cineclub.supervisor import Child
 
 LOOK_SECONDS = 0.2
 MAX_WORKER_STARTS = 4
@@ -29,11 +30,11 @@ def train(
 
     The same as POST /training/. A worker that is alive does the work, else one is started for the duration.
     """
-    from cineclub import bootstrap, supervisor
+    from cineclub import bootstrap, children, supervisor
     from cineclub.cli.output import print_json, stdout
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings, supervisor.stop_requests() as stop:
+    with bootstrap.database(Settings()) as settings, children.stop_requests() as stop:
         jobs = bootstrap.training_jobs(settings)
         has_worker = jobs.is_worker_alive()
         training = jobs.start(options_of(models), reason)

@@ -38,11 +38,18 @@ TYPES = ("uuid", "timestamptz", "text", "text", "text", "int4", "int8[]", "float
 class PostgresPredictionLog:
     """Implements the port ``PredictionLog``; what finds no room is dropped and counted."""
 
-    def __init__(self, pool: ServingPool, max_waiting: int, on_dropped: Callable[[int], None]) -> None:
-        """Keep at most ``max_waiting`` answers; ``on_dropped`` is told how many were lost."""
+    def __init__(
+        self,
+        pool: ServingPool,
+        max_waiting: int,
+        on_dropped: Callable[[int], None],
+        on_waiting: Callable[[int], None],
+    ) -> None:
+        """Keep at most ``max_waiting`` answers; the two are told how many were lost, and how many wait now."""
         self._pool = pool
         self._max_waiting = max_waiting
         self._on_dropped = on_dropped
+        self._on_waiting = on_waiting
         self._waiting: deque[PredictionRecord] = deque()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -57,6 +64,7 @@ class PostgresPredictionLog:
             self._on_dropped(1)
             return
         self._waiting.append(record)
+        self._on_waiting(len(self._waiting))
 
     def forget(self, user_id: str) -> None:
         """Let what waits of a user who is erased be nobody's."""
@@ -78,6 +86,7 @@ class PostgresPredictionLog:
         if self._waiting:
             self._on_dropped(len(self._waiting))
             self._waiting.clear()
+        self._on_waiting(0)
 
     async def _write_until_stopped(self) -> None:
         """Write whatever waits every moment, and once more at the end; try again while PostgreSQL is away.
@@ -113,6 +122,7 @@ class PostgresPredictionLog:
             self._on_dropped(len(batch))
         for _ in batch:
             self._waiting.popleft()
+        self._on_waiting(len(self._waiting))
 
     async def _copy(self, rows: Sequence[Row]) -> None:
         """Copy a batch into the table."""

@@ -1,13 +1,13 @@
 """Every metric of the API process: its name, meaning, unit and labels, all in this file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 
+from cineclub.adapters.prometheus.processes import OneProcess, Processes
 from cineclub.domain.outcomes import Outcomes, StrategyOutcomes, by_version
 from cineclub.ports import Asker, Promotion
 
@@ -28,15 +28,15 @@ LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class PrometheusMetrics:
-    """Implements every port of the name ``…Metrics`` in a registry of its own."""
+    """Implements every port of the name ``…Metrics`` in a registry of its own.
 
-    def __init__(self) -> None:
-        """Declare every metric."""
+    A gauge says in ``multiprocess_mode`` what it is where several processes have one: the newest, or the sum.
+    """
+
+    def __init__(self, processes: Processes | None = None) -> None:
+        """Declare every metric, of this process alone or of those that share the requests."""
+        self._processes = processes or OneProcess()
         registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
-        self._registry = registry
         self._requests = Counter(
             "cineclub_http_requests",
             "HTTP requests by method, route template and status.",
@@ -57,17 +57,24 @@ class PrometheusMetrics:
             registry=registry,
         )
         self._declare_model_and_log(registry)
-        self._declare_outcomes(registry)
+        self._page = self._processes.page_of(registry)
+        PlatformCollector(registry=self._page)
+        self._processes.keep_outcomes(_outcome_text(None))
 
     def _declare_model_and_log(self, registry: CollectorRegistry) -> None:
         """Declare what is known of the model in memory and of the prediction log."""
         self._model_version = Gauge(
-            "cineclub_model_version", "Version of the model in memory; 0 without one.", registry=registry
+            "cineclub_model_version",
+            "Version of the model in memory; 0 without one.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
         )
+        self._model_version.set(0)
         self._model_promoted = Gauge(
             "cineclub_model_promoted_timestamp_seconds",
             "When the model in memory was promoted, in seconds since 1970; its age is time() minus this.",
             registry=registry,
+            multiprocess_mode="livemostrecent",
         )
         self._refused = Counter(
             "cineclub_model_refusals",
@@ -79,30 +86,16 @@ class PrometheusMetrics:
             "Promotions that were refused so far, by who asked: the gate, a person, or a move outside of cineclub.",
             ["asked_by"],
             registry=registry,
+            multiprocess_mode="mostrecent",
         )
         self._dropped = Counter(
             "cineclub_prediction_log_dropped_rows", "Answers that were not logged.", registry=registry
         )
         self._waiting = Gauge(
-            "cineclub_prediction_log_waiting_rows", "Answers waiting to be logged.", registry=registry
-        )
-
-    def _declare_outcomes(self, registry: CollectorRegistry) -> None:
-        """Declare what became of the answers of the last 30 days; a figure of nothing is left out."""
-        self._outcomes = {
-            name: Gauge(f"cineclub_recommendation_{name}", meaning, ["model_version", "strategy"], registry=registry)
-            for name, meaning in OUTCOMES.items()
-        }
-        self._cold_start = Gauge(
-            "cineclub_recommendation_cold_start_share",
-            "Answers with popular films in place of a personal model, 30 days.",
-            ["model_version"],
+            "cineclub_prediction_log_waiting_rows",
+            "Answers waiting to be logged.",
             registry=registry,
-        )
-        self._outcomes_counted = Gauge(
-            "cineclub_recommendation_outcomes_timestamp_seconds",
-            "When outcomes were last counted, in seconds since 1970; 0 before.",
-            registry=registry,
+            multiprocess_mode="livesum",
         )
 
     def observe_request(self, method: str, route: str, status: int, latency_seconds: float) -> None:
@@ -131,29 +124,65 @@ class PrometheusMetrics:
 
     def outcomes_known(self, outcomes: Outcomes) -> None:
         """Note what became of the answers of the last days, in place of what was known before."""
-        for gauge in (*self._outcomes.values(), self._cold_start):
-            gauge.clear()
-        for version in by_version(outcomes.strategies):
-            label = _version_label(version.model_version)
-            if version.cold_start_share is not None:
-                self._cold_start.labels(label).set(version.cold_start_share)
-            for one in version.strategies:
-                for name, value in _figures_of(one, outcomes.n_movies).items():
-                    if value is not None:
-                        self._outcomes[name].labels(label, one.strategy).set(value)
-        self._outcomes_counted.set(outcomes.until.timestamp())
+        self._processes.keep_outcomes(_outcome_text(outcomes))
 
     def rows_dropped(self, n_rows: int) -> None:
         """Count answers that were not logged."""
         self._dropped.inc(n_rows)
 
-    def watch_waiting_rows(self, n_waiting: Callable[[], int]) -> None:
-        """Ask this at every scrape how many answers wait to be logged."""
-        self._waiting.set_function(n_waiting)
+    def rows_waiting(self, n_rows: int) -> None:
+        """Note how many answers wait to be logged."""
+        self._waiting.set(n_rows)
 
     def exposition(self) -> tuple[bytes, str]:
         """Return every metric in Prometheus' text format, with its media type."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        return generate_latest(self._page) + self._processes.outcomes(), CONTENT_TYPE_LATEST
+
+
+class _Families:
+    """Metrics of which all values are known at once, in place of those of before."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        """Take them."""
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them."""
+        yield from self._families
+
+
+def _outcome_text(outcomes: Outcomes | None) -> bytes:
+    """Return what became of the answers of the last 30 days as text; a figure of nothing is left out."""
+    registry = CollectorRegistry()
+    registry.register(_Families(_outcome_families(outcomes)))
+    return generate_latest(registry)
+
+
+def _outcome_families(outcomes: Outcomes | None) -> list[Metric]:
+    """Return the figures by model version and strategy; none before the first count."""
+    figures = {
+        name: GaugeMetricFamily(f"cineclub_recommendation_{name}", meaning, labels=["model_version", "strategy"])
+        for name, meaning in OUTCOMES.items()
+    }
+    cold_start = GaugeMetricFamily(
+        "cineclub_recommendation_cold_start_share",
+        "Answers with popular films in place of a personal model, 30 days.",
+        labels=["model_version"],
+    )
+    counted = GaugeMetricFamily(
+        "cineclub_recommendation_outcomes_timestamp_seconds",
+        "When outcomes were last counted, in seconds since 1970; 0 before.",
+        value=outcomes.until.timestamp() if outcomes else 0.0,
+    )
+    for version in by_version(outcomes.strategies) if outcomes else ():
+        label = _version_label(version.model_version)
+        if version.cold_start_share is not None:
+            cold_start.add_metric([label], version.cold_start_share)
+        for one in version.strategies:
+            for name, value in _figures_of(one, outcomes.n_movies if outcomes else 0).items():
+                if value is not None:
+                    figures[name].add_metric([label, one.strategy], value)
+    return [*figures.values(), cold_start, counted]
 
 
 def _version_label(model_version: int | None) -> str:
