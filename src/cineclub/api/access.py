@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 
+from cineclub.api.bodies import JsonRoute
 from cineclub.domain.access import Scope
 
 SCOPE = "x-scope"
 OPEN = "open"
 
 
-class GuardedRoute(APIRoute):
+class GuardedRoute(JsonRoute):
     """A route that says in its documentation which scope it needs, and checks it."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
