@@ -12,9 +12,9 @@ import httpx
 START_SECONDS = 60
 
 
-def start_api(database_url: str, home: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Return an API process that listens on a port."""
-    ours = {"CINECLUB_DATABASE_URL": database_url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(port)}
+def start_api(database_url: str, home: Path, port: int, **more: str) -> "subprocess.Popen[bytes]":
+    """Return an API process that listens on a port; ``more`` are further variables of its environment."""
+    ours = {"CINECLUB_DATABASE_URL": database_url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(port), **more}
     return subprocess.Popen([sys.executable, "-m", "cineclub.api"], env={**os.environ, **ours})
 
 

@@ -1,9 +1,12 @@
-"""The connections of the request path: few, asynchronous, and quick to say that PostgreSQL is away."""
+"""The connections of the request path: few, asynchronous, and quick to say that PostgreSQL is away.
+
+Whoever meets an outage first may wait a second for a new connection. From then on everybody is told at once, and one
+task alone tries until PostgreSQL answers.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from time import monotonic
 
 import psycopg
 from psycopg.rows import dict_row
@@ -14,19 +17,19 @@ from cineclub.domain.errors import StorageUnavailable
 
 MAX_CONNECTIONS = 8
 WAIT_SECONDS = 1.0
-AWAY_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 STOP_SECONDS = 2.0
+HEALING_SECONDS = 5.0
 
 
 class ServingPool:
-    """A pool that opens without waiting, heals by itself, and fails at once for a moment after it has failed."""
+    """A pool that opens without waiting, fails at once after it has failed, and heals by itself."""
 
     def __init__(self, database_url: str) -> None:
         """Take the address; nothing is opened yet."""
         self._database_url = database_url
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]] | None = None
-        self._away_until = float("-inf")
-        self._check: asyncio.Task[None] | None = None
+        self._healing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the pool without waiting for PostgreSQL."""
@@ -44,8 +47,9 @@ class ServingPool:
 
     async def stop(self) -> None:
         """Close every connection."""
-        if self._check is not None:
-            self._check.cancel()
+        if self._healing is not None:
+            self._healing.cancel()
+            await asyncio.gather(self._healing, return_exceptions=True)
         if self._pool is not None:
             await self._pool.close(timeout=STOP_SECONDS)
 
@@ -65,7 +69,7 @@ class ServingPool:
         Raises:
             StorageUnavailable: PostgreSQL does not answer, or did not a moment ago.
         """
-        if self._pool is None or monotonic() < self._away_until:
+        if self._pool is None or self._is_away:
             message = "PostgreSQL does not answer: run `cineclub doctor`, then try again"
             raise StorageUnavailable(message)
         try:
@@ -79,14 +83,24 @@ class ServingPool:
             message = "PostgreSQL does not answer: run `cineclub doctor`, then try again"
             raise StorageUnavailable(message) from error
 
+    @property
+    def _is_away(self) -> bool:
+        """Whether PostgreSQL failed and has not answered since."""
+        return self._healing is not None and not self._healing.done()
+
     def _note_away(self) -> None:
-        """Fail at once for a moment, and throw broken connections away meanwhile."""
-        self._away_until = monotonic() + AWAY_SECONDS
-        if self._pool is not None and (self._check is None or self._check.done()):
-            self._check = asyncio.create_task(_discard_broken(self._pool), name="pool check")
+        """Let everybody fail at once until PostgreSQL answers again."""
+        if self._pool is not None and not self._is_away:
+            self._healing = asyncio.create_task(_heal(self._pool), name="pool healing")
 
 
-async def _discard_broken(pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
-    """Replace the idle connections that do not answer any more."""
-    with contextlib.suppress(psycopg.Error, OSError):
-        await pool.check()
+async def _heal(pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
+    """Throw broken connections away, and return once PostgreSQL answers."""
+    while True:
+        with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
+            async with asyncio.timeout(HEALING_SECONDS):
+                await pool.check()
+                async with pool.connection() as connection:
+                    await connection.execute("SELECT 1")
+            return
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,128 @@
+"""PostgreSQL goes away while people ask, and comes back: no answer fails, and everything heals by itself."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from api_processes import free_ports, start_api, wait_until_alive
+from crowd import Crowd, crowd, figure_of, share_within
+from small_service import fill, promote, small_artifact
+
+from cineclub.adapters.postgres.embedded import embedded_postgres, place_of
+from cineclub.adapters.postgres.migrate import migrate
+from waiting import eventually
+
+pytestmark = pytest.mark.faults
+
+CALM_SECONDS, AWAY_SECONDS, HEALING_SECONDS = 2.0, 4.0, 5.0
+LOG_SIZE = 300
+RATING = {"user_id": 2, "movie_id": 1003, "rating": 4}
+
+
+@dataclass
+class Server:
+    """A PostgreSQL of its own that can be stopped in several ways."""
+
+    home: Path
+    url: str = ""
+    running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def start(self) -> None:
+        """Start it; its address stays the same."""
+        self.url = self.running.enter_context(embedded_postgres(self.home))
+
+    def stop(self, how: signal.Signals) -> None:
+        """Stop it by a signal to its first process: SIGINT cuts connections, SIGQUIT and SIGKILL save nothing."""
+        os.kill(int((place_of(self.home).data / "postmaster.pid").read_text().split()[0]), how)
+        self.running.close()
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Server]:
+    """A server with the small catalogue and a model in production."""
+    one = Server(home)
+    with one.running:
+        one.start()
+        migrate(one.url)
+        fill(one.url)
+        promote(one.url, 1, small_artifact(home / "ease", "ease"))
+        yield one
+        one.running.close()
+
+
+@pytest.fixture
+def service(server: Server) -> Iterator[str]:
+    """A real API process over that server, whose log of answers is short."""
+    [port] = free_ports(1)
+    process = start_api(server.url, server.home, port, CINECLUB_PREDICTION_LOG_SIZE=str(LOG_SIZE))
+    url = f"http://127.0.0.1:{port}"
+    wait_until_alive(url)
+    yield url
+    process.terminate()
+    process.wait(20)
+
+
+def logged_since(database_url: str, seconds_ago: float) -> int:
+    """Return the number of logged answers that were given in the last seconds."""
+    query = (
+        "SELECT count(*) FROM cineclub.predictions WHERE answered_at > clock_timestamp() - make_interval(secs => %s)"
+    )
+    with psycopg.connect(database_url) as connection:
+        return int(connection.execute(query, (seconds_ago,)).fetchall()[0][0])
+
+
+def is_healthy(url: str) -> bool:
+    """Say whether a known user is answered from what they have rated by now."""
+    return not httpx.post(f"{url}/predict/", json={"user_id": 2}).json()["degraded"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
+def test_nobody_notices_that_the_database_was_away(how: signal.Signals, server: Server, service: str) -> None:
+    """Every answer is whole and in time, `degraded` for as long as needed, and the log counts what it lost."""
+    with crowd(service) as people:
+        time.sleep(CALM_SECONDS)
+        stopped_at = time.monotonic()
+        server.stop(how)
+        gone_at = time.monotonic()
+        refused = httpx.post(f"{service}/ratings/", json=RATING)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "storage_unavailable")
+        time.sleep(AWAY_SECONDS)
+        started_at = time.monotonic()
+        server.start()
+        eventually(lambda: is_healthy(service), HEALING_SECONDS)
+        healed_at = time.monotonic()
+        assert httpx.post(f"{service}/ratings/", json=RATING).status_code == 200
+        time.sleep(CALM_SECONDS)
+    before = people.between(0, stopped_at)
+    away = people.between(gone_at, started_at)
+    assert min(len(before), len(away)) > LOG_SIZE
+    assert [one for one in people.answers if not one.is_valid] == []
+    assert {one.is_degraded for one in away if one.is_known_user} == {True}
+    assert not any(one.is_degraded for one in [*before, *people.between(healed_at + 0.5, healed_at + 60)])
+    assert_in_time(people, stopped_at)
+    assert_all_counted(people, server.url, service)
+
+
+def assert_in_time(people: Crowd, stopped_at: float) -> None:
+    """Whoever asks first after the server has gone may wait a second for a new connection; then nobody waits."""
+    before, after = people.between(0, stopped_at), people.between(stopped_at, time.monotonic())
+    assert share_within(after, 0.95) < max(0.1, 3 * share_within(before, 0.95))
+    assert max(one.seconds for one in after) < 1.5
+
+
+def assert_all_counted(people: Crowd, database_url: str, service: str) -> None:
+    """What was answered is in the table, the last seconds too, or among the dropped rows of /metrics."""
+    eventually(lambda: figure_of(service, "cineclub_prediction_log_waiting_rows") == 0, 10)
+    n_answered = figure_of(service, "cineclub_predictions_total")
+    n_dropped = figure_of(service, "cineclub_prediction_log_dropped_rows_total")
+    assert n_answered >= len(people.answers)
+    assert n_dropped > 0
+    assert logged_since(database_url, 3600) + n_dropped == n_answered
+    assert logged_since(database_url, CALM_SECONDS) > 0
