@@ -1,7 +1,9 @@
 """``python -m cineclub.api``: serve the API as the environment says."""
 
 import logging
+import signal
 import sys
+from types import FrameType
 
 import uvicorn
 
@@ -15,6 +17,7 @@ SHUTDOWN_SECONDS = 5
 
 def main() -> None:
     """Serve until told to stop."""
+    signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings()
     try:
@@ -32,6 +35,11 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """End as asked: before we serve, and once uvicorn, which repeats the signal, has finished what was in flight."""
+    sys.exit(0)
 
 
 if __name__ == "__main__":
