@@ -1,11 +1,8 @@
 """PostgreSQL goes away while people ask, and comes back: no answer fails, and everything heals by itself."""
 
-import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -13,9 +10,9 @@ import psycopg
 import pytest
 from api_processes import free_ports, start_api, wait_until_alive
 from crowd import Crowd, crowd, figure_of, share_within
+from own_server import OwnServer
 from small_service import fill, promote, small_artifact
 
-from cineclub.adapters.postgres.embedded import embedded_postgres, place_of
 from cineclub.adapters.postgres.migrate import migrate
 from waiting import eventually
 
@@ -26,39 +23,20 @@ LOG_SIZE = 300
 RATING = {"user_id": 2, "movie_id": 1003, "rating": 4}
 
 
-@dataclass
-class Server:
-    """A PostgreSQL of its own that can be stopped in several ways."""
-
-    home: Path
-    url: str = ""
-    running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-
-    def start(self) -> None:
-        """Start it; its address stays the same."""
-        self.url = self.running.enter_context(embedded_postgres(self.home))
-
-    def stop(self, how: signal.Signals) -> None:
-        """Stop it by a signal to its first process: SIGINT cuts connections, SIGQUIT and SIGKILL save nothing."""
-        os.kill(int((place_of(self.home).data / "postmaster.pid").read_text().split()[0]), how)
-        self.running.close()
-
-
 @pytest.fixture
-def server(home: Path) -> Iterator[Server]:
+def server(home: Path) -> Iterator[OwnServer]:
     """A server with the small catalogue and a model in production."""
-    one = Server(home)
+    one = OwnServer(home)
     with one.running:
         one.start()
         migrate(one.url)
         fill(one.url)
         promote(one.url, 1, small_artifact(home / "ease", "ease"))
         yield one
-        one.running.close()
 
 
 @pytest.fixture
-def service(server: Server) -> Iterator[str]:
+def service(server: OwnServer) -> Iterator[str]:
     """A real API process over that server, whose log of answers is short."""
     [port] = free_ports(1)
     process = start_api(server.url, server.home, port, CINECLUB_PREDICTION_LOG_SIZE=str(LOG_SIZE))
@@ -84,7 +62,7 @@ def is_healthy(url: str) -> bool:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
-def test_nobody_notices_that_the_database_was_away(how: signal.Signals, server: Server, service: str) -> None:
+def test_nobody_notices_that_the_database_was_away(how: signal.Signals, server: OwnServer, service: str) -> None:
     """Every answer is whole and in time, `degraded` for as long as needed, and the log counts what it lost."""
     with crowd(service) as people:
         time.sleep(CALM_SECONDS)
