@@ -35,7 +35,14 @@ class _AnyText(Convertor[str]):
         return value
 
 
+class _Number(_AnyText):
+    """A number in a path, so that words at the same place are other addresses; not longer than any that is valid."""
+
+    regex = "[0-9]{1,10}"
+
+
 register_url_convertor("text", _AnyText())
+register_url_convertor("number", _Number())
 
 
 async def _parts_of(request: Request) -> ApiParts:
