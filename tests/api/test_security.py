@@ -157,6 +157,38 @@ async def test_keys_are_kept_as_hashes_only(make_key: MakeKey, trained_url: str)
     assert secret.removeprefix("cineclub_") not in str(rows)
 
 
+async def test_the_last_use_of_a_key_is_noted_beside_the_requests(
+    trained_url: str, home: Path, make_key: MakeKey
+) -> None:
+    """With the end of the service at the latest; a key that nobody showed has none."""
+    began = datetime.now(UTC)
+    shown = make_key("read")
+    make_key("read")
+    async with running(trained_url, home, require_keys=True) as service:
+        await known(service, shown)
+        assert (await asked(service, shown)).status_code == 200
+    used, unused = PostgresApiKeys(trained_url).everything()
+    assert used.last_used_at is not None
+    assert began < used.last_used_at < datetime.now(UTC)
+    assert unused.last_used_at is None
+
+
+async def test_uses_of_keys_are_written_while_serving(
+    trained_url: str, home: Path, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every so many reads of the keys."""
+    monkeypatch.setattr("cineclub.adapters.postgres.api_keys.SECONDS_BETWEEN_READS", 0.05)
+    monkeypatch.setattr("cineclub.adapters.postgres.api_keys.READS_BETWEEN_WRITES", 2)
+    shown = make_key("read")
+    async with running(trained_url, home, require_keys=True) as service:
+        await known(service, shown)
+
+        async def is_noted() -> bool:
+            return PostgresApiKeys(trained_url).everything()[0].last_used_at is not None
+
+        await eventually(is_noted)
+
+
 async def test_a_name_that_leads_here_is_not_enough(service: Service) -> None:
     """A page elsewhere cannot reach an open service by a name of its own, with or without a port."""
     for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example"):

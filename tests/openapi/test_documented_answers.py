@@ -21,6 +21,8 @@ CHECKS = [
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
+    "unsupported_method",
+    "allow_header_conformance",
 ]
 CONFIGURATION = """
 headers = { Authorization = "Bearer ${CINECLUB_TEST_KEY}" }
