@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     retrain_after_ratings: int | None = Field(
         default=None, ge=1, description="start a training when this many ratings are new since the last; unset: never"
     )
+    history_cache: bool = Field(
+        default=True,
+        description="keep histories in memory while PostgreSQL tells of every change; never with the owner's views",
+    )
     prediction_log_size: int = Field(
         default=10_000, ge=1, description="answers waiting to be logged; more are dropped and counted"
     )

@@ -37,7 +37,15 @@ class RecentHistories:
 
     def recall(self, user_id: str) -> UserRatings | None:
         """Return what the user had rated when last seen; None for someone not remembered."""
-        return self._by_user.get(user_id)
+        known = self._by_user.get(user_id)
+        if known is not None:
+            self._by_user.move_to_end(user_id)
+        return known
+
+    def clear(self) -> None:
+        """Keep nothing of anybody."""
+        self._by_user.clear()
+        self._n_ratings = 0
 
     def __len__(self) -> int:
         """Return the number of users remembered."""

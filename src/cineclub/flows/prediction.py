@@ -71,6 +71,7 @@ class PredictionFlow:
     def forget(self, user_id: str) -> None:
         """Keep nothing of a user in memory: neither what they rated nor answers on their way to the log."""
         self._recent.forget(user_id)
+        self._histories.forget(user_id)
         self._log.forget(user_id)
 
     async def predict_many(self, questions: Sequence[Question]) -> AsyncIterator[PredictionResponse]:

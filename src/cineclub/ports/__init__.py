@@ -21,6 +21,7 @@ from cineclub.ports.records import (
 )
 from cineclub.ports.serving import (
     FilmReader,
+    HistoryMemory,
     HistoryReader,
     LiveModels,
     ModelMetrics,
@@ -53,6 +54,7 @@ __all__ = [
     "ErasedUser",
     "Erasure",
     "FilmReader",
+    "HistoryMemory",
     "HistoryReader",
     "ImportCounts",
     "ImportProgress",

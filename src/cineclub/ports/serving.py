@@ -78,6 +78,30 @@ class HistoryReader(Protocol):
         """Return the most popular films by damped popularity, for as long as no model is in production."""
         ...
 
+    def forget(self, user_id: str) -> None:
+        """Keep nothing of a user in memory."""
+        ...
+
+
+class HistoryMemory(Protocol):
+    """Histories in memory, and what is told about them."""
+
+    def trust(self) -> None:
+        """Keep histories from now on: every change will be told."""
+        ...
+
+    def distrust(self) -> None:
+        """Keep nothing, now and until trusted again: changes may be missed."""
+        ...
+
+    def forget(self, user_id: str) -> None:
+        """Keep nothing of a user whose ratings changed."""
+        ...
+
+    def forget_all(self) -> None:
+        """Keep nothing of anybody."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class NewRating:

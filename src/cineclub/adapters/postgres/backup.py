@@ -115,7 +115,8 @@ def _replace_schemas(database_url: str, script: Path) -> None:
     """Put the dump's schemas in the place of those that are there, in one transaction."""
     head = script.with_name("head.sql")
     drops = [f"DROP SCHEMA IF EXISTS {schema} CASCADE;" for schema in SCHEMAS]
-    head.write_text("\n".join(drops) + "\n", "utf-8")
+    notice = "SELECT pg_notify('cineclub_ratings', '');"  # for a service that keeps histories in memory
+    head.write_text("\n".join([notice, *drops]) + "\n", "utf-8")
     options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=" + os.devnull)
     _run(database_url, "psql", *options, f"--file={head}", f"--file={script}")
 

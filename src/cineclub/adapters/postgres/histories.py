@@ -1,6 +1,6 @@
 """What one user has rated by now, in one query; and the popular list for as long as there is no model."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 import psycopg
@@ -8,6 +8,7 @@ from psycopg import sql
 
 from cineclub.adapters.postgres.films import PostgresFilms
 from cineclub.adapters.postgres.popular_list import PopularList
+from cineclub.adapters.postgres.reads_together import ReadsTogether
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import Row, named_queries
 from cineclub.domain.ratings import UserRatings
@@ -28,7 +29,8 @@ class PostgresHistories:
         """Use the pool of the request path, and the films that are counted for the popular list."""
         self._pool = pool
         self._schema = external_schema
-        self._history_query: Query | None = None if external_schema else sql.SQL(SQL["history_internal"])
+        self._external_query: Query | None = None
+        self._reads = ReadsTogether(self._packed_of)
         self._popular = PopularList(films.count_ratings, films.texts_of)
 
     async def ratings_of(self, user_id: str) -> UserRatings:
@@ -37,14 +39,11 @@ class PostgresHistories:
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
-        async with self._pool.connection() as connection:
-            query = self._history_query or await self._external_history_query(connection)
-            try:
-                cursor = connection.cursor(binary=True)
-                row = await (await cursor.execute(query, {"user_id": user_id})).fetchone()
-            except psycopg.DataError:  # an id that the owner's type cannot hold is nobody's
-                return UserRatings.none()
-        return _unpacked(row["packed"] if row else None)
+        try:
+            packed = await (self._reads.read(user_id) if self._schema is None else self._external_packed_of(user_id))
+        except psycopg.DataError:  # an id that the owner's type cannot hold is nobody's
+            return UserRatings.none()
+        return _unpacked(packed)
 
     async def ratings_of_many(self, user_ids: Sequence[str]) -> dict[str, UserRatings]:
         """Return the same for many users, by external id; those who have rated nothing are left out.
@@ -86,10 +85,31 @@ class PostgresHistories:
         """
         return await self._popular.best(limit)
 
+    def forget(self, user_id: str) -> None:
+        """Do nothing: whatever is asked is read anew."""
+
     @property
     def has_popular_in_memory(self) -> bool:
         """Say whether a popular list can be given without PostgreSQL."""
         return self._popular.is_filled
+
+    async def _packed_of(self, user_ids: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the packed histories of users by external id; without those who have rated nothing."""
+        async with self._pool.connection() as connection:
+            cursor = connection.cursor(binary=True)
+            if len(user_ids) == 1:
+                row = await (await cursor.execute(SQL["history_internal"], {"user_id": user_ids[0]})).fetchone()
+                return {user_ids[0]: row["packed"]} if row and row["packed"] else {}
+            await cursor.execute(SQL["histories_internal"], {"user_ids": user_ids})
+            return {row["user_id"]: row["packed"] for row in await cursor.fetchall() if row["packed"]}
+
+    async def _external_packed_of(self, user_id: str) -> bytes | None:
+        """Return the packed history of a user of the owner's views; one by one, as one id may not fit their type."""
+        async with self._pool.connection() as connection:
+            query = self._external_query or await self._external_history_query(connection)
+            cursor = await connection.cursor(binary=True).execute(query, {"user_id": user_id})
+            row = await cursor.fetchone()
+        return row["packed"] if row else None
 
     async def _external_history_query(self, connection: psycopg.AsyncConnection[Row]) -> Query:
         """Return the query on the owner's views, after asking once for the type of their user ids."""
@@ -99,8 +119,8 @@ class PostgresHistories:
             message = f"the view {self._schema}.ratings has no column user_id"
             raise psycopg.errors.UndefinedColumn(message)
         types = {"schema": sql.Identifier(self._schema or ""), "user_id_type": sql.SQL(row["type"])}
-        self._history_query = sql.SQL(SQL["history_external"]).format(**types)
-        return self._history_query
+        self._external_query = sql.SQL(SQL["history_external"]).format(**types)
+        return self._external_query
 
 
 def _unpacked(packed: bytes | None) -> UserRatings:

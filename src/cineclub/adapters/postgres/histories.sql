@@ -5,6 +5,17 @@ FROM cineclub.ratings r
 JOIN cineclub.users u ON u.id = r.user_id
 WHERE u.external_id = %(user_id)s;
 
+-- name: histories_internal
+-- The same for some users at once; nothing in the row of somebody who has rated nothing.
+SELECT asked.user_id, history.packed
+FROM unnest(%(user_ids)s::text[]) AS asked (user_id)
+CROSS JOIN LATERAL (
+    SELECT string_agg(int8send(r.movie_id) || float4send(r.rating) || timestamptz_send(r.rated_at), ''::bytea) AS packed
+    FROM cineclub.ratings r
+    JOIN cineclub.users u ON u.id = r.user_id
+    WHERE u.external_id = asked.user_id
+) AS history;
+
 -- name: histories
 -- The same for many users at once.
 SELECT u.external_id AS user_id,

@@ -86,7 +86,9 @@ class Transaction:
         with self._phase("encode", 0.15):
             encoded = _encoded(rows, user_ids, movie_ids)
         write = self._fill if self._row("is_empty")["is_empty"] else self._upsert
+        self._run("announce_at_once")
         n_inserted, n_updated = write(encoded)
+        self._run("announce_each_again")
         n_unchanged = len(rows) - n_inserted - n_updated
         return ImportCounts(n_inserted, n_updated, n_unchanged, n_new_users, n_new_movies, self._seconds)
 

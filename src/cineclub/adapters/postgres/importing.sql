@@ -6,6 +6,16 @@ SELECT scale_lowest AS lowest, scale_highest AS highest FROM cineclub.catalogue;
 -- Nobody else adds ratings while we do; reading goes on.
 LOCK TABLE cineclub.ratings IN SHARE ROW EXCLUSIVE MODE;
 
+-- name: announce_at_once
+-- Whoever keeps histories in memory hears of this import once, instead of row by row.
+ALTER TABLE cineclub.ratings DISABLE TRIGGER ratings_announce_insert,
+    DISABLE TRIGGER ratings_announce_update, DISABLE TRIGGER ratings_announce_update_from;
+SELECT pg_notify('cineclub_ratings', '');
+
+-- name: announce_each_again
+ALTER TABLE cineclub.ratings ENABLE TRIGGER ratings_announce_insert,
+    ENABLE TRIGGER ratings_announce_update, ENABLE TRIGGER ratings_announce_update_from;
+
 -- name: set_catalogue
 -- Keep the scale; ids are integers only as long as every import's are.
 INSERT INTO cineclub.catalogue (scale_lowest, scale_highest, movie_ids_are_integers, user_ids_are_integers)

@@ -1,6 +1,6 @@
 """Single ratings written while serving: all of a request or none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,10 @@ WRITE_THEM_THERE = "ratings come from your own views (CINECLUB_SOURCE=external),
 class PostgresRatingWriter:
     """Implements the port ``RatingWriter`` on our own tables."""
 
-    def __init__(self, pool: ServingPool) -> None:
-        """Use the pool of the request path."""
+    def __init__(self, pool: ServingPool, forget: Callable[[str], None]) -> None:
+        """Use the pool of the request path; ``forget`` is told whose ratings may have changed, before we return."""
         self._pool = pool
+        self._forget = forget
 
     async def write(self, ratings: Sequence[NewRating]) -> None:
         """Write all the ratings or none; of two ratings of one film by one user the last counts.
@@ -35,8 +36,16 @@ class PostgresRatingWriter:
             NotFound: a film is not in the catalogue.
             StorageUnavailable: PostgreSQL does not answer.
         """
+        user_ids = sorted({one.user_id for one in ratings})
+        try:
+            await self._write(ratings, user_ids)
+        finally:  # after an error too: a line that breaks at the commit does not say whether it took place
+            for user_id in user_ids:
+                self._forget(user_id)
+
+    async def _write(self, ratings: Sequence[NewRating], user_ids: Sequence[str]) -> None:
+        """Write in one transaction."""
         async with self._pool.connection(limit_seconds=10.0) as connection, connection.transaction():
-            user_ids = sorted({one.user_id for one in ratings})
             if not all(map(_is_integer, user_ids)):
                 await connection.execute(SQL["note_text_user_ids"])
             catalogue = await (await connection.execute(SQL["catalogue"])).fetchone()
@@ -55,11 +64,15 @@ class PostgresRatingWriter:
             NotFound: there is no such rating.
             StorageUnavailable: PostgreSQL does not answer.
         """
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(SQL["delete"], {"user_id": user_id, "movie_id": movie_id})
-            if await cursor.fetchone() is None:
-                message = f"user {user_id} has not rated film {movie_id}"
-                raise NotFound(message)
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(SQL["delete"], {"user_id": user_id, "movie_id": movie_id})
+                is_deleted = await cursor.fetchone() is not None
+        finally:
+            self._forget(user_id)
+        if not is_deleted:
+            message = f"user {user_id} has not rated film {movie_id}"
+            raise NotFound(message)
 
 
 class ReadOnlyRatings:

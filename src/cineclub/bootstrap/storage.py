@@ -1,40 +1,31 @@
-"""Settings -> wired application: the only module that knows every adapter, each imported by those who need it."""
+"""Settings -> the database, the registry and what is kept in them, each adapter imported by those who need it."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from cineclub.domain.access import Doorkeeper
 from cineclub.domain.errors import Conflict, StorageUnavailable
 from cineclub.settings import Settings
 
 if TYPE_CHECKING:
     from cineclub.adapters.mlflow.registry import MlflowRegistry
-    from cineclub.adapters.postgres.api_keys import KeyRing, PostgresApiKeys
+    from cineclub.adapters.postgres.api_keys import PostgresApiKeys
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
     from cineclub.adapters.postgres.migrate import ServerFacts
-    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
     from cineclub.adapters.postgres.promotions import PromotionHistory
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
-    from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.postgres.snapshots import PostgresPeople
     from cineclub.adapters.postgres.triggers import TrainingTriggers
-    from cineclub.adapters.prometheus.metrics import PrometheusMetrics
     from cineclub.adapters.snapshots import SnapshotArchive
     from cineclub.domain.imported_ratings import ColumnMapping
     from cineclub.domain.ratings import RatingLog, RatingScale
     from cineclub.domain.recommender import FittedModel
     from cineclub.flows.importing import ImportReport
-    from cineclub.flows.live_model import LiveModelHolder
-    from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
-    from cineclub.ports import ImportProgress, OutcomeMetrics, Promotion, RatingSource
-    from cineclub.serving import ApiParts, Doors, Erasing
+    from cineclub.ports import ImportProgress, Promotion, RatingSource
 
 
 @contextmanager
@@ -331,162 +322,11 @@ def promote_by_person(settings: Settings, version: int | None, reason: str) -> "
     return promoting.promote(versions, history, version, reason)
 
 
-def api_parts(settings: Settings) -> "ApiParts":
-    """Return everything that the API's routes call; nothing is opened before its services start."""
-    from cineclub.adapters.postgres.films import PostgresFilms
-    from cineclub.adapters.postgres.histories import PostgresHistories
-    from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
-    from cineclub.adapters.postgres.serving_pool import ServingPool
-    from cineclub.adapters.processes.promoting import PromotingProcess
-    from cineclub.adapters.prometheus.metrics import PrometheusMetrics
-    from cineclub.flows.browsing import BrowsingFlow
-    from cineclub.flows.prediction import PredictionFlow
-    from cineclub.models import catalogue
-    from cineclub.serving import ApiParts
-
-    schema = external_schema(settings)
-    metrics = PrometheusMetrics()
-    pool = ServingPool(database_url(settings))
-    films = PostgresFilms(pool, schema)
-    histories = PostgresHistories(pool, films, schema)
-    keys, doorkeeper = _guard(settings, pool)
-    log = _prediction_log(settings, pool, metrics)
-    live = _live_model_holder(settings, pool, metrics)
-    monitoring, outcome_watch = _monitoring(settings, pool, metrics)
-    return ApiParts(
-        jobs=training_jobs(settings),
-        predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC)),
-        browser=BrowsingFlow(films, histories, live),
-        ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool),
-        histories=histories,
-        live=live,
-        metrics=metrics,
-        is_database_reachable=pool.is_reachable,
-        services=(pool, keys, log, live, outcome_watch),
-        model_names=tuple(catalogue.CATALOGUE),
-        promoter=PromotingProcess(database_url(settings), settings.home),
-        monitoring=monitoring,
-        promotions=promotions(settings),
-        erase_user=_erasing(settings),
-        doorkeeper=doorkeeper,
-        doors=_doors(settings),
-    )
-
-
-def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "LiveModelHolder":
-    """Return what keeps the promoted model in memory."""
-    from cineclub.adapters.artifacts import read_artifact
-    from cineclub.adapters.postgres.production import PostgresProduction
-    from cineclub.flows.live_model import LiveModelHolder
-
-    production = PostgresProduction(pool, external_schema(settings))
-    return LiveModelHolder(production, read_artifact, settings.home / "models", metrics, settings.model_poll_seconds)
-
-
-def _prediction_log(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "PostgresPredictionLog":
-    """Return where answers are logged, with its counts in the metrics."""
-    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
-
-    log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped)
-    metrics.watch_waiting_rows(log.__len__)
-    return log
-
-
-def _monitoring(
-    settings: Settings, pool: "ServingPool", metrics: "OutcomeMetrics"
-) -> "tuple[MonitoringFlow, OutcomeWatch]":
-    """Return what says what became of answers, and what keeps it in the metrics and the log short."""
-    from cineclub.adapters.postgres.outcomes import PostgresOutcomes
-    from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch, WatchTimes
-
-    store = PostgresOutcomes(pool, external_schema(settings))
-    monitoring = MonitoringFlow(store, settings.outcome_window_days, lambda: datetime.now(tz=UTC))
-    times = WatchTimes(settings.outcome_refresh_seconds, settings.prediction_log_days)
-    return monitoring, OutcomeWatch(monitoring, metrics, times)
-
-
-def _guard(settings: Settings, pool: "ServingPool") -> tuple["KeyRing", Doorkeeper]:
-    """Return the keys in memory, and who checks them."""
-    from cineclub.adapters.postgres.api_keys import KeyRing
-
-    keys = KeyRing(pool)
-    return keys, Doorkeeper(keys, settings.requests_per_minute, monotonic, needs_keys=settings.needs_keys)
-
-
-def _erasing(settings: Settings) -> "Erasing":
-    """Return what erases a user while serving; the worker rewrites the snapshots."""
-    from cineclub.flows.erasing import erase_user
-
-    return lambda user_id: erase_user(user_id, people(settings), training_jobs(settings))
-
-
-def _doors(settings: Settings) -> "Doors":
-    """Return under which names the service is reached: with keys under any, unless names are set.
-
-    Without keys a page elsewhere could reach it through a name of its own that leads here (DNS rebinding).
-    """
-    from cineclub.serving import Doors
-    from cineclub.settings import LOOPBACK
-
-    named = tuple(name.strip() for name in settings.allowed_hosts.split(",") if name.strip())
-    own = (*LOOPBACK, "[::1]", settings.host)
-    is_any = settings.needs_keys and not named
-    return Doors(("*",) if is_any else (*own, *named), settings.max_body_bytes)
-
-
 def api_keys(settings: Settings) -> "PostgresApiKeys":
     """Return the keys as people handle them."""
     from cineclub.adapters.postgres.api_keys import PostgresApiKeys
 
     return PostgresApiKeys(database_url(settings))
-
-
-def refuse_unguarded_service(settings: Settings) -> None:
-    """Do nothing where the service may start as it is set.
-
-    Raises:
-        Conflict: others could reach it and there is no key, or it is open to them.
-    """
-    if settings.is_loopback:
-        return
-    if not settings.needs_keys:
-        message = f"CINECLUB_REQUIRE_KEYS is off while CINECLUB_HOST is {settings.host}: anybody could train and delete"
-        raise Conflict(message)
-    now = datetime.now(tz=UTC)
-    if not any(key.is_valid(now) for key in api_keys(settings).everything()):
-        message = (
-            f"CINECLUB_HOST is {settings.host}, which others reach, and there is no key: "
-            "cineclub keys create NAME --scopes read,write makes one; then start again"
-        )
-        raise Conflict(message)
-
-
-@asynccontextmanager
-async def running_api_parts(settings: Settings) -> AsyncIterator["ApiParts"]:
-    """Give the parts of the API while what runs beside them runs, without the API."""
-    parts = api_parts(settings)
-    async with AsyncExitStack() as stack:
-        for service in parts.services:
-            await service.start()
-            stack.push_async_callback(service.stop)
-        yield parts
-
-
-async def recommend_all(settings: Settings, output: Path, top_n: int, progress: Callable[[int], None]) -> int:
-    """Write the films of every user into a new file, and return the number of users.
-
-    Raises:
-        InvalidInput: the file is there already, or its name ends in neither .parquet nor .csv.
-        NotEnoughData: there is no model and no rating at all.
-    """
-    from cineclub.adapters.files.recommendations import new_recommendations_file
-    from cineclub.flows import recommending_all
-
-    with new_recommendations_file(output) as write:
-        async with running_api_parts(settings) as parts:
-            return await recommending_all.recommend_all(
-                parts.histories.users(), parts.predictor, top_n, write, progress
-            )
 
 
 def external_schema(settings: Settings) -> str | None:

@@ -1,0 +1,95 @@
+"""PostgreSQL tells at each commit whose ratings changed, and shows every moment that it still does."""
+
+import asyncio
+import logging
+import secrets
+
+import psycopg
+
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.domain.errors import StorageUnavailable
+from cineclub.ports import HistoryMemory
+
+log = logging.getLogger(__name__)
+
+RATINGS, PULSE = "cineclub_ratings", "cineclub_pulse"
+PULSE_SECONDS = 2.0
+PAUSE_SECONDS = 1.0
+CONNECT_SECONDS = 2
+
+
+class RatingNotices:
+    """Passes on whose ratings changed, and says when changes may be missed.
+
+    A memory of histories is trusted only while a pulse, sent on another connection, comes back on the listening one: a
+    connection pool between us and PostgreSQL that swallows notices, or a line that died silently, is found out.
+    """
+
+    def __init__(self, database_url: str, pool: ServingPool, memory: HistoryMemory) -> None:
+        """Take the address to listen at, where pulses are sent, and what is told."""
+        self._database_url = database_url
+        self._pool = pool
+        self._memory = memory
+        self._awaited: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    async def start(self) -> None:
+        """Begin to listen in the background."""
+        self._is_stopping = False
+        self._task = asyncio.create_task(self._listen(), name="rating notices")
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._is_stopping = True  # a query that is cancelled may end as a database error instead
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _listen(self) -> None:
+        """Listen for as long as the service lives, with a pause after each failure."""
+        while not self._is_stopping:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._database_url, autocommit=True, connect_timeout=CONNECT_SECONDS
+                ) as connection:
+                    await self._pass_on(connection)
+            except (psycopg.Error, OSError, TimeoutError, StorageUnavailable) as error:
+                log.info("rating_notices_lost cause=%s", type(error).__name__)
+            finally:
+                self._memory.distrust()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _pass_on(self, connection: psycopg.AsyncConnection) -> None:
+        """Tell of every change until a pulse does not come back.
+
+        Raises:
+            TimeoutError: it did not.
+            StorageUnavailable: it could not be sent.
+        """
+        await connection.execute(f"LISTEN {RATINGS}")
+        await connection.execute(f"LISTEN {PULSE}")
+        while True:
+            await self._send_pulse()
+            async for notice in connection.notifies(timeout=PULSE_SECONDS):
+                self._hear(notice)
+            if self._awaited is not None:
+                raise TimeoutError
+
+    async def _send_pulse(self) -> None:
+        """Send a pulse that nobody else sends."""
+        self._awaited = secrets.token_hex(8)
+        async with self._pool.connection() as connection:
+            await connection.execute("SELECT pg_notify(%s, %s)", (PULSE, self._awaited))
+
+    def _hear(self, notice: psycopg.Notify) -> None:
+        """Take one notice: a pulse of ours, one user's ratings, or many users'."""
+        if notice.channel == RATINGS:
+            if notice.payload:
+                self._memory.forget(notice.payload)
+            else:
+                self._memory.forget_all()
+        elif notice.payload == self._awaited:
+            self._awaited = None
+            self._memory.trust()
