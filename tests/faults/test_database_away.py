@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 from api_processes import free_ports, start_api, wait_until_alive
-from crowd import Crowd, crowd, figure_of, share_within
+from crowd import N_CONNECTIONS, Crowd, crowd, figure_of, share_within
 from own_server import OwnServer
 from small_service import fill, promote, small_artifact
 
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.faults
 
 CALM_SECONDS, AWAY_SECONDS, HEALING_SECONDS = 2.0, 4.0, 5.0
 LOG_SIZE = 300
+READ_LIMIT_SECONDS = 2.0
 RATING = {"user_id": 2, "movie_id": 1003, "rating": 4}
 
 
@@ -104,3 +105,20 @@ def assert_all_counted(people: Crowd, database_url: str, service: str) -> None:
     assert n_dropped > 0
     assert logged_since(database_url, 3600) + n_dropped == n_answered
     assert logged_since(database_url, CALM_SECONDS) > 0
+
+
+def test_a_database_that_hangs_holds_nobody_up_but_who_notices_first(server: OwnServer, service: str) -> None:
+    """Its connections stay open and nothing comes: that takes the limit of a read to notice, and heals as well."""
+    with crowd(service) as people:
+        time.sleep(CALM_SECONDS)
+        stopped_at = time.monotonic()
+        server.send(signal.SIGSTOP)
+        time.sleep(AWAY_SECONDS + READ_LIMIT_SECONDS)
+        server.send(signal.SIGCONT)
+        eventually(lambda: is_healthy(service), HEALING_SECONDS)
+        time.sleep(CALM_SECONDS)
+    after = people.between(stopped_at, time.monotonic())
+    assert [one for one in people.answers if not one.is_valid] == []
+    assert max(one.seconds for one in after) < READ_LIMIT_SECONDS + 0.5
+    assert sum(one.seconds > 0.5 for one in after) <= N_CONNECTIONS
+    assert sum(one.is_degraded for one in after) > LOG_SIZE

@@ -6,6 +6,8 @@ task alone tries until PostgreSQL answers.
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -19,7 +21,8 @@ MAX_CONNECTIONS = 8
 WAIT_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 STOP_SECONDS = 2.0
-HEALING_SECONDS = 5.0
+CONNECT_SECONDS = 2
+LOOKING_SECONDS = 5.0
 
 
 class ServingPool:
@@ -30,13 +33,14 @@ class ServingPool:
         self._database_url = database_url
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]] | None = None
         self._healing: asyncio.Task[None] | None = None
+        self._cancelling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the pool without waiting for PostgreSQL."""
         self._pool = AsyncConnectionPool(
             self._database_url,
             connection_class=psycopg.AsyncConnection[Row],
-            kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 2},
+            kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": CONNECT_SECONDS},
             min_size=1,
             max_size=MAX_CONNECTIONS,
             timeout=WAIT_SECONDS,
@@ -73,7 +77,7 @@ class ServingPool:
             message = "PostgreSQL does not answer: run `cineclub doctor`, then try again"
             raise StorageUnavailable(message)
         try:
-            async with asyncio.timeout(limit_seconds), self._pool.connection() as connection:
+            async with self._pool.connection() as connection, self._cut_after(limit_seconds, connection):
                 yield connection
         except LACKING as error:
             message = f"the database lacks what cineclub needs ({str(error).splitlines()[0]}): run `cineclub doctor`"
@@ -91,16 +95,52 @@ class ServingPool:
     def _note_away(self) -> None:
         """Let everybody fail at once until PostgreSQL answers again."""
         if self._pool is not None and not self._is_away:
-            self._healing = asyncio.create_task(_heal(self._pool), name="pool healing")
+            self._healing = asyncio.create_task(self._heal(self._pool), name="pool healing")
+
+    async def _heal(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
+        """Return once PostgreSQL answers, with new connections in place of those from before."""
+        while True:
+            if await self._answers():
+                await pool.drain()
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _answers(self) -> bool:
+        """Say whether PostgreSQL answers over a connection of its own."""
+        try:
+            async with (
+                asyncio.timeout(LOOKING_SECONDS),
+                await psycopg.AsyncConnection.connect(
+                    self._database_url, autocommit=True, connect_timeout=CONNECT_SECONDS
+                ) as connection,
+            ):
+                await connection.execute("SELECT 1")
+        except (psycopg.Error, OSError, TimeoutError):
+            return False
+        return True
+
+    @contextlib.asynccontextmanager
+    async def _cut_after(self, seconds: float, connection: psycopg.AsyncConnection[Row]) -> AsyncIterator[None]:
+        """Cut a connection whose statements take longer, which ends the wait for them at once.
+
+        A statement that is only cancelled would be waited for until a hanging PostgreSQL has confirmed that.
+        """
+        timer = asyncio.get_running_loop().call_later(seconds, self._cut, connection)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        """Let PostgreSQL drop the statement if it listens, and whoever waits for it fail now."""
+        cancelling = asyncio.create_task(_cancel(connection), name="statement cancelling")
+        self._cancelling.add(cancelling)
+        cancelling.add_done_callback(self._cancelling.discard)
+        with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
 
-async def _heal(pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
-    """Throw broken connections away, and return once PostgreSQL answers."""
-    while True:
-        with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
-            async with asyncio.timeout(HEALING_SECONDS):
-                await pool.check()
-                async with pool.connection() as connection:
-                    await connection.execute("SELECT 1")
-            return
-        await asyncio.sleep(LOOK_SECONDS)
+async def _cancel(connection: psycopg.AsyncConnection[Row]) -> None:
+    """Ask PostgreSQL to drop what runs over a connection."""
+    with contextlib.suppress(psycopg.Error, OSError):
+        await connection.cancel_safe(timeout=CONNECT_SECONDS)
