@@ -107,9 +107,11 @@ def test_every_answer_given_before_the_end_is_logged(service: Running, trained_u
 
 
 def test_a_client_that_never_finishes_does_not_hold_the_end_up(service: Running) -> None:
-    """A question of which half is missing is given up after a few seconds; exit status 0."""
+    """A question of which half is missing is answered with 503 after a few seconds; exit status 0."""
     connection = service.half_asked()
     time.sleep(0.2)
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(LONGEST_STOP_SECONDS) == 0
-    connection.close()
+    head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(body)["error"]["code"] == "stopping"

@@ -1,5 +1,6 @@
 """What surrounds every request: its measurement, and the last net under it."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from cineclub.ports import RequestMetrics
 log = logging.getLogger(__name__)
 
 UNMATCHED = "unmatched"
-FAILED = 500
+FAILED, UNAVAILABLE = 500, 503
 
 
 class RequestMeasurement:
@@ -66,6 +67,11 @@ class ErrorBoundary:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except asyncio.CancelledError:  # the server stops, and has waited long enough for this request
+            if has_begun:
+                raise
+            body = error_bytes("stopping", "this service is stopping before it had the whole request: send it again")
+            await _send(send, UNAVAILABLE, body, self._headers)
         except Exception:
             error_id = secrets.token_hex(8)
             log.exception("unforeseen_error error_id=%s route=%s", error_id, _route_of(scope))
@@ -77,9 +83,13 @@ class ErrorBoundary:
 async def _send_failure(send: Send, error_id: str, more: Sequence[tuple[bytes, bytes]]) -> None:
     """Send a 500 that names the error's id."""
     message = f"something went wrong that was not foreseen: look for {error_id} in the log"
-    body = error_bytes("internal_error", message, {"error_id": error_id})
+    await _send(send, FAILED, error_bytes("internal_error", message, {"error_id": error_id}), more)
+
+
+async def _send(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]]) -> None:
+    """Send an error."""
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
-    await send({"type": "http.response.start", "status": FAILED, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
