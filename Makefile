@@ -15,8 +15,8 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check bench-data bench-gate bench-flow bench-memory bench-models bench-scale \
-	bench-serve bench-setup bench-snapshots lock clean
+.PHONY: help setup demo test test-faults check audit bench-data bench-gate bench-flow bench-memory bench-models \
+	bench-scale bench-serve bench-setup bench-snapshots lock clean
 
 help: ## this list
 	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
@@ -24,6 +24,7 @@ help: ## this list
 	@echo "make test           the whole test suite (6 minutes at most)"
 	@echo "make test-faults    the slow tests that kill processes"
 	@echo "make check          format, lint, types, layers, installed packages; no tests"
+	@echo "make audit          known vulnerabilities of what is in requirements.lock; asks an advisory service"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
@@ -61,6 +62,9 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pip --disable-pip-version-check check
+
+audit: setup
+	$(BIN)/python .ci/audit.py $(AUDIT)
 
 bench-data: setup
 	$(BIN)/python benchmarks/data.py

@@ -60,8 +60,8 @@ class VersionHistory(Protocol):
         """Return the versions, newest first, those with numbers below ``before`` if it is given."""
         ...
 
-    def refusals(self, limit: int) -> list[Refusal]:
-        """Return what was refused, newest first."""
+    def refusals(self, limit: int, before: int | None = None) -> list[Refusal]:
+        """Return what was refused, newest first, before the one with the id ``before`` if it is given."""
         ...
 
 

@@ -1,17 +1,10 @@
 """The real application over a real PostgreSQL, with a small catalogue and real artifacts."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
-from small_service import Artifact, Service, fill, promote, running, small_log, small_movies
-
-from cineclub.adapters.artifacts import write_artifact
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import SnapshotIdentity
-from cineclub.models import catalogue
+from small_service import Artifact, Service, fill, promote, running, small_artifact
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +14,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artif
 
     def artifact_of(name: str) -> Artifact:
         if name not in made:
-            log = small_log()
-            recipe = catalogue.default_recipe(name)
-            fitted = catalogue.fit(recipe, RatingMatrix.from_log(log), np.random.default_rng(0), lambda _: None)
-            folder = tmp_path_factory.mktemp("artifacts") / name
-            identity = SnapshotIdentity(len(log), datetime(2026, 1, 1, tzinfo=UTC), "0" * 64)
-            made[name] = Artifact(folder, write_artifact(folder, fitted, small_movies(), identity), fitted.recipe)
+            made[name] = small_artifact(tmp_path_factory.mktemp("artifacts") / name, name)
         return made[name]
 
     return artifact_of

@@ -14,10 +14,13 @@ import pytest
 from httpx import ASGITransport, AsyncClient, Response
 
 from cineclub import bootstrap
+from cineclub.adapters.artifacts import write_artifact
 from cineclub.adapters.postgres.promotions import PromotionHistory
 from cineclub.api.app import create_app
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale
+from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings import Movie, RatingLog, RatingScale, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
+from cineclub.models import catalogue
 from cineclub.ports import NewPromotion
 from cineclub.serving import ApiParts
 from cineclub.settings import Settings
@@ -83,6 +86,15 @@ def small_log() -> RatingLog:
     users, movies, ratings = (np.array(column) for column in zip(*rows, strict=True))
     rated_at = np.arange(len(rows), dtype=np.int64) * 1_000_000 + 1_600_000_000_000_000
     return RatingLog.from_columns(users, movies, ratings.astype(np.float32), rated_at, SCALE)
+
+
+def small_artifact(folder: Path, name: str) -> Artifact:
+    """Return a model fitted on the small catalogue, written into a folder."""
+    log = small_log()
+    recipe = catalogue.default_recipe(name)
+    fitted = catalogue.fit(recipe, RatingMatrix.from_log(log), np.random.default_rng(0), lambda _: None)
+    identity = SnapshotIdentity(len(log), datetime(2026, 1, 1, tzinfo=UTC), "0" * 64)
+    return Artifact(folder, write_artifact(folder, fitted, small_movies(), identity), fitted.recipe)
 
 
 def small_movies() -> list[Movie]:

@@ -41,7 +41,7 @@ ASKED: list[Callable[[Client], Any]] = [
     lambda client: client.follow_training("id"),
     lambda client: client.cancel_training("id"),
     lambda client: client.list_trainings(limit=1),
-    lambda client: client.models(limit=1, before=2),
+    lambda client: client.models(limit=1, before=2, promotions_before=4, refusals_before=5),
     lambda client: client.model(1),
     lambda client: client.production(),
     lambda client: client.promote(1, "why"),

@@ -49,11 +49,16 @@ async def test_versions_history_and_refusals_are_listed(service: Service, traine
     assert listed["refusals"][0]["reason"] == "popularity.npy was changed"
     page = (await service.client.get("/models/", params={"before": 2})).json()
     assert [one["version"] for one in page["versions"]] == [1]
+    book.refuse(2, "person", "again")
+    older = {"refusals_before": 2, "promotions_before": listed["promotions"][0]["promotion_id"]}
+    page = (await service.client.get("/models/", params=older)).json()
+    assert [one["reason"] for one in page["refusals"]] == ["popularity.npy was changed"]
+    assert page["promotions"] == []
 
     first, second = [(await service.client.get(f"/models/{number}")).json() for number in (1, 2)]
     assert (first["serves"], len(first["promotions"]), first["refusals"]) == (True, 1, [])
     assert (second["tags"], second["metrics"], second["promotions"]) == ({"seed": "0"}, {"ndcg_at_10": 0.3}, [])
-    assert second["refusals"] == listed["refusals"]
+    assert [one["reason"] for one in second["refusals"]] == ["again", "popularity.npy was changed"]
 
 
 async def test_an_unknown_version_is_not_found(service: Service) -> None:

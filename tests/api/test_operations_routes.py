@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from small_service import Service, error_of
 
+from cineclub.api.shield import Shield
 from cineclub.domain.questions import Question
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +107,24 @@ async def test_an_unforeseen_error_shows_an_id_and_no_traceback(
     assert 'cineclub_http_requests_total{method="POST",route="/predict/",status="500"} 1.0' in text
 
 
+async def test_a_fault_of_the_shield_itself_shows_an_id_too(
+    refusing: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What looks at every request may fail as well: no traceback, and browsers are told to be careful."""
+
+    def fail(*_: object) -> None:
+        message = "a fault of the shield"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(Shield, "_refusal", fail)
+    with caplog.at_level(logging.ERROR):
+        response = await refusing.client.get("/health")
+    assert (response.status_code, error_of(response)["code"]) == (500, "internal_error")
+    assert error_of(response)["error_id"] in caplog.text
+    assert "shield" not in response.text
+    assert response.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 async def test_unknown_addresses_and_methods_are_json(refusing: Service) -> None:
     """404 and 405 look like every other error."""
     unknown = await refusing.client.get("/nothing")
@@ -113,6 +132,16 @@ async def test_unknown_addresses_and_methods_are_json(refusing: Service) -> None
     assert (unknown.status_code, error_of(unknown)["code"]) == (404, "no_such_page")
     assert (method.status_code, error_of(method)["code"]) == (405, "method_not_allowed")
     assert method.headers["Allow"] == "POST"
+    for asked, address, allowed in [
+        ("GET", "/models/rollback", "POST"),
+        ("POST", "/models/production", "GET"),
+        ("OPTIONS", "/training/", "GET, POST"),
+        ("PUT", "/training/abc", "DELETE, GET"),
+        ("DELETE", "/users/1/ratings", "GET"),
+    ]:
+        refused = await refusing.client.request(asked, address)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, allowed), address
+    assert (await refusing.client.get("/models/" + "9" * 5000)).status_code == 404
 
 
 async def test_openapi_documents_every_route_and_field(refusing: Service) -> None:

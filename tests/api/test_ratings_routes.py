@@ -121,6 +121,19 @@ async def test_a_rating_is_taken_back(untrained: Service, filled_url: str) -> No
     assert (await untrained.client.delete("/ratings/a%00b/1001")).status_code == 404
 
 
+async def test_a_slash_inside_an_id_is_told_from_the_one_between_ids(untrained: Service, filled_url: str) -> None:
+    """Encoded it belongs to the film as well as to the user; plain it is refused, for nobody can say whose it is."""
+    with psycopg.connect(filled_url) as connection:
+        connection.execute("UPDATE cineclub.movies SET external_id = 'x/y/' WHERE external_id = '1001'")
+    body = {"user_id": "a/b", "movie_id": "x/y/", "rating": 4}
+    assert (await untrained.client.post("/ratings/", json=body)).status_code == 200
+    refused = await untrained.client.delete("/ratings/a/b/x%2Fy%2F")
+    assert (refused.status_code, "%2F" in error_of(refused)["message"]) == (422, True)
+    assert (await untrained.client.delete("/ratings/a%2Fb/")).status_code == 422
+    assert (await untrained.client.delete("/ratings/a%2Fb/x%2Fy%2F")).status_code == 204
+    assert rows_of(filled_url, "a/b") == []
+
+
 async def test_external_ratings_are_read_only(filled_url: str, home: Path) -> None:
     """Where ratings come from the owner's views, writing is 409 and says where to write."""
     async with running(filled_url, home, source="external") as service:

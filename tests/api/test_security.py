@@ -1,6 +1,7 @@
 """Who is let in: keys and scopes, names and pages, bodies, and how often."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,7 +64,7 @@ async def test_without_a_key_nothing_but_the_state_is_told(guarded: Service) -> 
     """Every operation of the documentation answers 401 before anything of the request is looked at, but two."""
     document = (await guarded.client.get("/openapi.json")).json()
     answers = {
-        f"{method} {path}": (await guarded.client.request(method, path.replace("{", "").replace("}", ""))).status_code
+        f"{method} {path}": (await guarded.client.request(method, re.sub("{[a-z_]+}", "1", path))).status_code
         for path, operations in document["paths"].items()
         for method in operations
     }
@@ -154,6 +155,38 @@ async def test_keys_are_kept_as_hashes_only(make_key: MakeKey, trained_url: str)
     assert len(rows) == 1
     assert secret not in str(rows)
     assert secret.removeprefix("cineclub_") not in str(rows)
+
+
+async def test_the_last_use_of_a_key_is_noted_beside_the_requests(
+    trained_url: str, home: Path, make_key: MakeKey
+) -> None:
+    """With the end of the service at the latest; a key that nobody showed has none."""
+    began = datetime.now(UTC)
+    shown = make_key("read")
+    make_key("read")
+    async with running(trained_url, home, require_keys=True) as service:
+        await known(service, shown)
+        assert (await asked(service, shown)).status_code == 200
+    used, unused = PostgresApiKeys(trained_url).everything()
+    assert used.last_used_at is not None
+    assert began < used.last_used_at < datetime.now(UTC)
+    assert unused.last_used_at is None
+
+
+async def test_uses_of_keys_are_written_while_serving(
+    trained_url: str, home: Path, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every so many reads of the keys."""
+    monkeypatch.setattr("cineclub.adapters.postgres.api_keys.SECONDS_BETWEEN_READS", 0.05)
+    monkeypatch.setattr("cineclub.adapters.postgres.api_keys.READS_BETWEEN_WRITES", 2)
+    shown = make_key("read")
+    async with running(trained_url, home, require_keys=True) as service:
+        await known(service, shown)
+
+        async def is_noted() -> bool:
+            return PostgresApiKeys(trained_url).everything()[0].last_used_at is not None
+
+        await eventually(is_noted)
 
 
 async def test_a_name_that_leads_here_is_not_enough(service: Service) -> None:

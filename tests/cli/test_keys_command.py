@@ -18,7 +18,7 @@ def test_a_key_is_made_listed_and_revoked(connected: Settings) -> None:
     assert secret.startswith("cineclub_")
     listed = cineclub(connected.home, "keys", "list").stdout
     assert secret not in listed
-    assert all(word in listed for word in ("newsletter", "read, write", "valid"))
+    assert all(word in listed for word in ("newsletter", "read, write", "never", "valid"))
     assert max(len(line) for line in listed.splitlines()) <= COLUMNS
     assert "is revoked" in cineclub(connected.home, "keys", "revoke", "1").stdout
     assert "revoked" in cineclub(connected.home, "keys", "list").stdout

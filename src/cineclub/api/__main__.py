@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
 # before anything loads numpy: the sums of one answer are too small to share out, and waiting threads of the linear
@@ -22,6 +24,7 @@ SHUTDOWN_SECONDS = 5
 
 def main() -> None:
     """Serve until told to stop."""
+    signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings()
     try:
@@ -40,6 +43,11 @@ def main() -> None:
         workers.serve(settings, options)
     else:
         uvicorn.run(create_app(bootstrap.api_parts(settings)), host=settings.host, port=settings.port, **options)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """End as asked: before we serve, and once uvicorn, which repeats the signal, has finished what was in flight."""
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from cineclub.api import errors
 from cineclub.api.access import document_keys
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
 from cineclub.api.routes import documentation, models, monitoring, movies, operations, predictions, ratings, trainings
-from cineclub.api.shield import Shield
+from cineclub.api.shield import HEADERS, Shield
 from cineclub.serving import ApiParts
 
 DESCRIPTION = """\
@@ -61,5 +61,6 @@ def create_app(parts: ApiParts) -> FastAPI:
     errors.install(app)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(Shield, allowed_hosts=parts.doors.allowed_hosts, max_body_bytes=parts.doors.max_body_bytes)
+    app.add_middleware(ErrorBoundary, headers=HEADERS)  # the same under the shield itself
     app.add_middleware(RequestMeasurement, metrics=parts.metrics)
     return app

@@ -10,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from cineclub.api.fields import REFUSED
 from cineclub.domain import errors as domain
@@ -17,7 +18,8 @@ from cineclub.domain import errors as domain
 log = logging.getLogger(__name__)
 
 JSON_MEDIA_TYPE = "application/json"
-UNPROCESSABLE = 422
+UNPROCESSABLE, WRONG_METHOD = 422, 405
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 WHOLE = "body"
 TAGS_OF_UNIONS = {"one", "many"}
 
@@ -92,15 +94,23 @@ async def _answer_ours(_: Request, error: Exception) -> Response:
     return Response(error_bytes(answer.code, str(error), more), answer.status, headers, JSON_MEDIA_TYPE)
 
 
-async def _answer_http(_: Request, error: Exception) -> Response:
+async def _answer_http(request: Request, error: Exception) -> Response:
     """Answer an error of the framework: an unknown address, a wrong method, a body that cannot be read."""
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == 400:  # noqa: PLR2004 - FastAPI could not decode the body
         return _unprocessable("not_json", "the body is not JSON in UTF-8")
+    headers = {"Allow": _allowed(request)} if error.status_code == WRONG_METHOD else error.headers
     message = MESSAGES_OF_HTTP.get(error.status_code, str(error.detail))
     body = error_bytes(CODES_OF_HTTP.get(error.status_code, "http_error"), message)
-    return Response(body, error.status_code, error.headers, JSON_MEDIA_TYPE)
+    return Response(body, error.status_code, headers, JSON_MEDIA_TYPE)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method that some route takes at this address; a route by itself knows its own alone."""
+    asked = [{**request.scope, "method": method} for method in METHODS]
+    routes = request.app.router.routes
+    return ", ".join(one["method"] for one in asked if any(route.matches(one)[0] is Match.FULL for route in routes))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -1,7 +1,9 @@
 """What surrounds every request: its measurement, and the last net under it."""
 
+import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,7 +14,7 @@ from cineclub.ports import RequestMetrics
 log = logging.getLogger(__name__)
 
 UNMATCHED = "unmatched"
-FAILED = 500
+FAILED, UNAVAILABLE = 500, 503
 
 
 class RequestMeasurement:
@@ -46,9 +48,10 @@ class RequestMeasurement:
 class ErrorBoundary:
     """Answers what nobody foresaw with an error id; the cause goes to the log and to nobody else."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the application."""
+    def __init__(self, app: ASGIApp, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Wrap the application; ``headers`` are added to the answer where nothing outside adds them."""
         self._app = app
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on and catch what it raises."""
@@ -64,20 +67,29 @@ class ErrorBoundary:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except asyncio.CancelledError:  # the server stops, and has waited long enough for this request
+            if has_begun:
+                raise
+            body = error_bytes("stopping", "this service is stopping before it had the whole request: send it again")
+            await _send(send, UNAVAILABLE, body, self._headers)
         except Exception:
             error_id = secrets.token_hex(8)
             log.exception("unforeseen_error error_id=%s route=%s", error_id, _route_of(scope))
             if has_begun:
                 raise
-            await _send_failure(send, error_id)
+            await _send_failure(send, error_id, self._headers)
 
 
-async def _send_failure(send: Send, error_id: str) -> None:
+async def _send_failure(send: Send, error_id: str, more: Sequence[tuple[bytes, bytes]]) -> None:
     """Send a 500 that names the error's id."""
     message = f"something went wrong that was not foreseen: look for {error_id} in the log"
-    body = error_bytes("internal_error", message, {"error_id": error_id})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": FAILED, "headers": headers})
+    await _send(send, FAILED, error_bytes("internal_error", message, {"error_id": error_id}), more)
+
+
+async def _send(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]]) -> None:
+    """Send an error."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

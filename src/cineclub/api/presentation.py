@@ -74,6 +74,7 @@ def production_document(promotion: Promotion, live: LiveModel) -> dict[str, Any]
 def promotion_document(promotion: Promotion) -> dict[str, Any]:
     """Return one line of the history of what served."""
     return {
+        "promotion_id": promotion.promotion_id,
         "version": promotion.version,
         "previous_version": promotion.previous_version,
         "name": promotion.recipe.model,
@@ -116,6 +117,7 @@ def version_document(known: KnownVersion, serving: Promotion | None) -> dict[str
 def refusal_document(refusal: Refusal) -> dict[str, Any]:
     """Return a promotion that did not happen."""
     return {
+        "refusal_id": refusal.refusal_id,
         "version": refusal.version,
         "refused_at": refusal.refused_at,
         "asked_by": refusal.asked_by,

@@ -323,6 +323,7 @@ class DecisionRequest(Request):
 class PromotionOut(BaseModel):
     """One promotion or rollback: what served from then on, and why."""
 
+    promotion_id: int
     version: int
     previous_version: int | None
     name: str
@@ -358,6 +359,7 @@ class VersionOut(BaseModel):
 class RefusalOut(BaseModel):
     """A promotion that did not happen."""
 
+    refusal_id: int
     version: int
     refused_at: datetime
     asked_by: str

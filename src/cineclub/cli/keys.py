@@ -47,7 +47,7 @@ def create(
 
 @keys.command("list")
 def list_keys() -> None:
-    """List the keys; their secrets are kept nowhere."""
+    """List the keys, and when each was used last, to the minute; their secrets are kept nowhere."""
     from cineclub import bootstrap
     from cineclub.cli.output import stdout
     from cineclub.cli.tables import table
@@ -66,11 +66,12 @@ def list_keys() -> None:
             ", ".join(sorted(key.scopes)),
             f"{key.created_at:{DAY}}",
             f"{key.expires_at:{DAY}}" if key.expires_at else "-",
+            f"{key.last_used_at:{DAY}}" if key.last_used_at else "never",
             "valid" if key.is_valid(now) else "revoked" if key.revoked_at else "expired",
         )
         for key in found
     ]
-    stdout().print(table(None, ["key", "name", "scopes", "made", "ends", "state"], rows, "name"))
+    stdout().print(table(None, ["key", "name", "scopes", "made", "ends", "used", "state"], rows, "name"))
 
 
 @keys.command()

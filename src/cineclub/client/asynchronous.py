@@ -170,9 +170,16 @@ class AsyncClient:
                 return training
             await asyncio.sleep(poll_seconds)
 
-    async def models(self, *, limit: int | None = None, before: int | None = None) -> ModelsOut:
-        """Return versions, promotions and refusals, newest first."""
-        return await self._send(calls.models(limit, before))
+    async def models(
+        self,
+        *,
+        limit: int | None = None,
+        before: int | None = None,
+        promotions_before: int | None = None,
+        refusals_before: int | None = None,
+    ) -> ModelsOut:
+        """Return versions, promotions and refusals, newest first, each list before what is given."""
+        return await self._send(calls.models(limit, before, promotions_before, refusals_before))
 
     async def model(self, version: int) -> VersionDetailOut:
         """Return everything known of a version."""

@@ -174,9 +174,12 @@ def list_trainings(limit: int | None) -> Call[TrainingsOut]:
     return Call("GET", "/training/", TrainingsOut, _given(limit=limit))
 
 
-def models(limit: int | None, before: int | None) -> Call[ModelsOut]:
+def models(
+    limit: int | None, before: int | None, promotions_before: int | None, refusals_before: int | None
+) -> Call[ModelsOut]:
     """List the versions and what served."""
-    return Call("GET", "/models/", ModelsOut, _given(limit=limit, before=before))
+    pages = _given(limit=limit, before=before, promotions_before=promotions_before, refusals_before=refusals_before)
+    return Call("GET", "/models/", ModelsOut, pages)
 
 
 def model(version: int) -> Call[VersionDetailOut]:

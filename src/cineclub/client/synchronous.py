@@ -170,9 +170,16 @@ class Client:
                 return training
             time.sleep(poll_seconds)
 
-    def models(self, *, limit: int | None = None, before: int | None = None) -> ModelsOut:
-        """Return versions, promotions and refusals, newest first."""
-        return self._send(calls.models(limit, before))
+    def models(
+        self,
+        *,
+        limit: int | None = None,
+        before: int | None = None,
+        promotions_before: int | None = None,
+        refusals_before: int | None = None,
+    ) -> ModelsOut:
+        """Return versions, promotions and refusals, newest first, each list before what is given."""
+        return self._send(calls.models(limit, before, promotions_before, refusals_before))
 
     def model(self, version: int) -> VersionDetailOut:
         """Return everything known of a version."""

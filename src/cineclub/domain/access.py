@@ -29,6 +29,7 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Say whether the key opens anything at this moment."""

@@ -32,10 +32,15 @@ def store_uri(database_url: str) -> str:
 
 
 def connect(tracking_uri: str) -> MlflowClient:
-    """Return a client of a store or server; nothing is asked of it yet."""
+    """Return a client of a store or server; a server is asked nothing yet, a store must answer.
+
+    Raises:
+        RegistryUnavailable: the store does not answer, or cannot hold MLflow's tables.
+    """
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    with registry_errors("its tables"):
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
 def is_missing(error: MlflowException) -> bool:

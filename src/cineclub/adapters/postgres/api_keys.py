@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 SQL = named_queries("api_keys.sql")
 SECONDS_BETWEEN_READS = 2.0
+READS_BETWEEN_WRITES = 30
 
 
 class PostgresApiKeys:
@@ -55,12 +56,16 @@ class PostgresApiKeys:
 
 
 class KeyRing:
-    """The keys in the memory of the service, read again every two seconds; while PostgreSQL is away as they were."""
+    """The keys in the memory of the service, read again every two seconds; while PostgreSQL is away as they were.
+
+    When they were used is written down about once a minute, and at the end.
+    """
 
     def __init__(self, pool: ServingPool) -> None:
         """Know no key yet."""
         self._pool = pool
         self._by_hash: dict[str, ApiKey] | None = None
+        self._used_at: dict[int, datetime] = {}
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -73,8 +78,11 @@ class KeyRing:
         if self._by_hash is None:
             message = "PostgreSQL has not answered since this service started, so no key is known yet: try again"
             raise StorageUnavailable(message)
-        key = self._by_hash.get(hash_of(secret))
-        return key if key is not None and key.is_valid(datetime.now(UTC)) else None
+        key, now = self._by_hash.get(hash_of(secret)), datetime.now(UTC)
+        if key is None or not key.is_valid(now):
+            return None
+        self._used_at[key.key_id] = now
+        return key
 
     async def start(self) -> None:
         """Read the keys, then keep reading."""
@@ -83,19 +91,24 @@ class KeyRing:
         self._task = asyncio.create_task(self._keep_reading(), name="api keys")
 
     async def stop(self) -> None:
-        """Stop reading."""
+        """Stop reading, and write down what was used."""
         if self._task is not None:
             self._is_stopping = True  # a query that is cancelled may end as a database error instead
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+            await self._note_uses()
 
     async def _keep_reading(self) -> None:
         """Read for as long as the service lives."""
+        n_reads = 0
         while not self._is_stopping:
             await asyncio.sleep(SECONDS_BETWEEN_READS)
+            n_reads += 1
             try:
                 await self._read()
+                if n_reads % READS_BETWEEN_WRITES == 0:
+                    await self._note_uses()
             except Exception:
                 log.exception("api_keys_not_read")
 
@@ -105,6 +118,18 @@ class KeyRing:
             async with self._pool.connection() as connection:
                 rows = await (await connection.execute(SQL["all"])).fetchall()
             self._by_hash = {row["secret_sha256"]: _key_of(row) for row in rows}
+
+    async def _note_uses(self) -> None:
+        """Write down when keys were used; while PostgreSQL is away that waits for the next time."""
+        if not self._used_at:
+            return
+        used_at, self._used_at = self._used_at, {}
+        asked = {"key_ids": list(used_at), "times": list(used_at.values())}
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(SQL["note_uses"], asked)
+        except StorageUnavailable:
+            self._used_at = used_at | self._used_at
 
 
 def _key_of(row: Row) -> ApiKey:
@@ -117,4 +142,5 @@ def _key_of(row: Row) -> ApiKey:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
     )

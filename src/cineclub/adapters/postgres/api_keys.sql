@@ -8,6 +8,12 @@ RETURNING *;
 -- Every key there was.
 SELECT * FROM cineclub.api_keys ORDER BY id;
 
+-- name: note_uses
+-- When keys were used last, as one of several processes knows it.
+UPDATE cineclub.api_keys k SET last_used_at = greatest(k.last_used_at, used.at)
+FROM unnest(%(key_ids)s::integer[], %(times)s::timestamptz[]) AS used (key_id, at)
+WHERE k.id = used.key_id;
+
 -- name: revoke
 -- A key that opens nothing any more; it stays on record.
 UPDATE cineclub.api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = %(key_id)s RETURNING *;

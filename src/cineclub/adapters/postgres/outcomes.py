@@ -48,6 +48,7 @@ class PostgresOutcomes:
             StorageUnavailable: PostgreSQL does not answer.
         """
         async with self._pool.connection(DELETING_LIMIT_SECONDS) as connection:
+            await connection.execute(SQL["forget_erased"])
             return (await connection.execute(SQL["delete_old"], {"before": before, "limit": limit})).rowcount
 
     async def _fetched(self, named: dict[str, datetime | int]) -> list[Row]:

@@ -88,6 +88,10 @@ JOIN cineclub.movies m USING (external_id)
 -- Let PostgreSQL end the statements of this transaction after so long.
 SELECT set_config('statement_timeout', %(milliseconds)s, true);
 
+-- name: forget_erased
+-- Who was erased long enough ago that no answer of theirs can be on its way any more.
+DELETE FROM cineclub.erased_lately WHERE erased_at < clock_timestamp() - interval '1 day';
+
 -- name: delete_old
 -- Delete some of the answers from before a time, the oldest first; what another process deletes is left to it.
 DELETE FROM cineclub.predictions

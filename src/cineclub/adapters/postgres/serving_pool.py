@@ -1,9 +1,14 @@
-"""The connections of the request path: few, asynchronous, and quick to say that PostgreSQL is away."""
+"""The connections of the request path: few, asynchronous, and quick to say that PostgreSQL is away.
+
+Whoever meets an outage first may wait a second for a new connection. From then on everybody is told at once, and one
+task alone tries until PostgreSQL answers.
+"""
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator
-from time import monotonic
 
 import psycopg
 from psycopg.rows import dict_row
@@ -14,26 +19,28 @@ from cineclub.domain.errors import StorageUnavailable
 
 MAX_CONNECTIONS = 8
 WAIT_SECONDS = 1.0
-AWAY_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 STOP_SECONDS = 2.0
+CONNECT_SECONDS = 2
+LOOKING_SECONDS = 5.0
 
 
 class ServingPool:
-    """A pool that opens without waiting, heals by itself, and fails at once for a moment after it has failed."""
+    """A pool that opens without waiting, fails at once after it has failed, and heals by itself."""
 
     def __init__(self, database_url: str) -> None:
         """Take the address; nothing is opened yet."""
         self._database_url = database_url
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]] | None = None
-        self._away_until = float("-inf")
-        self._check: asyncio.Task[None] | None = None
+        self._healing: asyncio.Task[None] | None = None
+        self._cancelling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open the pool without waiting for PostgreSQL."""
         self._pool = AsyncConnectionPool(
             self._database_url,
             connection_class=psycopg.AsyncConnection[Row],
-            kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 2},
+            kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": CONNECT_SECONDS},
             min_size=1,
             max_size=MAX_CONNECTIONS,
             timeout=WAIT_SECONDS,
@@ -44,8 +51,9 @@ class ServingPool:
 
     async def stop(self) -> None:
         """Close every connection."""
-        if self._check is not None:
-            self._check.cancel()
+        if self._healing is not None:
+            self._healing.cancel()
+            await asyncio.gather(self._healing, return_exceptions=True)
         if self._pool is not None:
             await self._pool.close(timeout=STOP_SECONDS)
 
@@ -65,11 +73,11 @@ class ServingPool:
         Raises:
             StorageUnavailable: PostgreSQL does not answer, or did not a moment ago.
         """
-        if self._pool is None or monotonic() < self._away_until:
+        if self._pool is None or self._is_away:
             message = "PostgreSQL does not answer: run `cineclub doctor`, then try again"
             raise StorageUnavailable(message)
         try:
-            async with asyncio.timeout(limit_seconds), self._pool.connection() as connection:
+            async with self._pool.connection() as connection, self._cut_after(limit_seconds, connection):
                 yield connection
         except LACKING as error:
             message = f"the database lacks what cineclub needs ({str(error).splitlines()[0]}): run `cineclub doctor`"
@@ -79,14 +87,60 @@ class ServingPool:
             message = "PostgreSQL does not answer: run `cineclub doctor`, then try again"
             raise StorageUnavailable(message) from error
 
+    @property
+    def _is_away(self) -> bool:
+        """Whether PostgreSQL failed and has not answered since."""
+        return self._healing is not None and not self._healing.done()
+
     def _note_away(self) -> None:
-        """Fail at once for a moment, and throw broken connections away meanwhile."""
-        self._away_until = monotonic() + AWAY_SECONDS
-        if self._pool is not None and (self._check is None or self._check.done()):
-            self._check = asyncio.create_task(_discard_broken(self._pool), name="pool check")
+        """Let everybody fail at once until PostgreSQL answers again."""
+        if self._pool is not None and not self._is_away:
+            self._healing = asyncio.create_task(self._heal(self._pool), name="pool healing")
+
+    async def _heal(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
+        """Return once PostgreSQL answers, with new connections in place of those from before."""
+        while True:
+            if await self._answers():
+                await pool.drain()
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _answers(self) -> bool:
+        """Say whether PostgreSQL answers over a connection of its own."""
+        try:
+            async with (
+                asyncio.timeout(LOOKING_SECONDS),
+                await psycopg.AsyncConnection.connect(
+                    self._database_url, autocommit=True, connect_timeout=CONNECT_SECONDS
+                ) as connection,
+            ):
+                await connection.execute("SELECT 1")
+        except (psycopg.Error, OSError, TimeoutError):
+            return False
+        return True
+
+    @contextlib.asynccontextmanager
+    async def _cut_after(self, seconds: float, connection: psycopg.AsyncConnection[Row]) -> AsyncIterator[None]:
+        """Cut a connection whose statements take longer, which ends the wait for them at once.
+
+        A statement that is only cancelled would be waited for until a hanging PostgreSQL has confirmed that.
+        """
+        timer = asyncio.get_running_loop().call_later(seconds, self._cut, connection)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        """Let PostgreSQL drop the statement if it listens, and whoever waits for it fail now."""
+        cancelling = asyncio.create_task(_cancel(connection), name="statement cancelling")
+        self._cancelling.add(cancelling)
+        cancelling.add_done_callback(self._cancelling.discard)
+        with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
 
-async def _discard_broken(pool: AsyncConnectionPool[psycopg.AsyncConnection[Row]]) -> None:
-    """Replace the idle connections that do not answer any more."""
+async def _cancel(connection: psycopg.AsyncConnection[Row]) -> None:
+    """Ask PostgreSQL to drop what runs over a connection."""
     with contextlib.suppress(psycopg.Error, OSError):
-        await pool.check()
+        await connection.cancel_safe(timeout=CONNECT_SECONDS)

@@ -32,6 +32,17 @@ SELECT id FROM cineclub.users WHERE external_id = %(external_id)s FOR UPDATE;
 -- Everything that the user has rated.
 DELETE FROM cineclub.ratings WHERE user_id = %(user_id)s;
 
+-- name: hold_log
+-- The log, kept from growing until this is over; what is being written is waited for.
+LOCK TABLE cineclub.predictions IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: note_erased_lately
+-- Whose answers may still be on their way to the log; whoever was erased long ago has none any more.
+WITH forgotten AS (
+    DELETE FROM cineclub.erased_lately WHERE erased_at < clock_timestamp() - interval '1 day'
+)
+INSERT INTO cineclub.erased_lately (user_id) VALUES (%(external_id)s);
+
 -- name: delete_predictions
 -- Every answer that the user was given.
 DELETE FROM cineclub.predictions WHERE user_id = %(external_id)s;

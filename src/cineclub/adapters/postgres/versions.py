@@ -79,10 +79,11 @@ class VersionHistory:
         with session(self._database_url) as connection:
             return connection.execute(SQL["refuse"], asked).rowcount > 0
 
-    def refusals(self, limit: int) -> list[Refusal]:
-        """Return what was refused, newest first."""
+    def refusals(self, limit: int, before: int | None = None) -> list[Refusal]:
+        """Return what was refused, newest first, before the one with the id ``before`` if it is given."""
+        asked = {"limit": limit, "before": before}
         with session(self._database_url) as connection:
-            return [refusal_of(row) for row in connection.execute(SQL["refusals"], {"limit": limit})]
+            return [refusal_of(row) for row in connection.execute(SQL["refusals"], asked)]
 
 
 def known_version_of(row: Row) -> KnownVersion:

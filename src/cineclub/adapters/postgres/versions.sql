@@ -50,7 +50,7 @@ WHERE %(asked_by)s <> 'outside' OR NOT EXISTS (
 
 -- name: refusals
 -- What was refused, newest first.
-SELECT * FROM cineclub.refusals ORDER BY id DESC LIMIT %(limit)s;
+SELECT * FROM cineclub.refusals WHERE %(before)s::bigint IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: refusal_counts
 -- How often promotions were refused, by who asked for them.

@@ -18,13 +18,24 @@ MAX_HISTORY = 1000
 
 Limit = Annotated[int, Query(ge=1, le=100, description="how many")]
 Before = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="versions with smaller numbers than this one")]
+PromotionsBefore = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="promotions before this promotion_id")]
+RefusalsBefore = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="refusals before this refusal_id")]
 Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="a version's number")]
 
 
 @router.get("/models/", response_model=ModelsOut, responses=failures(422, 503), openapi_extra=READ)
-async def models(parts: Parts, limit: Limit = 20, before: Before = None) -> dict[str, Any]:
-    """Return the versions with their verdicts, what served since when and why, and what was refused, newest first."""
-    return await run_in_threadpool(_models, parts, limit, before)
+async def models(
+    parts: Parts,
+    limit: Limit = 20,
+    before: Before = None,
+    promotions_before: PromotionsBefore = None,
+    refusals_before: RefusalsBefore = None,
+) -> dict[str, Any]:
+    """Return the versions with their verdicts, what served since when and why, and what was refused, newest first.
+
+    Each of the three lists has `limit` entries at most, and goes on before the last that you have.
+    """
+    return await run_in_threadpool(_models, parts, limit, before, promotions_before, refusals_before)
 
 
 @router.get("/models/production", response_model=ProductionOut, responses=failures(404), openapi_extra=READ)
@@ -37,7 +48,9 @@ async def production(parts: Parts) -> dict[str, Any]:
     return production_document(promotion, live)
 
 
-@router.get("/models/{version}", response_model=VersionDetailOut, responses=failures(404, 422, 503), openapi_extra=READ)
+@router.get(
+    "/models/{version:number}", response_model=VersionDetailOut, responses=failures(404, 422, 503), openapi_extra=READ
+)
 async def one_version(version: Version, parts: Parts) -> dict[str, Any]:
     """Return everything known of a version: how it was judged, what it learned from, when it served."""
     return await run_in_threadpool(_version, parts, version)
@@ -79,14 +92,16 @@ async def _serving(parts: Parts) -> dict[str, Any]:
     return promotion_document(newest[0])
 
 
-def _models(parts: ApiParts, limit: int, before: int | None) -> dict[str, Any]:
+def _models(
+    parts: ApiParts, limit: int, before: int | None, promotions_before: int | None, refusals_before: int | None
+) -> dict[str, Any]:
     """Return versions, history and refusals; blocks."""
     serving = next(iter(parts.promotions.recent(1)), None)
     book = parts.promotions.versions
     return {
         "versions": [version_document(known, serving) for known in book.recent(limit, before)],
-        "promotions": [promotion_document(one) for one in parts.promotions.recent(limit)],
-        "refusals": [refusal_document(one) for one in book.refusals(limit)],
+        "promotions": [promotion_document(one) for one in parts.promotions.recent(limit, promotions_before)],
+        "refusals": [refusal_document(one) for one in book.refusals(limit, refusals_before)],
     }
 
 

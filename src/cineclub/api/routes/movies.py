@@ -94,7 +94,7 @@ async def ratings_of(user_id: PathId, parts: Parts, limit: LongLimit = 100) -> d
 
 
 @router.delete(
-    "/users/{user_id:text}", response_model=ErasedOut, responses=failures(404, 409, 422, 503), openapi_extra=ADMIN
+    "/users/{user_id:user}", response_model=ErasedOut, responses=failures(404, 409, 422, 503), openapi_extra=ADMIN
 )
 async def erase(user_id: PathId, parts: Parts) -> dict[str, Any]:
     """Erase a user: ratings and logged answers at once, snapshots within seconds, and a training is queued.

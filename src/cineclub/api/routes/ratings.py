@@ -1,20 +1,21 @@
 """POST /ratings/ and DELETE /ratings/…: ratings as they are given."""
 
 from typing import Annotated
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from cineclub.api.access import WRITE, GuardedRoute
 from cineclub.api.fields import MAX_ID_LENGTH
 from cineclub.api.questions import given_rating
 from cineclub.api.routes.wiring import Parts, failures
 from cineclub.api.schemas import RatingRequest, RatingsRequest, RatingsWritten
-from cineclub.domain.errors import NotFound
+from cineclub.domain.errors import InvalidInput, NotFound
 from cineclub.ports import NewRating
 
 router = APIRouter(tags=["ratings"], route_class=GuardedRoute)
 
-PathId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
+PathId = Annotated[str, Path(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH})]
 
 
 @router.post("/ratings/", responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
@@ -29,18 +30,35 @@ async def rate(body: RatingsRequest, parts: Parts) -> RatingsWritten:
 
 
 @router.delete(
-    "/ratings/{user_id:text}/{movie_id}",
+    "/ratings/{user_id:text}/{movie_id:text}",
     status_code=204,
     responses=failures(404, 409, 422, 503),
     openapi_extra=WRITE,
 )
-async def take_back(user_id: PathId, movie_id: PathId, parts: Parts) -> Response:
-    """Take one rating back; the next answer has forgotten it."""
+async def take_back(user_id: PathId, movie_id: PathId, request: Request, parts: Parts) -> Response:
+    """Take one rating back; the next answer has forgotten it. A slash inside an id is written as %2F."""
+    user_id, movie_id = _ids_in(request)
     if "\0" in user_id + movie_id:
         message = "ids hold no NUL characters: there is no such rating"
         raise NotFound(message)
     await parts.ratings.delete(user_id, movie_id)
     return Response(status_code=204)
+
+
+def _ids_in(request: Request) -> tuple[str, str]:
+    """Return both ids of the path as it was sent: decoded, a slash inside an id looks like the one between them.
+
+    Raises:
+        InvalidInput: there are more slashes than the one between the ids, or an id is empty or too long.
+    """
+    ids = [unquote(part) for part in request.scope["raw_path"].decode("latin-1").split("/")[2:]]
+    if len(ids) != len(("user", "film")) or not all(1 <= len(one) <= MAX_ID_LENGTH for one in ids):
+        message = (
+            f"the address must be /ratings/USER/FILM with ids of 1 to {MAX_ID_LENGTH} characters: "
+            "write a slash inside an id as %2F"
+        )
+        raise InvalidInput(message)
+    return ids[0], ids[1]
 
 
 def _new_rating(one: RatingRequest) -> NewRating:

@@ -35,7 +35,21 @@ class _AnyText(Convertor[str]):
         return value
 
 
+class _User(_AnyText):
+    """The id of a user at the end of a path; what lies below a user is an address of its own."""
+
+    regex = r"(?s:(?!.*/ratings\Z).*)"
+
+
+class _Number(_AnyText):
+    """A number in a path, so that words at the same place are other addresses; not longer than any that is valid."""
+
+    regex = "[0-9]{1,10}"
+
+
 register_url_convertor("text", _AnyText())
+register_url_convertor("user", _User())
+register_url_convertor("number", _Number())
 
 
 async def _parts_of(request: Request) -> ApiParts:

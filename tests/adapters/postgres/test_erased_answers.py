@@ -1,0 +1,98 @@
+"""Answers that are on their way to the log while their person is erased, in whatever process."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from cineclub.adapters.postgres.sessions import named_queries
+from cineclub.adapters.postgres.snapshots import PostgresPeople
+from waiting import eventually
+
+SQL = named_queries("snapshots.sql")
+ANSWER = """
+INSERT INTO cineclub.predictions VALUES (%s, %s, %s, 'model', 'ease', 1, '{1}', '{0.5}', 0.001, false)
+"""
+
+
+@pytest.fixture
+def person(database_url: str) -> str:
+    """Somebody who is known, by external id."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO cineclub.users (external_id) VALUES ('alice')")
+    return "alice"
+
+
+def write(connection: psycopg.Connection, user_id: str, answered_at: datetime) -> None:
+    """Log an answer."""
+    connection.execute(ANSWER, (uuid.uuid4(), answered_at, user_id))
+
+
+def logged(database_url: str) -> list[str | None]:
+    """Return whose answers are in the log."""
+    with psycopg.connect(database_url) as connection:
+        return [row[0] for row in connection.execute("SELECT user_id FROM cineclub.predictions ORDER BY user_id")]
+
+
+def erase(database_url: str, person: str) -> int:
+    """Erase somebody, and return how many of their answers were found."""
+    return PostgresPeople(database_url, is_writable=True).erase(person).n_predictions
+
+
+def is_waiting(database_url: str) -> bool:
+    """Say whether somebody waits for a lock on the log."""
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'cineclub.predictions'::regclass"
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(query).fetchall() != [(0,)]
+
+
+def test_an_answer_that_arrives_after_the_erasure_is_nobodys(database_url: str, person: str) -> None:
+    """It was given before; what the same id asks for later is logged as anybody's is, and others are not concerned."""
+    now = datetime.now(UTC)
+    erase(database_url, person)
+    with psycopg.connect(database_url) as connection:
+        write(connection, person, now - timedelta(minutes=5))
+        write(connection, "bob", now - timedelta(minutes=5))
+        write(connection, person, now + timedelta(minutes=5))
+    assert logged(database_url) == ["alice", "bob", None]
+
+
+def test_an_answer_that_is_being_written_is_waited_for(database_url: str, person: str) -> None:
+    """The erasure finds it, although it was not committed when the erasure began."""
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as writing:
+        write(writing, person, datetime.now(UTC))
+        erasing = pool.submit(erase, database_url, person)
+        eventually(lambda: is_waiting(database_url), 10)
+        writing.commit()
+        assert erasing.result(10) == 1
+    assert logged(database_url) == []
+
+
+def test_an_answer_that_waits_for_the_erasure_is_nobodys(database_url: str, person: str) -> None:
+    """The write began before the erasure was committed, and sees it nevertheless."""
+
+    def write_one() -> None:
+        with psycopg.connect(database_url) as connection:
+            write(connection, person, datetime.now(UTC) - timedelta(seconds=1))
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as erasing:
+        erasing.execute(SQL["hold_log"])
+        writing = pool.submit(write_one)
+        eventually(lambda: is_waiting(database_url), 10)
+        erasing.execute(SQL["note_erased_lately"], {"external_id": person})
+        erasing.commit()
+        writing.result(10)
+    assert logged(database_url) == [None]
+
+
+def test_who_was_erased_is_remembered_for_a_day(database_url: str, person: str) -> None:
+    """The next erasure forgets the id of the one before."""
+    erase(database_url, person)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE cineclub.erased_lately SET erased_at = erased_at - interval '25 hours'")
+        connection.execute("INSERT INTO cineclub.users (external_id) VALUES ('bob')")
+    erase(database_url, "bob")
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT user_id FROM cineclub.erased_lately").fetchall() == [("bob",)]
