@@ -18,6 +18,7 @@ SHUTDOWN_SECONDS = 5
 def main() -> None:
     """Serve until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    bootstrap.keep_memory_together()
     settings = Settings()
     try:
         bootstrap.refuse_unguarded_service(settings)
