@@ -12,6 +12,7 @@ import pytest
 
 from cineclub import bootstrap
 from cineclub.children import FIRST_PAUSE_SECONDS
+from cineclub.cli import serving
 from cineclub.settings import Settings
 from cineclub.supervisor import Child, KeptDatabase, child_environment, serve
 
@@ -73,6 +74,16 @@ def test_secrets_travel_in_the_environment(home: Path) -> None:
     assert environment["CINECLUB_DATABASE_URL"].startswith("postgresql://cineclub:")
     assert environment["CINECLUB_HOME"] == str(home)
     assert environment["CINECLUB_WORKERS"] == "3"
+
+
+@pytest.mark.parametrize(("given", "served"), [(None, 2), (3, 3)])
+def test_the_number_of_workers_is_given_or_set(monkeypatch: pytest.MonkeyPatch, given: int | None, served: int) -> None:
+    """The option of the command goes before the setting."""
+    asked: list[int] = []
+    monkeypatch.setenv("CINECLUB_WORKERS", "2")
+    monkeypatch.setattr("cineclub.supervisor.serve", lambda settings, **_: asked.append(settings.workers))
+    serving.serve(with_worker=True, workers=given)
+    assert asked == [served]
 
 
 def test_the_service_can_leave_trainings_to_a_worker_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

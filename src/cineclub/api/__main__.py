@@ -26,6 +26,7 @@ def main() -> None:
     """Serve until told to stop."""
     signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    bootstrap.keep_memory_together()
     settings = Settings()
     try:
         bootstrap.refuse_unguarded_service(settings)

@@ -90,7 +90,10 @@ def serve(settings: Settings, options: dict[str, object]) -> None:
     """
     numbered = _Number()
     with _listening(settings) as listening:
-        metrics = bootstrap.shared_metrics(settings, lambda: numbered.value)
+        try:
+            metrics = bootstrap.shared_metrics(settings, lambda: numbered.value)
+        except OSError as error:
+            sys.exit(f"error: several workers count together in {settings.home}, which cannot be written ({error})")
         app = create_app(bootstrap.api_parts(settings, metrics))
         config = uvicorn.Config(app, **options)  # type: ignore[arg-type]
         config.load()

@@ -2,6 +2,7 @@
 
 from cineclub.bootstrap.serving import (
     api_parts,
+    keep_memory_together,
     recommend_all,
     refuse_unguarded_service,
     running_api_parts,
@@ -50,6 +51,7 @@ __all__ = [
     "import_ratings",
     "is_database_reachable",
     "is_embedded_server_running",
+    "keep_memory_together",
     "load_served_model",
     "mlflow_page",
     "people",

@@ -99,10 +99,24 @@ def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "Promet
     """Return what keeps the promoted model in memory."""
     from cineclub.adapters.artifacts import read_artifact
     from cineclub.adapters.postgres.production import PostgresProduction
+    from cineclub.adapters.processes.memory import give_back_free_memory
     from cineclub.flows.live_model import LiveModelHolder
 
-    production = PostgresProduction(pool, external_schema(settings))
-    return LiveModelHolder(production, read_artifact, settings.home / "models", metrics, settings.model_poll_seconds)
+    return LiveModelHolder(
+        PostgresProduction(pool, external_schema(settings)),
+        read_artifact,
+        settings.home / "models",
+        metrics,
+        settings.model_poll_seconds,
+        give_back_free_memory,
+    )
+
+
+def keep_memory_together() -> None:
+    """Let a process that serves for long, and loads model after model, not grow; to be called as it begins."""
+    from cineclub.adapters.processes.memory import keep_one_arena
+
+    keep_one_arena()
 
 
 def _prediction_log(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "PostgresPredictionLog":

@@ -36,13 +36,18 @@ class LiveModelHolder:
         models_folder: Path,
         metrics: ModelMetrics,
         poll_seconds: float,
+        after_swap: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take where promotions are read, how and from where artifacts are loaded, and how often to look."""
+        """Take where promotions are read, how and from where artifacts are loaded, and how often to look.
+
+        ``after_swap`` is called in a thread once a model has been let go for another.
+        """
         self._production = production
         self._load = load
         self._models_folder = models_folder
         self._metrics = metrics
         self._poll_seconds = poll_seconds
+        self._after_swap = after_swap
         self._live: LiveModel | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -104,6 +109,7 @@ class LiveModelHolder:
             return
         self._swap(promotion, live)
         await asyncio.to_thread(self._write_serving_file, promotion, folder, state.movie_ids_are_integers)
+        await asyncio.to_thread(self._after_swap)
 
     def _loaded(self, promotion: Promotion, folder: Path) -> LiveModel:
         """Return the checked model of a folder."""

@@ -134,7 +134,13 @@ def _popularity(popularity: NDArray[np.generic], n_movies: int) -> NDArray[np.fl
 def _movies(path: Path, facts: FileFacts, movie_ids: NDArray[np.int64]) -> dict[int, Movie]:
     """Return the films' texts by id, in the order of the vocabulary and complete."""
     _check_bytes(path, facts)
-    movies = [Movie(**(fields | {"genres": tuple(fields["genres"])})) for fields in orjson.loads(path.read_bytes())]
+    rows = orjson.loads(path.read_bytes())[::-1]
+    combinations: dict[tuple[str, ...], tuple[str, ...]] = {}  # of genres: films share them
+    movies = []
+    while rows:  # each is let go as soon as it is read: every process that serves has these films
+        fields = rows.pop()
+        genres = tuple(fields["genres"])
+        movies.append(Movie(**(fields | {"genres": combinations.setdefault(genres, genres)})))
     if [movie.movie_id for movie in movies] != movie_ids.tolist():
         message = f"{path.name} has the texts of {len(movies)} films, the vocabulary has {len(movie_ids)}"
         raise BrokenArtifact(message)
