@@ -78,6 +78,7 @@ class PostgresPeople:
             named = {"user_id": row["id"], "external_id": user_id}
             n_ratings = connection.execute(SQL["delete_ratings"], named).rowcount
             n_predictions = connection.execute(SQL["delete_predictions"], named).rowcount
+            connection.execute(SQL["delete_comparisons"], named)
             connection.execute(SQL["delete_user"], named)
             connection.execute(SQL["note_erasure"], named)
         return ErasedUser(n_ratings, n_predictions)
