@@ -1,5 +1,6 @@
 """Settings -> wired application: the only place that knows every adapter, each imported by those who need it."""
 
+from cineclub.bootstrap.comparing import end_probation, probation_looks, setbacks
 from cineclub.bootstrap.serving import (
     api_parts,
     recommend_all,
@@ -44,6 +45,7 @@ __all__ = [
     "database",
     "database_url",
     "demo_source",
+    "end_probation",
     "export_ratings",
     "external_schema",
     "import_ratings",
@@ -52,6 +54,7 @@ __all__ = [
     "load_served_model",
     "mlflow_page",
     "people",
+    "probation_looks",
     "promote_by_person",
     "promotions",
     "rating_source",
@@ -64,6 +67,7 @@ __all__ = [
     "restore",
     "running_api_parts",
     "server_facts",
+    "setbacks",
     "snapshots",
     "training_jobs",
     "training_queue",

@@ -138,6 +138,47 @@ class PairOutcomes:
     people: tuple[PersonOutcomes, ...]
 
 
+FEWEST_EFFECTIVE_PEOPLE = 20
+"""Below so many people who carry a difference an interval is not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairVerdict:
+    """The verdict on a pair of versions, and what it rests on.
+
+    Attributes:
+        verdict: whose lists held more of what people liked.
+        n_people: how many people liked a film that a list of theirs held.
+        n_effective: how many of them carry the difference.
+        difference: the mean over people of the share of the films they liked that only the other's lists held, minus
+            the share that only the served lists held; None without people.
+        low: the lower end of its interval; None likewise.
+        high: the upper end; None likewise.
+        confidence: of the interval.
+    """
+
+    verdict: ComparisonVerdict
+    n_people: int
+    n_effective: float
+    difference: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+
+    def in_words(self, served_version: int, other_version: int) -> str:
+        """Return what was found, without a full stop."""
+        if self.verdict == "not_enough" or self.difference is None or self.low is None or self.high is None:
+            return (
+                f"not enough evidence: {self.n_people} people liked a film of a list, {self.n_effective:.0f} carry a "
+                f"difference, {FEWEST_EFFECTIVE_PEOPLE} needed"
+            )
+        span = f"{self.confidence * 100:.3g} % interval {self.low:+.3f} to {self.high:+.3f}"
+        return (
+            f"lists of version {other_version} against version {served_version}: {self.difference:+.3f} of the liked "
+            f"films over {self.n_people} people, {span}"
+        )
+
+
 class Promoted(Served, Protocol):
     """One row of the history of what served, with its id and time."""
 
