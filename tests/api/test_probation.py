@@ -12,11 +12,13 @@ import psycopg
 import pytest
 from small_service import N_MOVIES, N_USERS, Service, eventually, fill, running, small_log, small_movies
 from test_shadow import compared, metric, until_loaded
+from typer.testing import CliRunner
 
 from cineclub import bootstrap
 from cineclub.adapters.postgres.comparisons import recent_looks
 from cineclub.adapters.postgres.promotions import PromotionHistory
 from cineclub.cli import diagnosis
+from cineclub.cli.main import app
 from cineclub.domain.errors import Conflict
 from cineclub.domain.matrix import RatingMatrix
 from cineclub.flows.probation import ProbationWatch
@@ -141,8 +143,17 @@ async def test_a_crippled_version_is_rolled_back_by_itself(settings: Settings, p
     assert pair["n_other_only_liked"] > pair["n_served_only_liked"]
     finding = diagnosis._probation(settings)
     assert (finding.status, "serves no more" in finding.what) == ("WARN", True)
+    shown = CliRunner().invoke(app, ["models", "--history"], env=environment(settings))
+    assert "ROLLBACK by probation" in " ".join(shown.output.split())
+    assert "worse than the version before" in shown.output
+    assert max(len(line) for line in shown.output.splitlines()) <= 80
     [setback] = bootstrap.setbacks(settings)
     assert (setback.version, setback.recipe.model) == (bad.version, "random")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what the command line needs to know."""
+    return {"CINECLUB_HOME": str(settings.home), "CINECLUB_DATABASE_URL": url_of(settings), "COLUMNS": "80"}
 
 
 @asynccontextmanager

@@ -135,11 +135,13 @@ class Shadow:
         ]
 
     async def stop(self) -> None:
-        """Stop; what is still waiting is not compared."""
+        """Stop; what was compared is kept, what is still waiting is not compared."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        if self._unwritten:
+            await self._write()
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do something again and again for as long as the service lives, whatever goes wrong."""

@@ -84,8 +84,8 @@ class VersionHistory:
     def refuse(self, version: int, asked_by: Asker, reason: str) -> bool:
         """Put on record that a version was not promoted, who asked for it, and why not.
 
-        Returns False where the last word on a move outside or a rollback by probation was the same: those are tried
-        again and again.
+        Returns False where the last word on a move outside was the same, or was one on the same rollback by probation:
+        those are tried again and again.
         """
         asked = {"version": version, "asked_by": asked_by, "reason": " ".join(reason.split())}
         with session(self._database_url) as connection:

@@ -56,7 +56,8 @@ INSERT INTO cineclub.refusals (version, asked_by, reason)
 SELECT %(version)s, %(asked_by)s, %(reason)s
 WHERE %(asked_by)s NOT IN ('outside', 'probation') OR NOT EXISTS (
     SELECT FROM (SELECT * FROM cineclub.refusals ORDER BY id DESC LIMIT 1) AS newest
-    WHERE newest.version = %(version)s AND newest.asked_by = %(asked_by)s AND newest.reason = %(reason)s
+    WHERE newest.version = %(version)s AND newest.asked_by = %(asked_by)s
+        AND (newest.reason = %(reason)s OR newest.asked_by = 'probation')
 );
 
 -- name: refusals
