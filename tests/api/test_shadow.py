@@ -14,9 +14,11 @@ from psycopg.rows import dict_row
 from small_service import FIRST_EXTERNAL_ID, Artifact, Service, eventually, film_ids, promote, running
 
 from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.domain.errors import StorageUnavailable
 from cineclub.domain.live_comparison import overlap, rank_overlap
 from cineclub.domain.ratings import SnapshotIdentity
 from cineclub.flows import shadow as shadow_module
+from cineclub.flows.probation import ProbationRules, ProbationWatch
 from cineclub.flows.shadow import Shadow
 from cineclub.ports import KnownVersion, RegisteredVersion
 
@@ -255,3 +257,47 @@ def shadow_question() -> Any:
 def shadow_rules() -> shadow_module.ShadowRules:
     """Return rules that compare everything."""
     return shadow_module.ShadowRules(has_challenger=True, probation_days=0.0, share=1.0, look_seconds=1.0)
+
+
+class AwayWhenCancelled:
+    """A database whose driver turns a cancelled query into an error of its own, as psycopg may."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self.asked = asyncio.Event()
+
+    async def standing(self) -> Any:
+        """Hang until cancelled."""
+        self.asked.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            message = "the query was cancelled"
+            raise StorageUnavailable(message) from error
+
+    async def looks(self, _limit: int) -> Any:
+        """Hang until cancelled."""
+        return await self.standing()
+
+
+async def test_a_stop_in_the_middle_of_a_look_ends_it() -> None:
+    """The service stops even where the cancelled look ends as a database error."""
+    for make in (shadow_over, watch_over):
+        store = AwayWhenCancelled()
+        service = make(store)
+        await service.start()
+        async with asyncio.timeout(5):
+            await store.asked.wait()
+            await service.stop()
+
+
+def shadow_over(store: Any) -> Shadow:
+    """Return what asks other versions, over a store."""
+    rest: Any = [None] * 3
+    return Shadow(store, *rest, shadow_rules(), lambda: None, lambda: 0.0)  # type: ignore[arg-type,return-value]
+
+
+def watch_over(store: Any) -> ProbationWatch:
+    """Return what looks at probations, over a store."""
+    rest: Any = [None] * 3
+    return ProbationWatch(store, *rest, ProbationRules("alert", 1, 7, 0.01), lambda: None)  # type: ignore[arg-type,return-value]

@@ -140,15 +140,18 @@ class ProbationWatch:
         self._rules = rules
         self._now = now
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
 
     async def start(self) -> None:
         """Begin to look in the background, unless probation is off."""
+        self._is_stopping = False
         if self._rules.mode != "off":
             self._task = asyncio.create_task(self._watch(), name="probation")
 
     async def stop(self) -> None:
         """Stop, in the middle of a look too."""
         if self._task is not None:
+            self._is_stopping = True  # a query that is cancelled may end as a database error instead
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -156,14 +159,15 @@ class ProbationWatch:
     async def _watch(self) -> None:
         """Look again and again, whatever goes wrong."""
         await asyncio.sleep(min(FIRST_SECONDS, self._rules.refresh_seconds))
-        while True:
+        while not self._is_stopping:
             try:
                 await self.look()
             except StorageUnavailable as error:
                 log.warning("probation_not_looked_at cause=%s", error)
             except Exception:
                 log.exception("probation_failed")
-            await asyncio.sleep(self._rules.refresh_seconds)
+            if not self._is_stopping:
+                await asyncio.sleep(self._rules.refresh_seconds)
 
     async def look(self) -> None:
         """Make the look that is due, if one is, and act on an alarm until it is dealt with.

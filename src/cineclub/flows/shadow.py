@@ -106,6 +106,7 @@ class Shadow:
         self._has_arrived = asyncio.Event()
         self._failed: set[Rival] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
 
     def offer(self, question: Question, known: UserRatings, response: PredictionResponse) -> None:
         """Put a share of the answers that a rival could have given into the queue; never waits."""
@@ -129,6 +130,7 @@ class Shadow:
 
     async def start(self) -> None:
         """Begin to look for versions to compare, and to compare."""
+        self._is_stopping = False
         self._tasks = [
             asyncio.create_task(self._repeat(self._look), name="rival versions"),
             asyncio.create_task(self._repeat(self._compare_waiting), name="compared answers"),
@@ -136,6 +138,7 @@ class Shadow:
 
     async def stop(self) -> None:
         """Stop; what was compared is kept, what is still waiting is not compared."""
+        self._is_stopping = True  # a query that is cancelled may end as a database error instead
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -145,13 +148,15 @@ class Shadow:
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do something again and again for as long as the service lives, whatever goes wrong."""
-        while True:
+        while not self._is_stopping:
             try:
                 await step()
-            except StorageUnavailable:
-                await asyncio.sleep(self._rules.look_seconds)
+                continue
+            except StorageUnavailable as error:
+                log.debug("comparing_waits cause=%s", error)
             except Exception:
                 log.exception("comparing_failed")
+            if not self._is_stopping:
                 await asyncio.sleep(self._rules.look_seconds)
 
     async def _look(self) -> None:
