@@ -21,7 +21,7 @@ COMMENT ON COLUMN cineclub.comparisons.served_movie_ids IS 'the films that the s
 
 -- Each look is made once, by whichever process records it first.
 CREATE TABLE cineclub.probation_looks (
-    promotion_id bigint NOT NULL REFERENCES cineclub.promotions (id),
+    promotion_id bigint NOT NULL,
     nth integer NOT NULL CHECK (nth >= 1),
     looked_at timestamptz NOT NULL,
     served_version integer NOT NULL,
