@@ -162,7 +162,7 @@ async def test_a_slow_challenger_delays_no_answer(
         begun = time.monotonic()
         for number in range(20):
             await service.predict(number)
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 5.0  # a wait for each would take twenty seconds
         assert await metric(service, 'cineclub_lost_comparisons_total{cause="dropped"} 1')
 
 
