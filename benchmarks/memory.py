@@ -238,7 +238,7 @@ def text_of(memory: dict[str, dict[int, dict[str, float]]], growth: dict[str, di
     note = (
         "MiB, on ml-latest-small, or the demo's ratings without it. Start: to the first answer, the best of 3. PSS "
         "counts a page that n processes have as an nth; arrays: the mapped arrays in the PSS of all workers "
-        "together, which stay the same; each further: what one more worker takes, the step to two with the parent that forks."
+        "together, which stay the same; each further: what one more worker takes, the step to two with the parent."
     )
     grown = [
         [

@@ -10,7 +10,9 @@ from cineclub.flows.erasing import ErasingReport
 from cineclub.flows.live_model import LiveModelHolder
 from cineclub.flows.monitoring import MonitoringFlow
 from cineclub.flows.prediction import PredictionFlow
+from cineclub.flows.probation import ComparisonReport
 from cineclub.ports import (
+    AnswerObserver,
     HistoryReader,
     KnownVersion,
     Promotion,
@@ -115,6 +117,15 @@ class Doors:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparing:
+    """What compares versions on real requests: who is told of answers, what reports, what runs beside the requests."""
+
+    observer: AnswerObserver
+    report: ComparisonReport
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ApiParts:
     """Everything the routes call.
 
@@ -132,6 +143,7 @@ class ApiParts:
         model_names: the models that a training may be asked for.
         promoter: carries out a person's decision about what serves.
         monitoring: what became of the answers.
+        comparisons: what became of answers that another version was asked for too.
         promotions: what served, was registered and refused; its methods block and are called in threads.
         erase_user: takes a person out of everything; blocks and is called in threads.
         doorkeeper: checks keys.
@@ -151,6 +163,7 @@ class ApiParts:
     model_names: tuple[str, ...]
     promoter: Promoter
     monitoring: MonitoringFlow
+    comparisons: ComparisonReport
     promotions: PromotionHistory
     erase_user: Erasing
     doorkeeper: Doorkeeper

@@ -96,6 +96,19 @@ class Settings(BaseSettings):
     outcome_refresh_seconds: float = Field(
         default=300.0, gt=0, le=86_400, description="how often the outcomes in /metrics are counted anew"
     )
+    shadow: Literal["off", "challenger"] = Field(
+        default="off", description="challenger: the newest held version is asked beside the served one, see monitoring"
+    )
+    shadow_share: float = Field(
+        default=0.2, gt=0, le=1, description="share of the answers that another version is asked for too"
+    )
+    probation: Literal["off", "alert", "rollback"] = Field(
+        default="off",
+        description="what follows when people like the former version's lists better after a promotion",
+    )
+    probation_days: float = Field(
+        default=7.0, gt=0, le=365, description="how long the former version is compared after a promotion"
+    )
     snapshots_kept: int = Field(
         default=10,
         ge=0,

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from cineclub import __version__, bootstrap
 from cineclub.domain.errors import CineclubError, LeaseLost, TrainingCancelled
+from cineclub.domain.setbacks import Setback
 from cineclub.flows.training import TrainingFlow
 from cineclub.ports import ModelRegistry, RatingStore, SnapshotStore, StepProgress, TrainingLease
 from cineclub.settings import Settings
@@ -92,7 +93,7 @@ class Triggers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What a worker works with."""
+    """What a worker works with; ``setbacks`` says what probation rolled back a short while ago."""
 
     queue: Queue
     presence: Presence
@@ -101,6 +102,7 @@ class WorkerParts:
     settings: Settings
     snapshots: SnapshotStore | None = None
     triggers: Triggers | None = None
+    setbacks: Callable[[], tuple[Setback, ...]] = tuple
 
 
 class WorkerStopping(CineclubError):
@@ -259,6 +261,7 @@ def _train(lease: WorkerLease, parts: WorkerParts, stop: StopRequest) -> Mapping
         code_version=__version__,
         snapshots=parts.snapshots,
         is_in_drift=lease.training.trigger == "drift",
+        setbacks=parts.setbacks(),
     )
     return flow.train().to_json()
 
@@ -315,6 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings=settings,
         snapshots=bootstrap.snapshots(settings),
         triggers=bootstrap.training_triggers(settings),
+        setbacks=lambda: bootstrap.setbacks(settings),
     )
     log.info("worker_started name=%s", holder)
     run_worker(parts, stop, until_idle=until_idle)

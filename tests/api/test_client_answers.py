@@ -37,6 +37,7 @@ ASKED: list[Callable[[Client], Any]] = [
     lambda client: client.ratings_of(1, limit=1),
     lambda client: client.erase(1),
     lambda client: client.outcomes(days=7),
+    lambda client: client.comparisons(days=7),
     lambda client: client.start_training(["ease"], "why"),
     lambda client: client.follow_training("id"),
     lambda client: client.cancel_training("id"),

@@ -1,6 +1,7 @@
 """What /monitoring/ answers, as the documentation shows it."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -40,3 +41,64 @@ class RecommendationOutcomesOut(BaseModel):
     window_days: int = Field(description="how old an answer may be when a film is taken from it")
     n_movies: int = Field(description="films of the catalogue")
     versions: list[VersionOutcomesOut] = Field(description="the newest first")
+
+
+class PairVerdictOut(BaseModel):
+    """Whose lists held more of what people then liked, other minus served; null where nobody can be judged."""
+
+    verdict: Literal["not_enough", "no_difference", "other_better", "served_better"]
+    difference: float | None = Field(
+        description="share of the films a person liked that only the other's lists held, minus the share that only the "
+        "served lists held; the mean over people"
+    )
+    low: float | None = Field(description="lower end of its interval")
+    high: float | None = Field(description="upper end of its interval")
+    confidence: float = Field(description="of the interval; of a probation, such that all its looks together have 0.95")
+    n_people: int = Field(description="people who liked a film that a list of theirs held")
+
+
+class ComparedPairOut(PairVerdictOut):
+    """A served version and another one that was asked the same questions beside the requests."""
+
+    purpose: Literal["shadow", "probation"]
+    served_version: int
+    other_version: int = Field(description="the challenger, or the version that served before")
+    n_answers: int = Field(description="answers that were compared")
+    n_anonymous: int = Field(description="of these, those to people without an account: agreement alone")
+    mean_overlap: float = Field(description="mean share of common films")
+    mean_rank_overlap: float = Field(description="mean rank-biased overlap, the first places weighing most")
+    n_served_taken: int = Field(description="films rated afterwards that the served lists held")
+    n_other_taken: int = Field(description="films rated afterwards that the other's lists held")
+    n_served_only_liked: int = Field(description="films people liked that only the served lists held")
+    n_other_only_liked: int = Field(description="films people liked that only the other's lists held")
+    n_both_liked: int = Field(description="films people liked that both lists held")
+
+
+class ProbationLookOut(PairVerdictOut):
+    """One look at what became of a promotion."""
+
+    nth: int = Field(description="from 1; after a sixteenth, an eighth, a quarter, half and all of the probation")
+    looked_at: datetime
+    summary: str
+
+
+class ProbationOut(BaseModel):
+    """The time after a promotion in which the former version is compared with the one that serves."""
+
+    served_version: int
+    former_version: int
+    began_at: datetime
+    ends_at: datetime
+    is_over: bool
+    looks: list[ProbationLookOut] = Field(description="the newest first")
+
+
+class ComparisonsOut(BaseModel):
+    """What became of the answers of the last days that another version was asked for too."""
+
+    days: int
+    since: datetime
+    counted_at: datetime
+    pairs: list[ComparedPairOut] = Field(description="the newest served version first")
+    probation_mode: Literal["off", "alert", "rollback"]
+    probation: ProbationOut | None = Field(description="of what serves; null after a rollback, and where there is none")

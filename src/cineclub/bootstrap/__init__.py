@@ -1,5 +1,6 @@
 """Settings -> wired application: the only place that knows every adapter, each imported by those who need it."""
 
+from cineclub.bootstrap.comparing import end_probation, probation_looks, setbacks
 from cineclub.bootstrap.serving import (
     api_parts,
     keep_memory_together,
@@ -46,6 +47,7 @@ __all__ = [
     "database",
     "database_url",
     "demo_source",
+    "end_probation",
     "export_ratings",
     "external_schema",
     "import_ratings",
@@ -55,6 +57,7 @@ __all__ = [
     "load_served_model",
     "mlflow_page",
     "people",
+    "probation_looks",
     "promote_by_person",
     "promotions",
     "rating_source",
@@ -67,6 +70,7 @@ __all__ = [
     "restore",
     "running_api_parts",
     "server_facts",
+    "setbacks",
     "shared_metrics",
     "snapshots",
     "training_jobs",

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from cineclub.bootstrap.comparing import comparing
 from cineclub.bootstrap.storage import api_keys, database_url, external_schema, people, promotions, training_jobs
 from cineclub.domain.access import Doorkeeper
 from cineclub.domain.errors import Conflict
@@ -60,20 +61,22 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
     log = _prediction_log(settings, pool, metrics)
     live = _live_model_holder(settings, pool, metrics)
     monitoring, outcome_watch = _monitoring(settings, pool, metrics)
+    compared = comparing(settings, pool, metrics, promoter := PromotingProcess(database_url(settings), settings.home))
     return ApiParts(
         jobs=training_jobs(settings),
-        predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC)),
+        predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC), compared.observer),
         browser=BrowsingFlow(films, histories, live),
         ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool, histories.forget),
         histories=histories,
         live=live,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, *notices, log, live),
+        services=(pool, keys, *notices, log, live, *compared.services),
         services_once=(outcome_watch,),
         model_names=tuple(catalogue.CATALOGUE),
-        promoter=PromotingProcess(database_url(settings), settings.home),
+        promoter=promoter,
         monitoring=monitoring,
+        comparisons=compared.report,
         promotions=promotions(settings),
         erase_user=_erasing(settings),
         doorkeeper=doorkeeper,

@@ -245,7 +245,8 @@ def registry(settings: Settings, holder: str | None = None) -> "MlflowRegistry":
     from cineclub.adapters.mlflow.registry import MlflowRegistry
 
     uri = settings.mlflow_tracking_uri or store_uri(database_url(settings))
-    return MlflowRegistry(uri, settings.home, artifacts, promotions(settings, holder))
+    history, keeps_challenger = promotions(settings, holder), settings.shadow == "challenger"
+    return MlflowRegistry(uri, settings.home, artifacts, history, keeps_challenger=keeps_challenger)
 
 
 def refuse_without_mlflow_page(settings: Settings) -> None:

@@ -47,7 +47,7 @@ def _database_findings(settings: "Settings") -> Iterator[Finding]:
 
     try:
         with bootstrap.database(settings) as connected:
-            for look in (_postgres, _ratings, _worker, _registry, _production, _refusals):
+            for look in (_postgres, _ratings, _worker, _registry, _production, _refusals, _probation):
                 yield _guarded(look, connected)
     except CineclubError as error:
         yield Finding("FAIL", f"PostgreSQL: {error}", _database_mend(settings))
@@ -165,6 +165,25 @@ def _refusals(settings: "Settings") -> Finding:
         f"{len(refused)} promotions refused in {DAYS_OF_REFUSALS} days, last version {newest.version}: {newest.reason}"
     )
     return Finding("WARN", what, "cineclub models shows them; a training registers a whole version again")
+
+
+def _probation(settings: "Settings") -> Finding:
+    """Look whether what serves proved worse than what it replaced, or was rolled back for that a short while ago."""
+    from cineclub import bootstrap
+
+    since = datetime.now(UTC) - timedelta(days=DAYS_OF_REFUSALS)
+    alarms = [one for one in bootstrap.probation_looks(settings, 500) if one.is_alarm]
+    serving = bootstrap.promotions(settings).newest()
+    if serving is None or not alarms:
+        return Finding("OK", f"probation of promotions: {settings.probation}, no alarm")
+    newest = alarms[0]
+    what = f"probation found version {newest.former_version} better than version {newest.served_version}"
+    if newest.promotion_id == serving.promotion_id:
+        mend = "cineclub rollback, or CINECLUB_PROBATION=rollback; GET /monitoring/comparisons shows the figures"
+        return Finding("WARN", f"{what}, which serves: {newest.summary}", mend)
+    if newest.looked_at >= since:
+        return Finding("WARN", f"{what}, which serves no more", "cineclub models --history says what serves and why")
+    return Finding("OK", f"probation of promotions: {settings.probation}, no alarm in {DAYS_OF_REFUSALS} days")
 
 
 def port_finding(settings: "Settings") -> Finding:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cineclub.ports import KnownVersion, Promotion, Refusal
+    from cineclub.ports import KnownVersion, ProbationLook, Promotion, Refusal
 
 N_REFUSALS = 5
 MOMENT = "%Y-%m-%d %H:%M"
@@ -39,11 +39,14 @@ def models(
         book = bootstrap.promotions(settings)
         versions, promotions = book.versions.recent(limit), book.recent(limit)
         refusals = book.versions.refusals(limit)
+        looks = bootstrap.probation_looks(settings, limit)
     if as_json:
         serving = promotions[0].version if promotions else None
-        print_json(to_document(_document(serving, versions, promotions, refusals)))
+        print_json(to_document(_document(serving, versions, promotions, refusals) | {"probation": looks}))
         return
     _print_history(promotions, stdout()) if history else _print_versions(versions, promotions, stdout())
+    if history:
+        _print_alarms([one for one in looks if one.is_alarm], stdout())
     _print_refusals(refusals[:N_REFUSALS], stdout())
 
 
@@ -127,6 +130,15 @@ def _print_refusals(refusals: "Sequence[Refusal]", console: "Console") -> None:
     if refusals:
         rows = [(str(one.version), f"{one.refused_at:{MOMENT}}", one.asked_by, one.reason) for one in refusals]
         console.print(table("refused", ["version", "when (UTC)", "asked by", "why"], rows, "why"))
+
+
+def _print_alarms(alarms: "Sequence[ProbationLook]", console: "Console") -> None:
+    """Print which promotions proved worse than what they replaced."""
+    from cineclub.cli.tables import table
+
+    if alarms:
+        rows = [(str(one.served_version), f"{one.looked_at:{MOMENT}}", one.summary) for one in alarms]
+        console.print(table("worse than the version before", ["version", "seen (UTC)", "why"], rows, "why"))
 
 
 def _print_version(known: "KnownVersion", console: "Console") -> None:

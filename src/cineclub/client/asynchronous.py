@@ -7,7 +7,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from cineclub.api.outcome_schemas import RecommendationOutcomesOut
+from cineclub.api.outcome_schemas import ComparisonsOut, RecommendationOutcomesOut
 from cineclub.api.schemas import (
     BatchResponse,
     ErasedOut,
@@ -208,6 +208,10 @@ class AsyncClient:
     async def outcomes(self, days: int = 30) -> RecommendationOutcomesOut:
         """Return what became of the recommendations of the last days, by version and strategy."""
         return await self._send(calls.outcomes(days))
+
+    async def comparisons(self, days: int = 30) -> ComparisonsOut:
+        """Return how other versions, asked beside the one that served, compare, and how the probation stands."""
+        return await self._send(calls.comparisons(days))
 
     async def metrics(self) -> str:
         """Return every metric in Prometheus' text format."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cineclub.api.fields import checked_id
-from cineclub.api.outcome_schemas import RecommendationOutcomesOut
+from cineclub.api.outcome_schemas import ComparisonsOut, RecommendationOutcomesOut
 from cineclub.api.schemas import (
     BatchRequest,
     BatchResponse,
@@ -215,6 +215,11 @@ def ready() -> Call[ReadyOut]:
 def outcomes(days: int) -> Call[RecommendationOutcomesOut]:
     """Ask what became of the recommendations of the last days."""
     return Call("GET", "/monitoring/recommendations", RecommendationOutcomesOut, query={"days": days})
+
+
+def comparisons(days: int) -> Call[ComparisonsOut]:
+    """Ask how versions that were asked the same questions compare."""
+    return Call("GET", "/monitoring/comparisons", ComparisonsOut, query={"days": days})
 
 
 def metrics() -> Call[str]:

@@ -13,6 +13,7 @@ from cineclub.domain.ratings import RatingLog
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
 from cineclub.domain.scoreboard import Fit, Meters, Scoreboard, Trial, filtered, pooled_board
+from cineclub.domain.setbacks import Setback, barring
 from cineclub.domain.splitting import Split, TimeCuts, split_at
 from cineclub.domain.training_plan import TrainingPlan
 
@@ -31,6 +32,7 @@ class Production:
         served: the model as deployed; None where it does not load.
         is_up_to_date: whether there are no other ratings now than those it learned from.
         is_in_drift: whether what people rate has moved away from what it learned.
+        setbacks: what probation rolled back a short while ago, newest first.
     """
 
     recipe: Recipe
@@ -39,6 +41,7 @@ class Production:
     served: FittedModel | None
     is_up_to_date: bool = False
     is_in_drift: bool = False
+    setbacks: tuple[Setback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +167,22 @@ def decide(
         held = hold(contender, floor, rival, plan)
         return held, held
     incumbent = incumbent_of(rival, production, ground)
-    verdict = decide_promotion(contender, floor, incumbent, plan, rng)
+    verdict = held_after_setback(decide_promotion(contender, floor, incumbent, plan, rng), production)
     instead = None if production.is_up_to_date else refresh_instead(verdict, floor, incumbent, plan)
-    return verdict, instead or verdict
+    return verdict, held_after_setback(instead or verdict, production)
+
+
+def held_after_setback(decision: PromotionDecision, production: Production) -> PromotionDecision:
+    """Return a decision, turned into HOLD where it would promote again what probation has just rolled back."""
+    setback = barring(production.setbacks, decision.recipe, production.recipe)
+    if setback is None or not decision.is_promoted:
+        return decision
+    reason = (
+        f"{decision.recipe.model} was rolled back by probation (version {setback.version}, "
+        f"{setback.rolled_back_at:%Y-%m-%d}): people liked other lists better, and a person may promote it; "
+        f"the gate's own verdict was {decision.verdict}: {decision.reason}"
+    )
+    return replace(decision, verdict="HOLD", reason=reason)
 
 
 def _rival(board: Scoreboard, production: Production, ground: Ground) -> Judgement | str:

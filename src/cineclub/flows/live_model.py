@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
 from cineclub.domain.ratings import Movie
@@ -198,7 +199,26 @@ class LiveModelHolder:
             return None
 
 
-def folder_of(promotion: Promotion, models_folder: Path) -> Path:
+class Copied(Protocol):
+    """A version with a local copy: a promotion, or what else is loaded."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def manifest_sha256(self) -> str:
+        """The hash of what was registered."""
+        ...
+
+    @property
+    def artifact_folder(self) -> str:
+        """The name of the copy, empty if nobody gave it one."""
+        ...
+
+
+def folder_of(promotion: Copied, models_folder: Path) -> Path:
     """Return the local copy of a version: where the promotion says, else under our own models folder.
 
     Raises:

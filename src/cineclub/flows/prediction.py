@@ -22,6 +22,7 @@ from cineclub.domain.recent_answers import ListedFilms, RecentAnswers
 from cineclub.domain.recent_histories import RecentHistories
 from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
 from cineclub.ports import (
+    AnswerObserver,
     HistoryReader,
     LiveModel,
     LiveModels,
@@ -45,13 +46,15 @@ class PredictionFlow:
         log: PredictionLog,
         metrics: PredictionMetrics,
         now: Callable[[], datetime],
+        observer: AnswerObserver,
     ) -> None:
-        """Take what the steps read from and write to."""
+        """Take what the steps read from and write to, and who is told of every answer."""
         self._histories = histories
         self._models = models
         self._log = log
         self._metrics = metrics
         self._now = now
+        self._observer = observer
         self._recent = RecentHistories()
         self._answers = RecentAnswers()
 
@@ -67,6 +70,7 @@ class PredictionFlow:
         known, is_degraded = await self._history_of(question.user_id)
         response = await self._answer(question, known, degraded=is_degraded)
         self.log_prediction(response, perf_counter() - begun)
+        self._observer.offer(question, known, response)
         return response
 
     def forget(self, user_id: str) -> None:
@@ -75,6 +79,7 @@ class PredictionFlow:
         self._answers.forget(user_id)
         self._histories.forget(user_id)
         self._log.forget(user_id)
+        self._observer.forget(user_id)
 
     async def predict_many(self, questions: Sequence[Question]) -> AsyncIterator[PredictionResponse]:
         """Yield the answers to many questions about users, in their order; other requests go on meanwhile.
@@ -209,6 +214,17 @@ class PredictionFlow:
         scores = np.array([one.score for one in popular], np.float32)
         listed = _listed(films, scores, np.array(seen, np.int32), question)
         return tuple(Recommendation(rank, popular[at].movie, popular[at].score) for rank, at in listed)
+
+
+def listed_films(live: LiveModel, question: Question, known: UserRatings, now: datetime) -> list[int]:
+    """Return the internal ids of the films that a model answers with, best first, for whoever compares models.
+
+    Raises:
+        InvalidInput: a rating is off the scale, or no film has a genre that is asked for.
+    """
+    is_user = question.user_id is not None
+    reply = answer(live.fitted, known if is_user else given_ratings(live.fitted, live.films, question.ratings, now))
+    return [int(live.fitted.movie_ids[index]) for _, index in _ranked(live, reply, question)]
 
 
 def _ranked(live: LiveModel, reply: Answer, question: Question) -> list[tuple[int, int]]:

@@ -1,13 +1,14 @@
-"""A person decides which version serves: any that was registered, or what served before."""
+"""A person, or probation, decides which version serves: any that was registered, or what served before."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from cineclub.domain.errors import BrokenArtifact, Conflict
 from cineclub.domain.rollback import rollback_target
-from cineclub.ports import PromotedBy, Promotion
+from cineclub.ports import Compared, PromotedBy, Promotion
 
 PERSON: PromotedBy = "person"
+BY_PROBATION: PromotedBy = "probation"
 LOOKED_AT = 1000
 
 
@@ -18,8 +19,8 @@ class Versions(Protocol):
         """Check a version in a fresh process, then let it serve."""
         ...
 
-    def roll_back(self, version: int, reason: str, promoted_by: PromotedBy) -> None:
-        """Check an earlier version in a fresh process, then let it serve again."""
+    def roll_back(self, version: int, reason: str, promoted_by: PromotedBy, compared: Compared | None = None) -> None:
+        """Check an earlier version in a fresh process, then let it serve again, if what it was compared with serves."""
         ...
 
 
@@ -65,6 +66,27 @@ def roll_back(versions: Versions, history: History, reason: str) -> Promotion:
         raise Conflict(message)
     try:
         versions.roll_back(target.version, reason, PERSON)
+    except BrokenArtifact as error:
+        raise _unservable(target.version, error) from error
+    return _serving(history)
+
+
+def end_probation(versions: Versions, history: History, promotion_id: int, reason: str) -> Promotion:
+    """Let the former version serve again in place of what a promotion put there, and return what serves now.
+
+    However many processes ask for it, and whenever, it happens once: only while that promotion decides what serves.
+
+    Raises:
+        Conflict: something else serves by now, or the former version cannot be served any more.
+    """
+    promotions = history.recent(LOOKED_AT)
+    target = rollback_target(promotions)
+    if target is None or promotions[0].promotion_id != promotion_id:
+        message = f"promotion {promotion_id} does not decide any more what serves: probation changed nothing"
+        raise Conflict(message)
+    serving = Compared((promotions[0].version, promotions[0].manifest_sha256))
+    try:
+        versions.roll_back(target.version, reason, BY_PROBATION, serving)
     except BrokenArtifact as error:
         raise _unservable(target.version, error) from error
     return _serving(history)

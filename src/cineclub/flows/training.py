@@ -32,6 +32,7 @@ from cineclub.domain.recipe import Hyperparameter, Recipe
 from cineclub.domain.recommender import FittedModel, Progress
 from cineclub.domain.scoreboard import Candidate, Scoreboard, Trial, filtered, grid_points, rng_of
 from cineclub.domain.search import search
+from cineclub.domain.setbacks import Setback
 from cineclub.domain.significance import interval_of_mean
 from cineclub.domain.splitting import TimeCuts, rolling_cuts, split_at
 from cineclub.domain.statistics import baseline_of
@@ -125,6 +126,7 @@ class TrainingFlow:
         code_version: the version of cineclub, kept with the model.
         snapshots: where the ratings it reads are kept; None keeps none.
         is_in_drift: whether it was started because what people rate has moved away from what production learned.
+        setbacks: what probation rolled back a short while ago, newest first; the gate holds it.
         step_seconds: how long each finished step took.
     """
 
@@ -137,6 +139,7 @@ class TrainingFlow:
     code_version: str
     snapshots: SnapshotStore | None = None
     is_in_drift: bool = False
+    setbacks: tuple[Setback, ...] = ()
     step_seconds: dict[str, float] = field(default_factory=dict, init=False)
 
     def train(self) -> TrainingReport:
@@ -281,6 +284,7 @@ class TrainingFlow:
             served=served,
             is_up_to_date=registered.snapshot.content_sha256 == identity.content_sha256,
             is_in_drift=self.is_in_drift,
+            setbacks=tuple(replace(one, recipe=catalogue.completed(one.recipe)) for one in self.setbacks),
         )
 
     def _register(

@@ -1,5 +1,13 @@
 """What the flows need from outside, each as small as the flows allow."""
 
+from cineclub.ports.comparing import (
+    AnswerObserver,
+    ComparedAnswer,
+    ComparisonMetrics,
+    ComparisonStore,
+    ProbationLook,
+    Standing,
+)
 from cineclub.ports.importing import ImportCounts, ImportProgress, RatingImport, RatingSource, SourceFacts
 from cineclub.ports.records import (
     Asker,
@@ -49,8 +57,12 @@ from cineclub.ports.training import (
 )
 
 __all__ = [
+    "AnswerObserver",
     "Asker",
     "Compared",
+    "ComparedAnswer",
+    "ComparisonMetrics",
+    "ComparisonStore",
     "ErasedUser",
     "Erasure",
     "FilmReader",
@@ -72,6 +84,7 @@ __all__ = [
     "PredictionLog",
     "PredictionMetrics",
     "PredictionRecord",
+    "ProbationLook",
     "Production",
     "ProductionReader",
     "PromotedBy",
@@ -86,6 +99,7 @@ __all__ = [
     "SnapshotRecord",
     "SnapshotStore",
     "SourceFacts",
+    "Standing",
     "StepProgress",
     "Training",
     "TrainingJobs",

@@ -10,8 +10,8 @@ from cineclub.domain.ratings import Movie, SnapshotIdentity
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel, PredictsStars
 
-PromotedBy = Literal["gate", "person", "drift", "outside"]
-Asker = Literal["gate", "person", "outside"]
+PromotedBy = Literal["gate", "person", "drift", "outside", "probation"]
+Asker = Literal["gate", "person", "outside", "probation"]
 TrainingStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TrainingTrigger = Literal["request", "schedule", "new_ratings", "drift"]
 

@@ -30,6 +30,10 @@ class VersionBook(Protocol):
         """Return what was refused, newest first."""
         ...
 
+    def challenger(self) -> KnownVersion | None:
+        """Return the version that might serve next; None where there is none."""
+        ...
+
 
 class PromotionBook(Protocol):
     """The history of what served."""

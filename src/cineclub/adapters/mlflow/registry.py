@@ -50,6 +50,9 @@ COPIES_KEPT = 3
 PROMOTIONS_LOOKED_AT = 1000
 OUTSIDE_VERDICT = "OUTSIDE"
 MOVED_OUTSIDE = "the alias was moved outside of cineclub"
+ASKERS: Mapping[PromotedBy, Asker] = {"person": "person", "probation": "probation"}
+"""Who asked for a promotion that is refused; the gate where a training did."""
+
 SECONDS_OF_WAITING = 30.0
 """How long a promotion waits for somebody else who is moving the alias before it leaves the move to the worker."""
 
@@ -67,8 +70,20 @@ class ArtifactFormat(ArtifactReading, Protocol):
 class MlflowRegistry:
     """Implements the port ``ModelRegistry``, and keeps the alias where the promotions say."""
 
-    def __init__(self, tracking_uri: str, home: Path, artifacts: ArtifactFormat, promotions: History) -> None:
-        """Use a store or server; a server keeps artifacts by itself, else they lie in ``home``."""
+    def __init__(
+        self,
+        tracking_uri: str,
+        home: Path,
+        artifacts: ArtifactFormat,
+        promotions: History,
+        *,
+        keeps_challenger: bool = False,
+    ) -> None:
+        """Use a store or server; a server keeps artifacts by itself, else they lie in ``home``.
+
+        With ``keeps_challenger`` this machine has a copy of the challenger too, for the API to ask it in the shadow.
+        """
+        self._keeps_challenger = keeps_challenger
         self._client = connect(tracking_uri)
         self._artifacts = artifacts
         self._promotions = promotions
@@ -170,14 +185,15 @@ class MlflowRegistry:
         serving = None if compared_with is None else (compared_with.version, compared_with.manifest_sha256)
         self._promote(version, verdict, reason, "gate", training_id, Compared(serving))
 
-    def roll_back(self, version: int, reason: str, promoted_by: PromotedBy) -> None:
-        """Put an earlier version into production because a person wants it.
+    def roll_back(self, version: int, reason: str, promoted_by: PromotedBy, compared: Compared | None = None) -> None:
+        """Put an earlier version into production because a person wants it, or probation found it better.
 
         Raises:
             NotFound: no such version.
             BrokenArtifact: it cannot be served; that is on record.
+            Conflict: what serves by now is not what it was compared with.
         """
-        self._promote(self._version(version), ROLLBACK, reason, promoted_by, None)
+        self._promote(self._version(version), ROLLBACK, reason, promoted_by, None, compared)
 
     def put_into_production(self, version: int, reason: str, promoted_by: PromotedBy) -> None:
         """Put any registered version into production because a person wants it, whatever the gate said of it.
@@ -201,7 +217,7 @@ class MlflowRegistry:
         try:
             folder = self._bring_home(version)
         except BrokenArtifact as error:
-            asker: Asker = "person" if promoted_by == "person" else "gate"
+            asker = ASKERS.get(promoted_by, "gate")
             self._versions.refuse(version.version, asker, str(error))
             log.error("promotion_refused version=%s asked_by=%s cause=%s", version.version, asker, error)  # noqa: TRY400 - the cause is in the message
             raise
@@ -246,7 +262,21 @@ class MlflowRegistry:
         """
         self._note_earlier_versions()
         with self._alias.memory.alone(0) as is_alone:
-            return self._reconcile() if is_alone else None
+            done = self._reconcile() if is_alone else None
+        self._bring_challenger_home()
+        return done
+
+    def _bring_challenger_home(self) -> None:
+        """Make sure that this machine has a copy of the challenger; one that is broken is refused, on record."""
+        known = self._versions.challenger() if self._keeps_challenger else None
+        if known is None or self._copies.folder_of(known.registered).is_dir():
+            return
+        try:
+            self._bring_home(known.registered)
+        except BrokenArtifact as error:
+            version = known.registered.version
+            self._versions.refuse(version, "gate", f"it cannot be asked in the shadow: {error}")
+            log.error("challenger_refused version=%s cause=%s", version, error)  # noqa: TRY400 - the cause says it all
 
     def _reconcile(self) -> str | None:
         """Compare where the alias was left, where it is, and what was promoted last."""
@@ -333,7 +363,9 @@ class MlflowRegistry:
             history = self._promotions.recent(PROMOTIONS_LOOKED_AT)
             names = list(dict.fromkeys(promotion.artifact_folder for promotion in history))[:COPIES_KEPT]
             before = rollback_target(history)
-            self._copies.forget_all_but({*names, before.artifact_folder} if before else set(names))
+            challenger = self._versions.challenger() if self._keeps_challenger else None
+            kept = [before.artifact_folder] if before else []
+            self._copies.forget_all_but({*names, *kept, *([challenger.registered.copy_name] if challenger else [])})
 
     def _bring_home(self, version: RegisteredVersion) -> Path:
         """Return the verified local copy of a version."""

@@ -1,6 +1,7 @@
 """What became of logged answers, counted inside PostgreSQL in one statement; and the end of old answers."""
 
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -11,6 +12,7 @@ from cineclub.domain.errors import StorageUnavailable
 from cineclub.domain.outcomes import POPULAR_PART, Outcomes, StrategyOutcomes
 
 SQL = named_queries("outcomes.sql")
+COMPARISONS_SQL = named_queries("comparisons.sql")
 COUNTING_LIMIT_SECONDS = 60.0
 DELETING_LIMIT_SECONDS = 30.0
 SPARE_SECONDS = 10.0
@@ -37,43 +39,54 @@ class PostgresOutcomes:
             "window_hours": 24 * window_days,
             "popular_part": POPULAR_PART,
         }
-        rows = await self._fetched(named)
+        rows = await counted_rows(self._pool, self._query, named)
         found = tuple(_strategy_of(row) for row in rows if row["n_answers"] is not None)
         return Outcomes(since, until, window_days, rows[0]["n_movies"], found)
 
     async def delete_before(self, before: datetime, limit: int) -> int:
-        """Delete at most ``limit`` of the answers from before a time, and return how many were deleted.
+        """Delete at most ``limit`` of the answers from before a time, and of the compared ones; return how many rows.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
+        asked = {"before": before, "limit": limit}
         async with self._pool.connection(DELETING_LIMIT_SECONDS) as connection:
             await connection.execute(SQL["forget_erased"])
-            return (await connection.execute(SQL["delete_old"], {"before": before, "limit": limit})).rowcount
+            n_answers = (await connection.execute(SQL["delete_old"], asked)).rowcount
+            return n_answers + (await connection.execute(COMPARISONS_SQL["delete_old"], asked)).rowcount
 
-    async def _fetched(self, named: dict[str, datetime | int]) -> list[Row]:
-        """Return the rows of the count."""
-        limit = {"milliseconds": str(round(1000 * COUNTING_LIMIT_SECONDS))}
-        async with self._pool.connection(COUNTING_LIMIT_SECONDS + SPARE_SECONDS) as connection:
-            try:
-                async with connection.transaction():
-                    await connection.execute(SQL["limit_time"], limit)
-                    return await (await connection.execute(self._query, named)).fetchall()
-            except psycopg.errors.QueryCanceled as error:
-                message = f"counting outcomes took more than {COUNTING_LIMIT_SECONDS:.0f} s: ask for fewer days"
-                raise StorageUnavailable(message) from error
+
+async def counted_rows(pool: ServingPool, query: sql.Composed, named: dict[str, Any]) -> list[Row]:
+    """Return the rows of a count that may take a minute.
+
+    Raises:
+        StorageUnavailable: PostgreSQL does not answer, or not within a minute.
+    """
+    limit = {"milliseconds": str(round(1000 * COUNTING_LIMIT_SECONDS))}
+    async with pool.connection(COUNTING_LIMIT_SECONDS + SPARE_SECONDS) as connection:
+        try:
+            async with connection.transaction():
+                await connection.execute(SQL["limit_time"], limit)
+                return await (await connection.execute(query, named)).fetchall()
+        except psycopg.errors.QueryCanceled as error:
+            message = f"counting outcomes took more than {COUNTING_LIMIT_SECONDS:.0f} s: ask for fewer days"
+            raise StorageUnavailable(message) from error
+
+
+def given_ratings(schema: str | None) -> sql.Composed:
+    """Return the query of the ratings of a period, in our own tables or in the owner's views."""
+    if schema is None:
+        return sql.SQL(SQL["given_internal"]).format()
+    return sql.SQL(SQL["given_external"]).format(schema=sql.Identifier(schema))
 
 
 def _query(schema: str | None) -> sql.Composed:
     """Return the count on our own tables, or on the owner's views."""
     if schema is None:
-        given, counted = sql.SQL(SQL["given_internal"]), sql.SQL(SQL["counted_internal"])
-        return sql.SQL(SQL["outcomes"]).format(given=given, counted=counted)
-    named = {"schema": sql.Identifier(schema)}
-    return sql.SQL(SQL["outcomes"]).format(
-        given=sql.SQL(SQL["given_external"]).format(**named),
-        counted=sql.SQL(SQL["counted_external"]).format(**named),
-    )
+        counted = sql.SQL(SQL["counted_internal"]).format()
+    else:
+        counted = sql.SQL(SQL["counted_external"]).format(schema=sql.Identifier(schema))
+    return sql.SQL(SQL["outcomes"]).format(given=given_ratings(schema), counted=counted)
 
 
 def _strategy_of(row: Row) -> StrategyOutcomes:

@@ -80,6 +80,7 @@ class PostgresPeople:
             connection.execute(SQL["hold_log"])
             connection.execute(SQL["note_erased_lately"], named)
             n_predictions = connection.execute(SQL["delete_predictions"], named).rowcount
+            connection.execute(SQL["delete_comparisons"], named)
             connection.execute(SQL["delete_user"], named)
             connection.execute(SQL["note_erasure"], named)
         return ErasedUser(n_ratings, n_predictions)

@@ -47,6 +47,10 @@ INSERT INTO cineclub.erased_lately (user_id) VALUES (%(external_id)s);
 -- Every answer that the user was given.
 DELETE FROM cineclub.predictions WHERE user_id = %(external_id)s;
 
+-- name: delete_comparisons
+-- Every answer to the user that another version was asked for too.
+DELETE FROM cineclub.comparisons WHERE user_id = %(external_id)s;
+
 -- name: delete_user
 -- The user.
 DELETE FROM cineclub.users WHERE id = %(user_id)s;

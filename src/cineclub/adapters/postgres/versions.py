@@ -70,10 +70,22 @@ class VersionHistory:
         with session(self._database_url) as connection:
             return [known_version_of(row) for row in connection.execute(SQL["recent"], asked)]
 
+    def challenger(self) -> KnownVersion | None:
+        """Return the version that is asked beside the one that serves, where a challenger is; None where none stands.
+
+        The newest one that was never promoted, that neither the gate nor the check of its files turned down, and that
+        is newer than production or of the same training: a held challenger is registered just before the refit that
+        goes live in its place.
+        """
+        with session(self._database_url) as connection:
+            row = connection.execute(SQL["challenger"]).fetchone()
+        return known_version_of(row) if row else None
+
     def refuse(self, version: int, asked_by: Asker, reason: str) -> bool:
         """Put on record that a version was not promoted, who asked for it, and why not.
 
-        Returns False where the last word on a move outside was the same: it is looked at every few seconds.
+        Returns False where the last word on a move outside was the same, or was one on the same rollback by probation:
+        those are tried again and again.
         """
         asked = {"version": version, "asked_by": asked_by, "reason": " ".join(reason.split())}
         with session(self._database_url) as connection:

@@ -39,13 +39,25 @@ SELECT * FROM cineclub.versions
 WHERE withdrawn_at IS NULL AND version < coalesce(%(before)s::integer, 2147483647)
 ORDER BY version DESC, registered_at DESC LIMIT %(limit)s;
 
+-- name: challenger
+-- The newest version that might serve some day: newer than production or of its training, not turned down by anybody.
+SELECT v.* FROM cineclub.versions v
+CROSS JOIN (SELECT version, training_id FROM cineclub.promotions ORDER BY id DESC LIMIT 1) AS serving
+WHERE v.withdrawn_at IS NULL AND v.verdict <> 'REJECT'
+    AND (v.version > serving.version OR v.training_id = serving.training_id)
+    AND NOT EXISTS (
+        SELECT FROM cineclub.promotions p WHERE p.version = v.version AND p.manifest_sha256 = v.manifest_sha256)
+    AND NOT EXISTS (SELECT FROM cineclub.refusals r WHERE r.version = v.version)
+ORDER BY v.version DESC, v.registered_at DESC LIMIT 1;
+
 -- name: refuse
 -- Put on record what was not promoted.
 INSERT INTO cineclub.refusals (version, asked_by, reason)
 SELECT %(version)s, %(asked_by)s, %(reason)s
-WHERE %(asked_by)s <> 'outside' OR NOT EXISTS (
+WHERE %(asked_by)s NOT IN ('outside', 'probation') OR NOT EXISTS (
     SELECT FROM (SELECT * FROM cineclub.refusals ORDER BY id DESC LIMIT 1) AS newest
-    WHERE newest.version = %(version)s AND newest.asked_by = %(asked_by)s AND newest.reason = %(reason)s
+    WHERE newest.version = %(version)s AND newest.asked_by = %(asked_by)s
+        AND (newest.reason = %(reason)s OR newest.asked_by = 'probation')
 );
 
 -- name: refusals

@@ -1,4 +1,4 @@
-"""A person's decision, carried out by ``python -m cineclub.promoting``: the API never imports MLflow."""
+"""A decision about what serves, carried out by ``python -m cineclub.promoting``: the API never imports MLflow."""
 
 import asyncio
 import json
@@ -40,6 +40,16 @@ class PromotingProcess:
             RegistryUnavailable: the MLflow store does not answer, or not in time.
         """
         await self._run({"reason": reason})
+
+    async def end_probation(self, promotion_id: int, reason: str) -> None:
+        """Let the former version serve again, if the promotion of this number still decides what serves.
+
+        Raises:
+            Conflict: it does not any more, or the former version cannot be served.
+            StorageUnavailable: PostgreSQL does not answer.
+            RegistryUnavailable: the MLflow store does not answer, or not in time.
+        """
+        await self._run({"promotion_id": promotion_id, "reason": reason})
 
     async def _run(self, asked: Mapping[str, Any]) -> None:
         """Run the process to its end and raise what it says went wrong."""

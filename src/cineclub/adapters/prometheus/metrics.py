@@ -8,13 +8,14 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 
 from cineclub.adapters.prometheus.processes import OneProcess, Processes
+from cineclub.domain.live_comparison import Purpose
 from cineclub.domain.outcomes import Outcomes, StrategyOutcomes, by_version
 from cineclub.ports import Asker, Promotion
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "OTHER"
 NO_MODEL = "none"
-ASKERS: tuple[Asker, ...] = ("gate", "person", "outside")
+ASKERS: tuple[Asker, ...] = ("gate", "person", "outside", "probation")
 OUTCOMES = {
     "answers": "Logged answers, 30 days.",
     "named_answers": "Logged answers to people with an account, 30 days: those that the hit rate is of.",
@@ -57,6 +58,7 @@ class PrometheusMetrics:
             registry=registry,
         )
         self._declare_model_and_log(registry)
+        self._declare_comparisons(registry)
         self._page = self._processes.page_of(registry)
         PlatformCollector(registry=self._page)
         self._processes.keep_outcomes(_outcome_text(None))
@@ -83,7 +85,7 @@ class PrometheusMetrics:
         )
         self._promotion_refusals = Gauge(
             "cineclub_promotion_refusals",
-            "Promotions that were refused so far, by who asked: the gate, a person, or a move outside of cineclub.",
+            "Promotions refused so far, by who asked: the gate, a person, a move outside of cineclub, probation.",
             ["asked_by"],
             registry=registry,
             multiprocess_mode="mostrecent",
@@ -97,6 +99,46 @@ class PrometheusMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+
+    def _declare_comparisons(self, registry: CollectorRegistry) -> None:
+        """Declare what is known of versions that are asked beside the one that serves."""
+        self._compared = Counter(
+            "cineclub_compared_answers",
+            "Answers that another version was asked for too, by purpose (shadow, probation).",
+            ["purpose"],
+            registry=registry,
+        )
+        self._comparisons_lost = Counter(
+            "cineclub_lost_comparisons",
+            "Comparisons not made or kept, by cause (dropped, failed, broken_version, not_written).",
+            ["cause"],
+            registry=registry,
+        )
+        self._probation_alarms = Gauge(
+            "cineclub_probation_alarms",
+            "Promotions so far of which the former version's lists proved better.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._probation_alarmed = Gauge(
+            "cineclub_probation_alarm",
+            "1 while the version that serves is one whose former version's lists proved better, else 0.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+
+    def answer_compared(self, purpose: Purpose) -> None:
+        """Count one answer that another version was asked for too."""
+        self._compared.labels(purpose).inc()
+
+    def comparison_lost(self, cause: str) -> None:
+        """Count one that was not compared or not kept."""
+        self._comparisons_lost.labels(cause).inc()
+
+    def probation_known(self, n_alarms: int, *, is_alarmed: bool) -> None:
+        """Note how many promotions proved worse than what they replaced, and whether the one that serves is one."""
+        self._probation_alarms.set(n_alarms)
+        self._probation_alarmed.set(is_alarmed)
 
     def observe_request(self, method: str, route: str, status: int, latency_seconds: float) -> None:
         """Count one request under its route template."""
