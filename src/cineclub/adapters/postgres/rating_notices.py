@@ -12,7 +12,7 @@ from cineclub.ports import HistoryMemory
 
 log = logging.getLogger(__name__)
 
-RATINGS, PULSE = "cineclub_ratings", "cineclub_pulse"
+RATINGS, ERASED, PULSE = "cineclub_ratings", "cineclub_erased", "cineclub_pulse"
 PULSE_SECONDS = 2.0
 PAUSE_SECONDS = 1.0
 CONNECT_SECONDS = 2

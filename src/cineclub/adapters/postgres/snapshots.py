@@ -83,4 +83,5 @@ class PostgresPeople:
             connection.execute(SQL["delete_comparisons"], named)
             connection.execute(SQL["delete_user"], named)
             connection.execute(SQL["note_erasure"], named)
+            connection.execute(SQL["tell_erased"], named)
         return ErasedUser(n_ratings, n_predictions)

@@ -34,7 +34,11 @@ DELETE FROM cineclub.ratings WHERE user_id = %(user_id)s;
 
 -- name: hold_log
 -- The log, kept from growing until this is over; what is being written is waited for.
-LOCK TABLE cineclub.predictions IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE cineclub.predictions, cineclub.comparisons IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: tell_erased
+-- Whoever keeps anything of the user in memory forgets it.
+SELECT pg_notify('cineclub_erased', %(external_id)s);
 
 -- name: note_erased_lately
 -- Whose answers may still be on their way to the log; whoever was erased long ago has none any more.

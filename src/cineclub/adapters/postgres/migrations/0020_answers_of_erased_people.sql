@@ -23,3 +23,16 @@ $$;
 CREATE TRIGGER predictions_of_erased_people
 BEFORE INSERT ON cineclub.predictions
 FOR EACH ROW WHEN (NEW.user_id IS NOT NULL) EXECUTE FUNCTION cineclub.let_erased_be_nobodys();
+
+-- The same for answers that another version was asked for: they are written a while after the answer itself.
+CREATE FUNCTION cineclub.let_compared_be_nobodys() RETURNS trigger LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF EXISTS (SELECT FROM cineclub.erased_lately e WHERE e.user_id = NEW.user_id) THEN
+        NEW.user_id := NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER comparisons_of_erased_people
+BEFORE INSERT ON cineclub.comparisons
+FOR EACH ROW WHEN (NEW.user_id IS NOT NULL) EXECUTE FUNCTION cineclub.let_compared_be_nobodys();
