@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import ASGITransport, AsyncClient, Request, Response
 
 from cineclub import bootstrap
 from cineclub.adapters.artifacts import write_artifact
@@ -137,12 +137,21 @@ def promote(database_url: str, version: int, artifact: Artifact) -> None:
     PromotionHistory(database_url).record(promotion)
 
 
+class TurnTaking(ASGITransport):
+    """Lets other tasks take their turn before each request, as a server does."""
+
+    async def handle_async_request(self, request: Request) -> Response:
+        """Pass a request on."""
+        await asyncio.sleep(0)
+        return await super().handle_async_request(request)
+
+
 @contextlib.asynccontextmanager
 async def running(database_url: str, home: Path, **settings: Any) -> AsyncIterator[Service]:
     """Run the application, as bootstrapped, over a database."""
     wired = bootstrap.api_parts(Settings(home=home, database_url=database_url, model_poll_seconds=0.05, **settings))
     app = create_app(wired)
     async with app.router.lifespan_context(app):
-        transport = ASGITransport(app=app)
+        transport = TurnTaking(app=app)
         async with AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
             yield Service(client, wired)

@@ -66,6 +66,7 @@ async def test_the_popular_list_in_memory_outlives_the_database(home: Path) -> N
         async with running(url, home) as service:
             before = await service.predict("somebody")
             server.close()
+            await eventually(lambda: is_degraded(service))
             during = await service.predict("somebody")
             assert (during["degraded"], film_ids(during)) == (True, film_ids(before))
         async with running(url, home) as service:

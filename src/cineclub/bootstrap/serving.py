@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from cineclub.flows.current_histories import CurrentHistories
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
-    from cineclub.ports import OutcomeMetrics
+    from cineclub.flows.prediction import PredictionFlow
+    from cineclub.ports import OutcomeMetrics, RatingWriter
     from cineclub.serving import ApiParts, Doors, Erasing
 
 
@@ -43,7 +44,6 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
         processes: where metrics meet if several processes are forked from this one.
     """
     from cineclub.adapters.postgres.films import PostgresFilms
-    from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.processes.promoting import PromotingProcess
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
@@ -52,26 +52,26 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
     from cineclub.models import catalogue
     from cineclub.serving import ApiParts
 
-    schema = external_schema(settings)
     metrics = PrometheusMetrics(processes)
     pool = ServingPool(database_url(settings))
-    films = PostgresFilms(pool, schema)
-    histories, notices = _histories(settings, pool, films)
+    films = PostgresFilms(pool, external_schema(settings))
+    histories = _histories(settings, pool, films)
     keys, doorkeeper = _guard(settings, pool)
     log = _prediction_log(settings, pool, metrics)
     live = _live_model_holder(settings, pool, metrics)
     monitoring, outcome_watch = _monitoring(settings, pool, metrics)
     compared = comparing(settings, pool, metrics, promoter := PromotingProcess(database_url(settings), settings.home))
+    predictor = PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC), compared.observer)
     return ApiParts(
         jobs=training_jobs(settings),
-        predictor=PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC), compared.observer),
+        predictor=predictor,
         browser=BrowsingFlow(films, histories, live),
-        ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool, histories.forget),
+        ratings=_rating_writer(settings, pool, histories),
         histories=histories,
         live=live,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, *notices, log, live, *compared.services),
+        services=(pool, keys, *_notices(settings, pool, histories, predictor), log, live, *compared.services),
         services_once=(outcome_watch,),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=promoter,
@@ -84,18 +84,30 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
     )
 
 
-def _histories(
-    settings: Settings, pool: "ServingPool", films: "PostgresFilms"
-) -> "tuple[CurrentHistories, tuple[RatingNotices, ...]]":
-    """Return where histories are read, and what lets them be kept in memory; the owner's views tell of no change."""
+def _histories(settings: Settings, pool: "ServingPool", films: "PostgresFilms") -> "CurrentHistories":
+    """Return where histories are read; they stay in memory once notices say that they may."""
     from cineclub.adapters.postgres.histories import PostgresHistories
-    from cineclub.adapters.postgres.rating_notices import RatingNotices
     from cineclub.flows.current_histories import CurrentHistories
 
-    schema = external_schema(settings)
-    histories = CurrentHistories(PostgresHistories(pool, films, schema))
-    is_kept = settings.history_cache and schema is None
-    return histories, (RatingNotices(database_url(settings), pool, histories),) if is_kept else ()
+    return CurrentHistories(PostgresHistories(pool, films, external_schema(settings)))
+
+
+def _rating_writer(settings: Settings, pool: "ServingPool", histories: "CurrentHistories") -> "RatingWriter":
+    """Return what writes ratings and tells the memory of histories at once; the owner's views are not written to."""
+    from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
+
+    return ReadOnlyRatings() if external_schema(settings) else PostgresRatingWriter(pool, histories.forget)
+
+
+def _notices(
+    settings: Settings, pool: "ServingPool", histories: "CurrentHistories", predictor: "PredictionFlow"
+) -> "tuple[RatingNotices, ...]":
+    """Return what tells of changed ratings and erased users; the owner's views tell of nothing."""
+    from cineclub.adapters.postgres.rating_notices import RatingNotices
+
+    if not settings.history_cache or external_schema(settings) is not None:
+        return ()
+    return (RatingNotices(database_url(settings), pool, histories, predictor.forget),)
 
 
 def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "LiveModelHolder":

@@ -1,5 +1,6 @@
 """What PostgreSQL tells about changed ratings, and when it is believed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from cineclub import bootstrap
 from cineclub.adapters.postgres import rating_notices
 from cineclub.adapters.postgres.rating_notices import RatingNotices
 from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.adapters.postgres.snapshots import PostgresPeople
 from cineclub.settings import Settings
 from waiting import until
 
@@ -26,6 +28,7 @@ class Told:
         self.is_trusted = False
         self.n_distrusted = 0
         self.forgotten: list[str] = []
+        self.erased: list[str] = []
 
     def trust(self) -> None:
         """Note it."""
@@ -113,7 +116,7 @@ def test_an_import_is_told_once(database_url: str, home: Path, tmp_path: Path) -
 async def listening(listen_at: str, send_at: str, told: Told) -> AsyncIterator[None]:
     """Listen at one address and send pulses to another."""
     pool = ServingPool(send_at)
-    notices = RatingNotices(listen_at, pool, told)
+    notices = RatingNotices(listen_at, pool, told, told.erased.append)
     await pool.start()
     await notices.start()
     try:
@@ -131,6 +134,8 @@ async def test_a_lost_line_is_not_trusted_until_it_is_back(database_url: str, co
         await until(lambda: told.is_trusted)
         connection.execute(RATE.format(3).encode())
         await until(lambda: told.forgotten == ["u3"])
+        await asyncio.to_thread(PostgresPeople(database_url, is_writable=True).erase, "u4")
+        await until(lambda: told.erased == ["u4"])
         cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%' AND datname = %s"
         connection.execute(cut.encode(), [connection.info.dbname])
         await until(lambda: told.n_distrusted == 1)

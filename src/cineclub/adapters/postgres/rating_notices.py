@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 
 import psycopg
 
@@ -25,11 +26,14 @@ class RatingNotices:
     connection pool between us and PostgreSQL that swallows notices, or a line that died silently, is found out.
     """
 
-    def __init__(self, database_url: str, pool: ServingPool, memory: HistoryMemory) -> None:
-        """Take the address to listen at, where pulses are sent, and what is told."""
+    def __init__(
+        self, database_url: str, pool: ServingPool, memory: HistoryMemory, on_erased: Callable[[str], None]
+    ) -> None:
+        """Take the address to listen at, where pulses are sent, what is told, and who hears of erased users."""
         self._database_url = database_url
         self._pool = pool
         self._memory = memory
+        self._on_erased = on_erased
         self._awaited: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -68,8 +72,8 @@ class RatingNotices:
             TimeoutError: it did not.
             StorageUnavailable: it could not be sent.
         """
-        await connection.execute(f"LISTEN {RATINGS}")
-        await connection.execute(f"LISTEN {PULSE}")
+        for channel in (RATINGS, ERASED, PULSE):
+            await connection.execute(f"LISTEN {channel}".encode())
         while True:
             await self._send_pulse()
             async for notice in connection.notifies(timeout=PULSE_SECONDS):
@@ -84,12 +88,14 @@ class RatingNotices:
             await connection.execute("SELECT pg_notify(%s, %s)", (PULSE, self._awaited))
 
     def _hear(self, notice: psycopg.Notify) -> None:
-        """Take one notice: a pulse of ours, one user's ratings, or many users'."""
+        """Take one notice: one user's ratings, many users', an erased user, or a pulse of ours."""
         if notice.channel == RATINGS:
             if notice.payload:
                 self._memory.forget(notice.payload)
             else:
                 self._memory.forget_all()
+        elif notice.channel == ERASED:
+            self._on_erased(notice.payload)
         elif notice.payload == self._awaited:
             self._awaited = None
             self._memory.trust()
