@@ -1,5 +1,7 @@
 """The bounded memory of answers."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +67,29 @@ def test_the_memory_is_bounded_by_films() -> None:
     assert answers.recall(Question(10, "a"), known, fitted) is not None
     answers.remember(Question(50, "d"), known, fitted, listed(50))
     assert len(answers) == 0
+
+
+def test_answers_without_films_and_long_histories_take_room_too() -> None:
+    """Nobody can fill the memory by asking for what there is not, or with a long history."""
+    answers, fitted = RecentAnswers(max_films=20), model()
+    for number in range(1000):
+        answers.remember(Question(10, str(number)), history(), fitted, listed(0))
+    assert len(answers) == 20
+    long = UserRatings(np.arange(500), np.ones(500, np.float32), np.arange(500))
+    answers.remember(Question(10, "long"), long, fitted, listed(1))
+    assert len(answers) == 0
+
+
+def test_a_former_model_is_let_go() -> None:
+    """After a hot reload the answers of the model before are gone at the first new one."""
+    answers, known, former = RecentAnswers(), history(), model()
+    alive = weakref.ref(former.recommender)
+    answers.remember(QUESTION, known, former, listed(10))
+    answers.remember(Question(10, "other"), known, model(), listed(10))
+    assert len(answers) == 1
+    del former
+    gc.collect()
+    assert alive() is None
 
 
 def test_a_forgotten_user_leaves_room() -> None:

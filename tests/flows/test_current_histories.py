@@ -97,6 +97,18 @@ async def test_what_was_read_before_a_change_is_not_kept() -> None:
     assert (await read(histories, reader, rating_of(2))).ratings[0] == 2
 
 
+async def test_what_was_asked_before_the_memory_was_trusted_is_not_kept() -> None:
+    """A change between the read and the first notice was told to nobody."""
+    reader = SlowReader()
+    histories = CurrentHistories(reader)
+    early = asyncio.create_task(histories.ratings_of("u"))
+    await asyncio.sleep(0)
+    histories.trust()
+    reader.asked[-1].set_result(rating_of(1))
+    await early
+    assert (await read(histories, reader, rating_of(2))).ratings[0] == 2
+
+
 async def test_a_read_that_was_asked_earlier_does_not_replace_a_later_one() -> None:
     """Two reads of one user may come back in the other order; the later one is kept."""
     reader = SlowReader()

@@ -89,7 +89,8 @@ def _histories(settings: Settings, pool: "ServingPool", films: "PostgresFilms") 
     from cineclub.adapters.postgres.histories import PostgresHistories
     from cineclub.flows.current_histories import CurrentHistories
 
-    return CurrentHistories(PostgresHistories(pool, films, external_schema(settings)))
+    reader = PostgresHistories(pool, films, external_schema(settings))
+    return CurrentHistories(reader, is_keeping=settings.history_cache)
 
 
 def _rating_writer(settings: Settings, pool: "ServingPool", histories: "CurrentHistories") -> "RatingWriter":
@@ -105,7 +106,7 @@ def _notices(
     """Return what tells of changed ratings and erased users; the owner's views tell of nothing."""
     from cineclub.adapters.postgres.rating_notices import RatingNotices
 
-    if not settings.history_cache or external_schema(settings) is not None:
+    if external_schema(settings) is not None:
         return ()
     return (RatingNotices(database_url(settings), pool, histories, predictor.forget),)
 

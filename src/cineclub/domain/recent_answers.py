@@ -10,6 +10,8 @@ from cineclub.domain.recommendations import Recommendation
 from cineclub.domain.recommender import FittedModel
 
 MAX_FILMS = 20_000
+RATINGS_LIKE_A_FILM = 25
+"""So many ratings of a history take about the memory of one recommended film with its reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +28,33 @@ class _Kept:
 
     question: Question
     known: UserRatings
-    fitted: FittedModel
     listed: ListedFilms
+
+    @property
+    def size(self) -> int:
+        """How much it takes, in recommended films."""
+        return max(1, len(self.listed.recommendations)) + len(self.known) // RATINGS_LIKE_A_FILM
 
 
 class RecentAnswers:
     """The last answer to each of the users seen last; whoever was seen longest ago is forgotten first.
 
     An answer follows from the question, the history and the model alone. The question is compared; history and model
-    must be the very same objects, so that whoever keeps those decides how long an answer is good.
+    must be the very same objects, so that whoever keeps those decides how long an answer is good. Answers of one model
+    alone are kept: the former one must not stay in memory.
     """
 
     def __init__(self, max_films: int = MAX_FILMS) -> None:
-        """Start empty; ``max_films`` bounds the recommended films of all answers together."""
+        """Start empty; ``max_films`` bounds the size of all answers together."""
         self._by_user: OrderedDict[str, _Kept] = OrderedDict()
+        self._fitted: FittedModel | None = None
         self._max_films = max_films
-        self._n_films = 0
+        self._size = 0
 
     def recall(self, question: Question, known: UserRatings, fitted: FittedModel) -> ListedFilms | None:
         """Return the last answer to a user if it would be the same again; None if that is not certain."""
         kept = self._by_user.get(question.user_id or "")
-        if kept is None or kept.known is not known or kept.fitted is not fitted or kept.question != question:
+        if kept is None or kept.known is not known or self._fitted is not fitted or kept.question != question:
             return None
         self._by_user.move_to_end(question.user_id or "")
         return kept.listed
@@ -55,17 +63,20 @@ class RecentAnswers:
         """Keep the answer to a user in the place of the one before, and forget others where there is no more room."""
         if question.user_id is None:
             return
+        if fitted is not self._fitted:
+            self._by_user.clear()
+            self._fitted, self._size = fitted, 0
         self.forget(question.user_id)
-        self._by_user[question.user_id] = _Kept(question, known, fitted, listed)
-        self._n_films += len(listed.recommendations)
-        while self._n_films > self._max_films:
+        self._by_user[question.user_id] = kept = _Kept(question, known, listed)
+        self._size += kept.size
+        while self._size > self._max_films:
             _, oldest = self._by_user.popitem(last=False)
-            self._n_films -= len(oldest.listed.recommendations)
+            self._size -= oldest.size
 
     def forget(self, user_id: str) -> None:
         """Keep nothing of a user."""
         kept = self._by_user.pop(user_id, None)
-        self._n_films -= 0 if kept is None else len(kept.listed.recommendations)
+        self._size -= 0 if kept is None else kept.size
 
     def __len__(self) -> int:
         """Return the number of users whose answer is kept."""

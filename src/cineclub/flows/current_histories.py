@@ -12,12 +12,14 @@ class CurrentHistories:
 
     A history is kept only if no change of any kind was told of while it was read: PostgreSQL may have read it before a
     commit whose notice is already here. Between a commit and its notice, about a millisecond, the history before the
-    commit may still be answered; whoever writes through this process forgets at once.
+    commit may still be answered, and for some seconds if the line to PostgreSQL has died without a sign; whoever writes
+    through this process forgets at once.
     """
 
-    def __init__(self, reader: HistoryReader) -> None:
-        """Take where histories are read; nothing is kept until the memory may be trusted."""
+    def __init__(self, reader: HistoryReader, *, is_keeping: bool = True) -> None:
+        """Take where histories are read; nothing is kept until the memory may be trusted, or never."""
         self._reader = reader
+        self._is_keeping = is_keeping
         self._kept = RecentHistories()
         self._is_trusted = False
         self._n_changes = 0
@@ -31,9 +33,9 @@ class CurrentHistories:
         kept = self._kept.recall(user_id)
         if kept is not None:
             return kept
-        n_changes = self._n_changes
+        was_trusted, n_changes = self._is_trusted, self._n_changes
         found = await self._reader.ratings_of(user_id)
-        is_current = self._is_trusted and n_changes == self._n_changes
+        is_current = was_trusted and n_changes == self._n_changes
         if is_current and self._kept.recall(user_id) is None:  # whoever asked later may have been answered earlier
             self._kept.remember(user_id, found)
         return found
@@ -59,8 +61,8 @@ class CurrentHistories:
         return await self._reader.popular(limit)
 
     def trust(self) -> None:
-        """Keep histories from now on: every change will be told."""
-        self._is_trusted = True
+        """Keep histories that are asked for from now on: every change will be told."""
+        self._is_trusted = self._is_keeping
 
     def distrust(self) -> None:
         """Keep nothing, now and until trusted again: changes may be missed."""

@@ -57,6 +57,7 @@ class PredictionFlow:
         self._observer = observer
         self._recent = RecentHistories()
         self._answers = RecentAnswers()
+        self._n_forgotten = 0
 
     async def predict(self, question: Question) -> PredictionResponse:
         """Return the films recommended to somebody: a user, an unknown one too, or whoever gave the ratings.
@@ -67,14 +68,19 @@ class PredictionFlow:
             NotEnoughData: there is no model and no rating at all.
         """
         begun = perf_counter()
+        n_forgotten = self._n_forgotten
         known, is_degraded = await self._history_of(question.user_id)
-        response = await self._answer(question, known, degraded=is_degraded)
+        is_kept = n_forgotten == self._n_forgotten  # or it may be of somebody who was erased while it was read
+        if question.user_id is not None and is_kept and not is_degraded:
+            self._recent.remember(question.user_id, known)
+        response = await self._answer(question, known, degraded=is_degraded, is_kept=is_kept)
         self.log_prediction(response, perf_counter() - begun)
         self._observer.offer(question, known, response)
         return response
 
     def forget(self, user_id: str) -> None:
         """Keep nothing of a user in memory: neither what they rated nor answers on their way to the log."""
+        self._n_forgotten += 1
         self._recent.forget(user_id)
         self._answers.forget(user_id)
         self._histories.forget(user_id)
@@ -98,13 +104,17 @@ class PredictionFlow:
             )
             await asyncio.sleep(0)
 
-    async def _answer(self, question: Question, known: UserRatings, *, degraded: bool) -> PredictionResponse:
-        """Return the answer to a question, given what its user has rated."""
+    async def _answer(
+        self, question: Question, known: UserRatings, *, degraded: bool, is_kept: bool = False
+    ) -> PredictionResponse:
+        """Return the answer to a question, given what its user has rated; keep its films for the same question."""
         live = self.load_model()
         if live is None:
             listed = ListedFilms("popular", await self._popular_without_model(known, question))
         else:
             listed = self._answers.recall(question, known, live.fitted) or self._listed_anew(question, known, live)
+        if live and is_kept:
+            self._answers.remember(question, known, live.fitted, listed)
         name, version = (live.fitted.recipe.model, live.version) if live else (None, None)
         return PredictionResponse(
             recommendation_id=_recommendation_id(self._now()),
@@ -118,12 +128,10 @@ class PredictionFlow:
         )
 
     def _listed_anew(self, question: Question, known: UserRatings, live: LiveModel) -> ListedFilms:
-        """Return the films that the model lists, and keep them for the next time."""
+        """Return the films that the model lists."""
         reply = answer(live.fitted, self._ratings_for(question, known, live))
         choose = self.recommend_popular if self.is_new_user(reply) else self.rank_movies
-        listed = ListedFilms(reply.strategy, choose(live, reply, question))
-        self._answers.remember(question, known, live.fitted, listed)
-        return listed
+        return ListedFilms(reply.strategy, choose(live, reply, question))
 
     @staticmethod
     def is_new_user(reply: Answer) -> bool:
@@ -178,11 +186,9 @@ class PredictionFlow:
         if user_id is None:
             return UserRatings.none(), False
         try:
-            user_ratings = await self._histories.ratings_of(user_id)
+            return await self._histories.ratings_of(user_id), False
         except StorageUnavailable:
             return self._recent.recall(user_id) or UserRatings.none(), True
-        self._recent.remember(user_id, user_ratings)
-        return user_ratings, False
 
     async def _histories_of(self, user_ids: Sequence[str]) -> tuple[Mapping[str, UserRatings], bool]:
         """Return what users have rated, and whether that comes from memory because PostgreSQL is away."""

@@ -39,11 +39,12 @@ class PostgresHistories:
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
+        if self._schema is None:
+            return _unpacked(await self._reads.read(user_id))
         try:
-            packed = await (self._reads.read(user_id) if self._schema is None else self._external_packed_of(user_id))
+            return _unpacked(await self._external_packed_of(user_id))
         except psycopg.DataError:  # an id that the owner's type cannot hold is nobody's
             return UserRatings.none()
-        return _unpacked(packed)
 
     async def ratings_of_many(self, user_ids: Sequence[str]) -> dict[str, UserRatings]:
         """Return the same for many users, by external id; those who have rated nothing are left out.

@@ -15,7 +15,12 @@ log = logging.getLogger(__name__)
 
 RATINGS, ERASED, PULSE = "cineclub_ratings", "cineclub_erased", "cineclub_pulse"
 PULSE_SECONDS = 2.0
+NAME = "cineclub notices"
 PAUSE_SECONDS = 1.0
+LISTEN_SECONDS = 5.0
+ERASED_MEANWHILE = "SELECT user_id FROM cineclub.erased_lately"
+"""Who was erased while nobody listened; an id stays there for a day."""
+
 CONNECT_SECONDS = 2
 
 
@@ -23,7 +28,8 @@ class RatingNotices:
     """Passes on whose ratings changed, and says when changes may be missed.
 
     A memory of histories is trusted only while a pulse, sent on another connection, comes back on the listening one: a
-    connection pool between us and PostgreSQL that swallows notices, or a line that died silently, is found out.
+    connection pool between us and PostgreSQL that swallows notices is found out, and a line that died without a sign
+    within two pulses, about four seconds.
     """
 
     def __init__(
@@ -56,7 +62,7 @@ class RatingNotices:
         while not self._is_stopping:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    self._database_url, autocommit=True, connect_timeout=CONNECT_SECONDS
+                    self._database_url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name=NAME
                 ) as connection:
                     await self._pass_on(connection)
             except (psycopg.Error, OSError, TimeoutError, StorageUnavailable) as error:
@@ -72,19 +78,27 @@ class RatingNotices:
             TimeoutError: it did not.
             StorageUnavailable: it could not be sent.
         """
-        for channel in (RATINGS, ERASED, PULSE):
-            await connection.execute(f"LISTEN {channel}".encode())
+        async with asyncio.timeout(LISTEN_SECONDS):
+            for channel in (RATINGS, ERASED, PULSE):
+                await connection.execute(f"LISTEN {channel}".encode())
+            for (user_id,) in await (await connection.execute(ERASED_MEANWHILE)).fetchall():
+                self._on_erased(user_id)
         while True:
-            await self._send_pulse()
-            async for notice in connection.notifies(timeout=PULSE_SECONDS):
-                self._hear(notice)
+            pulse = asyncio.create_task(self._send_pulse(), name="rating notices pulse")
+            try:
+                async for notice in connection.notifies(timeout=PULSE_SECONDS):
+                    self._hear(notice)
+            except BaseException:
+                pulse.cancel()
+                raise
+            await pulse
             if self._awaited is not None:
                 raise TimeoutError
 
     async def _send_pulse(self) -> None:
         """Send a pulse that nobody else sends."""
         self._awaited = secrets.token_hex(8)
-        async with self._pool.connection() as connection:
+        async with self._pool.connection(PULSE_SECONDS / 2) as connection:
             await connection.execute("SELECT pg_notify(%s, %s)", (PULSE, self._awaited))
 
     def _hear(self, notice: psycopg.Notify) -> None:
