@@ -136,8 +136,8 @@ async def test_a_lost_line_is_not_trusted_until_it_is_back(database_url: str, co
         await until(lambda: told.forgotten == ["u3"])
         await asyncio.to_thread(PostgresPeople(database_url, is_writable=True).erase, "u4")
         await until(lambda: told.erased == ["u4"])
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cineclub notices' AND datname = %s"
-        connection.execute(cut.encode(), [connection.info.dbname])
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND datname = %s"
+        connection.execute(cut.encode(), [rating_notices.NAME, connection.info.dbname])
         await until(lambda: told.n_distrusted == 1)
         await until(lambda: told.is_trusted)
         connection.execute("DELETE FROM cineclub.ratings")
