@@ -97,6 +97,9 @@ def running(
         os.sched_setaffinity(process.pid, {core})
     try:
         while answer_at(path) is None:
+            if process.poll() is not None:
+                message = f"{command[0]} ended before it answered"
+                raise RuntimeError(message)
             time.sleep(0.01)
         yield time.perf_counter() - begun
     finally:

@@ -31,6 +31,7 @@ STEADY_SECONDS = 20.0
 TRAINING_RATE, LARGE_RATE = 50.0, 100.0
 PATIENCE_SECONDS = 300.0
 ROOT = Path(__file__).parent
+CINECLUB = str(Path(sys.executable).with_name("cineclub"))
 
 
 def speed(options: argparse.Namespace) -> Section:
@@ -113,7 +114,7 @@ def beside_a_training(options: argparse.Namespace) -> Section:
         promote(url, home / "models" / "bench", log, options.model)
         requests = [predict_request(str(number), top_n) for top_n in (10, 11) for number in range(1, log.n_users + 1)]
         ours = {"CINECLUB_DATABASE_URL": url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(PORT)}
-        with running([sys.executable, "-m", "cineclub", "serve"], "/ready", ours, core=None):
+        with running([CINECLUB, "serve"], "/ready", ours, core=None):
             latencies_at(requests, 5.0, TRAINING_RATE)
             idle = latencies_at(requests, STEADY_SECONDS, TRAINING_RATE)
             train()  # compiles the kernels where that was never done
@@ -153,7 +154,7 @@ def start_training() -> str:
     if not isinstance(answer, dict):
         message = "the service did not take the training"
         raise TypeError(message)
-    return str(answer["id"])
+    return str(answer["training_id"])
 
 
 def status_of(training_id: str) -> str:
