@@ -118,11 +118,19 @@ class Doors:
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """What compares versions on real requests: who is told of answers, what reports, what runs beside the requests."""
+    """What compares versions on real requests.
+
+    Attributes:
+        observer: who is told of answers.
+        report: what says how versions compare.
+        services: what runs beside the requests of each process.
+        services_once: what runs in the first process alone.
+    """
 
     observer: AnswerObserver
     report: ComparisonReport
-    services: tuple[Service, ...]
+    services: tuple[Service, ...] = ()
+    services_once: tuple[Service, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

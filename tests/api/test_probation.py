@@ -75,7 +75,7 @@ def history(settings: Settings) -> list[Promotion]:
 
 def watch_of(service: Service) -> ProbationWatch:
     """Return what makes the looks."""
-    return next(one for one in service.parts.services if isinstance(one, ProbationWatch))
+    return next(one for one in service.parts.services_once if isinstance(one, ProbationWatch))
 
 
 @asynccontextmanager

@@ -70,7 +70,7 @@ class ErrorBoundary:
         except asyncio.CancelledError:  # the server stops, and has waited long enough for this request
             if has_begun:
                 raise
-            body = error_bytes("stopping", "this service is stopping before it had the whole request: send it again")
+            body = error_bytes("stopping", "this service is stopping before it could answer: send the request again")
             await _send(send, UNAVAILABLE, body, self._headers)
         except Exception:
             error_id = secrets.token_hex(8)

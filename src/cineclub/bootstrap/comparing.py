@@ -1,9 +1,8 @@
 """Settings -> what asks other versions beside the one that serves, and what becomes of a promotion."""
 
 from datetime import UTC, datetime, timedelta
+from random import SystemRandom
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from cineclub.bootstrap.storage import database_url, external_schema, promotions, registry
 from cineclub.settings import Settings
@@ -38,9 +37,9 @@ def comparing(
     report = ComparisonReport(store, _judge_pair, rules, _now)
     shadow = _shadow(settings, store, metrics)
     if shadow is None:
-        return Comparing(NobodyWatches(), report, ())
+        return Comparing(NobodyWatches(), report)
     watch = ProbationWatch(store, _judge_pair, promoter.end_probation, metrics, rules, _now)
-    return Comparing(shadow, report, (shadow, watch))
+    return Comparing(shadow, report, (shadow,), (watch,))
 
 
 def _shadow(settings: Settings, store: "PostgresComparisons", metrics: "ComparisonMetrics") -> "Shadow | None":
@@ -61,7 +60,9 @@ def _shadow(settings: Settings, store: "PostgresComparisons", metrics: "Comparis
 
     days = settings.probation_days if is_on_probation else 0.0
     rules = ShadowRules(has_challenger, days, settings.shadow_share, POLLS_PER_LOOK * settings.model_poll_seconds)
-    return Shadow(store, load, listed_films, metrics, rules, _now, np.random.default_rng().random)
+    return Shadow(
+        store, load, listed_films, metrics, rules, _now, SystemRandom().random
+    )  # forked workers must not draw alike
 
 
 def _judge_pair(pair: "PairOutcomes") -> "PairVerdict":

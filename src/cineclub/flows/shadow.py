@@ -253,9 +253,11 @@ class Shadow:
         batch, self._unwritten = self._unwritten, []
         try:
             await self._store.write(batch)
-        except StorageUnavailable:
+        except BaseException as error:
             for _ in batch:
                 self._metrics.comparison_lost("not_written")
+            if not isinstance(error, StorageUnavailable):
+                raise
 
 
 class NobodyWatches:

@@ -88,11 +88,11 @@ def test_an_answer_that_waits_for_the_erasure_is_nobodys(database_url: str, pers
 
 
 def test_who_was_erased_is_remembered_for_a_day(database_url: str, person: str) -> None:
-    """The next erasure forgets the id of the one before."""
+    """What deletes old logged answers forgets the ids of those who were erased long ago."""
     erase(database_url, person)
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE cineclub.erased_lately SET erased_at = erased_at - interval '25 hours'")
         connection.execute("INSERT INTO cineclub.users (external_id) VALUES ('bob')")
-    erase(database_url, "bob")
-    with psycopg.connect(database_url) as connection:
+        erase(database_url, "bob")
+        connection.execute(named_queries("outcomes.sql")["forget_erased"].encode())
         assert connection.execute("SELECT user_id FROM cineclub.erased_lately").fetchall() == [("bob",)]

@@ -9,10 +9,17 @@ RETURNING *;
 SELECT * FROM cineclub.api_keys ORDER BY id;
 
 -- name: note_uses
--- When keys were used last, as one of several processes knows it.
+-- When keys were used last, as one of several processes knows it; all lock the rows in the same order.
+WITH used AS (
+    SELECT k.id, given.at
+    FROM unnest(%(key_ids)s::integer[], %(times)s::timestamptz[]) AS given (key_id, at)
+    JOIN cineclub.api_keys k ON k.id = given.key_id
+    ORDER BY k.id
+    FOR UPDATE OF k
+)
 UPDATE cineclub.api_keys k SET last_used_at = greatest(k.last_used_at, used.at)
-FROM unnest(%(key_ids)s::integer[], %(times)s::timestamptz[]) AS used (key_id, at)
-WHERE k.id = used.key_id;
+FROM used
+WHERE k.id = used.id;
 
 -- name: revoke
 -- A key that opens nothing any more; it stays on record.

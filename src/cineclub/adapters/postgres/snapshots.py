@@ -78,10 +78,10 @@ class PostgresPeople:
             named = {"user_id": row["id"], "external_id": user_id}
             n_ratings = connection.execute(SQL["delete_ratings"], named).rowcount
             connection.execute(SQL["hold_log"])
-            connection.execute(SQL["note_erased_lately"], named)
             n_predictions = connection.execute(SQL["delete_predictions"], named).rowcount
             connection.execute(SQL["delete_comparisons"], named)
             connection.execute(SQL["delete_user"], named)
             connection.execute(SQL["note_erasure"], named)
+            connection.execute(SQL["note_erased_lately"], named)
             connection.execute(SQL["tell_erased"], named)
         return ErasedUser(n_ratings, n_predictions)

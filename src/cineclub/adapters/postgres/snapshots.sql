@@ -41,10 +41,7 @@ LOCK TABLE cineclub.predictions, cineclub.comparisons IN SHARE ROW EXCLUSIVE MOD
 SELECT pg_notify('cineclub_erased', %(external_id)s);
 
 -- name: note_erased_lately
--- Whose answers may still be on their way to the log; whoever was erased long ago has none any more.
-WITH forgotten AS (
-    DELETE FROM cineclub.erased_lately WHERE erased_at < clock_timestamp() - interval '1 day'
-)
+-- Whose answers may still be on their way to the log.
 INSERT INTO cineclub.erased_lately (user_id) VALUES (%(external_id)s);
 
 -- name: delete_predictions
