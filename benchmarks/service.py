@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psycopg
 
 from cineclub.adapters.artifacts import write_artifact
 from cineclub.adapters.postgres.embedded import embedded_postgres
@@ -58,6 +59,9 @@ def bring_in(url: str, log: RatingLog) -> RatingLog:
         NewMovie(one, _title_of(nth), 1950 + nth % 70, _genres_of(nth)) for nth, one in enumerate(rows.movie_ids)
     ]
     PostgresRatingImport(url).write(rows, described, log.scale, lambda _fraction, _part: None)
+    with psycopg.connect(url, autocommit=True) as connection:  # what PostgreSQL does after any large import
+        connection.execute("VACUUM (ANALYZE) cineclub.ratings")
+        connection.execute("CHECKPOINT")
     return RatingLog.from_columns(user_codes + 1, movie_codes + 1, log.ratings, log.rated_at, log.scale)
 
 
