@@ -6,7 +6,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import sgetrf, sgetrs
 
 from cineclub.domain.filtering import Extent
 from cineclub.domain.matrix import RatingMatrix
@@ -236,20 +235,20 @@ class Ials:
 
 @dataclass(frozen=True, slots=True)
 class Equations:
-    """One person's equations, (D + Z'Z) x = Z'r with r the roots of the weights, taken apart once.
+    """One person's equations, (D + Z'Z) x = Z'r with r the roots of the weights, set up once.
 
     There is one equation for each factor, or one for each rating, 1 + Z Z' / D, where those are fewer.
 
     Attributes:
         rated: (n, n_factors) Z, the vectors of the rated films times the roots of their weights.
         reach: (n, n_factors) Z / D.
-        factors: the LU factors of the matrix, as LAPACK leaves them, with their pivots.
+        matrix: (n_factors, n_factors), or (n, n) where that is smaller.
         is_short: whether there is one equation for each rating.
     """
 
     rated: NDArray[np.float32]
     reach: NDArray[np.float32]
-    factors: tuple[NDArray[np.float32], NDArray[np.int32]]
+    matrix: NDArray[np.float32]
     is_short: bool
 
     @classmethod
@@ -259,8 +258,7 @@ class Equations:
         is_short = len(rated) < len(diagonal)
         matrix = reach @ rated.T if is_short else rated.T @ rated
         matrix.ravel()[:: len(matrix) + 1] += np.float32(1) if is_short else diagonal
-        upper_and_lower, pivots, _ = sgetrf(matrix)
-        return cls(rated, reach, (upper_and_lower, pivots), is_short)
+        return cls(rated, reach, np.asarray(matrix, np.float32), is_short)
 
     def person(self, roots: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return x, shape (n_factors,)."""
@@ -276,7 +274,7 @@ class Equations:
 
     def _solved(self, right_sides: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the solution for one or several right sides, shape (n,) or (n, m)."""
-        return np.asarray(sgetrs(*self.factors, right_sides)[0], np.float32)
+        return np.asarray(np.linalg.solve(self.matrix, right_sides), np.float32)
 
 
 def _part_of(history: History, rows: NDArray[np.bool_]) -> History:
