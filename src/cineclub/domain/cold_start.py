@@ -26,7 +26,7 @@ class Answer:
 
 def is_new_user(fitted: FittedModel, history: History) -> bool:
     """Say whether a personal model can use none of the user's ratings."""
-    return fitted.recommender.is_personal and not fitted.recommender.uses(history).any()
+    return _can_use_nothing(fitted, fitted.recommender.uses(history))
 
 
 def answer(fitted: FittedModel, user_ratings: UserRatings) -> Answer:
@@ -36,10 +36,15 @@ def answer(fitted: FittedModel, user_ratings: UserRatings) -> Answer:
     """
     history = History.of(user_ratings, fitted.movie_ids)
     reading = fitted.recommender.read(history)
-    if fitted.recommender.is_personal and not reading.is_used.any():
+    if _can_use_nothing(fitted, reading.is_used):
         return Answer("popular", fitted.popularity, history, nothing_moved(history))
     strategy: Strategy = "popular" if fitted.recommender.name == POPULAR else "model"
     return Answer(strategy, reading.scores, history, reading.explain)
+
+
+def _can_use_nothing(fitted: FittedModel, is_used: NDArray[np.bool_]) -> bool:
+    """Say whether a personal model uses none of the ratings, by a mask of those that it uses, shape (n,)."""
+    return fitted.recommender.is_personal and not is_used.any()
 
 
 def scores_of_many(fitted: FittedModel, histories: Sequence[History]) -> NDArray[np.float32]:

@@ -84,7 +84,7 @@ def end_probation(versions: Versions, history: History, promotion_id: int, reaso
     if target is None or promotions[0].promotion_id != promotion_id:
         message = f"promotion {promotion_id} does not decide any more what serves: probation changed nothing"
         raise Conflict(message)
-    serving = Compared((promotions[0].version, promotions[0].manifest_sha256))
+    serving = Compared((promotions[0].version, promotions[0].manifest_sha256), promotion_id)
     try:
         versions.roll_back(target.version, reason, BY_PROBATION, serving)
     except BrokenArtifact as error:

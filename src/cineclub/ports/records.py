@@ -131,9 +131,20 @@ class NewPromotion:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a promotion was decided against, as number and hash (None: nothing served): it must serve still."""
+    """What a promotion was decided against, as number and hash (None: nothing served): it must serve still.
+
+    With ``promotion_id`` it must serve by that very promotion.
+    """
 
     serving: tuple[int, str] | None
+    promotion_id: int | None = None
+
+    def still_serves(self, serving: "Promotion | None") -> bool:
+        """Say whether what decides now is what was compared with."""
+        if serving is None or self.serving is None:
+            return serving is None and self.serving is None
+        is_same = self.serving == (serving.version, serving.manifest_sha256)
+        return is_same and self.promotion_id in (None, serving.promotion_id)
 
 
 @dataclass(frozen=True, slots=True)

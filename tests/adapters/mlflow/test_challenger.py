@@ -76,3 +76,18 @@ def test_probation_rolls_back_only_from_what_it_watched(bench: Bench) -> None:
     newest = bench.promotions.newest()
     assert newest is not None
     assert newest.version == since.version
+
+
+def test_probation_does_not_roll_back_a_version_that_was_promoted_anew(bench: Bench) -> None:
+    """The same version serves again by a later promotion, which nobody has watched yet."""
+    former, watched = bench.promoted(seed=0), bench.promoted(seed=1)
+    first = bench.promotions.newest()
+    assert first is not None
+    bench.registry.roll_back(former.version, "by hand", "person")
+    bench.registry.roll_back(watched.version, "by hand again", "person")
+    compared = Compared((watched.version, watched.manifest_sha256), first.promotion_id)
+    with pytest.raises(Conflict, match="that decision stands"):
+        bench.registry.roll_back(former.version, "probation: worse", "probation", compared)
+    newest = bench.promotions.newest()
+    assert newest is not None
+    assert newest.version == watched.version

@@ -67,7 +67,7 @@ class PromotionHistory:
             serving = current(connection)
             if serving and _key(serving) == _key(promotion):
                 return serving
-            if compared is not None and compared.serving != (_key(serving) if serving else None):
+            if compared is not None and not compared.still_serves(serving):
                 now = f"version {serving.version}" if serving else "nothing"
                 message = (
                     f"version {promotion.version} was not promoted: {now} was put into production meanwhile, which it "
