@@ -156,6 +156,13 @@ async def test_what_runs_once_runs_in_the_first_worker_alone(database_url: str, 
         assert (each.is_started, once.is_started) == (True, is_first)
 
 
+def test_a_file_without_counts_hides_nobody_elses(workers: Workers) -> None:
+    """A worker that is killed while it makes a file leaves it empty: the page goes on without it."""
+    before = workers.n_answers()
+    (workers.metrics_folder / "counter_1_unfinished.db").touch()
+    assert workers.n_answers() == before
+
+
 def test_a_killed_worker_comes_back_and_no_other_answer_fails(workers: Workers) -> None:
     """The other one answers meanwhile, and the counts of the dead one are kept and continued."""
     killed = workers.pid(1)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import struct
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -109,11 +108,17 @@ class _SumCollector(MultiProcessCollector):
     """The metrics of all workers, added up."""
 
     def collect(self) -> list[Metric]:
-        """Return them; a file that a worker is just making is still empty, so that a second look is needed."""
-        try:
-            return list(super().collect())  # type: ignore[no-untyped-call]
-        except struct.error:
-            return list(super().collect())  # type: ignore[no-untyped-call]
+        """Return them; a file that a worker is just making, or was killed while making, is empty and holds nothing."""
+        return list(self.merge(self._files_with_counts(), accumulate=True))  # type: ignore[no-untyped-call]
+
+    def _files_with_counts(self) -> list[str]:
+        """Return the files that a worker has begun to count in."""
+        found = []
+        for file in sorted(Path(self._path).glob("*.db")):
+            with contextlib.suppress(FileNotFoundError):  # its worker has just ended
+                if file.stat().st_size:
+                    found.append(str(file))
+        return found
 
 
 class _WorkerCollector:
