@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from small_service import FIRST_EXTERNAL_ID, N_MOVIES, Service, error_of, film_ids, small_log
 
+from cineclub.api.app import create_app
+
 pytestmark = pytest.mark.anyio
 
 
@@ -164,3 +166,24 @@ async def test_extreme_ids_are_answered(service: Service) -> None:
     """Ids at the edge of what is allowed are new users like any other."""
     for user_id in (-(2**63), 2**63 - 1, "x" * 256, "İ/ñ?#%", "'; DROP TABLE cineclub.users; --"):
         assert (await service.predict(user_id))["user_id"] == user_id
+
+
+async def test_a_caller_who_hangs_up_in_the_middle_is_no_failure_of_ours(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a question and then nothing is refused like other bad input, and no line in the log asks anybody to look."""
+    halves = iter([{"type": "http.request", "body": b'{"user_id"', "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(halves)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    head = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/predict/", "raw_path": b"/predict/", "query_string": b""}
+    more = {"asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "", "headers": head}
+    await create_app(service.parts)({**scope, **more}, receive, send)
+    assert sent[0]["status"] == 422
+    assert not caplog.records

@@ -1,6 +1,7 @@
 """Another version is asked beside the one that serves: off the request path, rightly, and never in anybody's way."""
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -289,6 +290,43 @@ async def test_a_stop_in_the_middle_of_a_look_ends_it() -> None:
         async with asyncio.timeout(5):
             await store.asked.wait()
             await service.stop()
+
+
+class Unwritable:
+    """A database that fails in a way nobody foresaw, or hangs until it is given up."""
+
+    def __init__(self, error: BaseException) -> None:
+        """Fail with this."""
+        self._error = error
+
+    async def write(self, _batch: Any) -> None:
+        """Fail."""
+        raise self._error
+
+
+class Lost:
+    """Remembers what was lost."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.causes: list[str] = []
+
+    def comparison_lost(self, cause: str) -> None:
+        """Note it."""
+        self.causes.append(cause)
+
+
+async def test_comparisons_that_are_not_written_are_counted_whatever_the_cause() -> None:
+    """An unforeseen error and a cancel go on to whoever knows what to do; an absent database is no error."""
+    away, unforeseen, given_up = StorageUnavailable("away"), ValueError(), asyncio.CancelledError()
+    for error, is_raised in ((away, False), (unforeseen, True), (given_up, True)):
+        lost = Lost()
+        rest: Any = (None, None, lost, shadow_rules(), lambda: None, lambda: 0.0)
+        watcher = Shadow(Unwritable(error), *rest)  # type: ignore[arg-type]
+        watcher._unwritten = [None, None]  # type: ignore[list-item]
+        with pytest.raises(type(error)) if is_raised else contextlib.nullcontext():
+            await watcher._write()
+        assert lost.causes == ["not_written"] * 2
 
 
 def shadow_over(store: Any) -> Shadow:

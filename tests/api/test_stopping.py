@@ -114,4 +114,6 @@ def test_a_client_that_never_finishes_does_not_hold_the_end_up(service: Running)
     assert service.process.wait(LONGEST_STOP_SECONDS) == 0
     head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
-    assert json.loads(body)["error"]["code"] == "stopping"
+    error = json.loads(body)["error"]
+    assert error["code"] == "stopping"
+    assert "send the request again" in error["message"]

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from cineclub.adapters.postgres.embedded import embedded_postgres
 from cineclub.adapters.postgres.migrate import migrate
 from cineclub.api.app import create_app
 from cineclub.settings import Settings
+from waiting import eventually
 
 SECONDS = 20.0
 PROMPT = {"CINECLUB_MODEL_POLL_SECONDS": "0.1", "CINECLUB_OUTCOME_REFRESH_SECONDS": "0.2"}
@@ -45,7 +45,7 @@ class Workers:
         other = self.pid(3 - number)
         os.kill(other, signal.SIGSTOP)
         try:
-            until(lambda: Path(f"/proc/{other}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+            eventually(lambda: Path(f"/proc/{other}/stat").read_text().rpartition(")")[2].split()[0] == "T")
             yield
         finally:
             os.kill(other, signal.SIGCONT)
@@ -65,14 +65,6 @@ class Workers:
         return sum(
             float(one) for one in re.findall(r"^cineclub_predictions_total\{.*\} (.*)$", self.metrics(), re.MULTILINE)
         )
-
-
-def until(is_so: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -118,13 +110,13 @@ def test_whichever_worker_is_asked_counts_every_request(workers: Workers) -> Non
 
 def test_answers_wait_to_be_logged_in_the_sum_of_all_workers(workers: Workers) -> None:
     """Nothing waits once both have written, whoever was asked last."""
-    until(lambda: "cineclub_prediction_log_waiting_rows 0.0" in workers.metrics())
+    eventually(lambda: "cineclub_prediction_log_waiting_rows 0.0" in workers.metrics())
 
 
 def test_outcomes_of_the_one_that_counts_are_shown_by_both(workers: Workers) -> None:
     """The page of each shows what the first has counted."""
     counted = re.compile(r"^cineclub_recommendation_outcomes_timestamp_seconds [1-9]", re.MULTILINE)
-    until(lambda: counted.search(workers.metrics()))
+    eventually(lambda: counted.search(workers.metrics()) is not None)
     for number in (1, 2):
         with workers.only(number):
             assert counted.search(workers.metrics())
@@ -178,7 +170,7 @@ def test_a_killed_worker_comes_back_and_no_other_answer_fails(workers: Workers) 
             return workers.pid(1) != killed
         return False
 
-    until(is_back)
+    eventually(is_back)
     with workers.only(1):
         assert workers.predict().json()["model"]["version"] == 1
         assert workers.n_answers() == n_asked + 1
@@ -192,7 +184,7 @@ def test_a_promotion_reaches_both_workers(
     promote(trained_url, 2, artifacts("bias"))
     for number in (1, 2):
         with workers.only(number):
-            until(lambda: workers.predict().json()["model"] == {"name": "bias", "version": 2})
+            eventually(lambda: workers.predict().json()["model"] == {"name": "bias", "version": 2})
 
 
 def test_a_stop_finishes_the_logs_of_both_workers(workers: Workers, trained_url: str) -> None:
@@ -214,7 +206,7 @@ def test_killed_with_its_parent_no_worker_holds_the_port(workers: Workers, train
     port = int(workers.address.rpartition(":")[2])
     workers.parent.kill()
     workers.parent.wait(SECONDS)
-    until(lambda: not any(is_alive(pid) for pid in pids))
+    eventually(lambda: not any(is_alive(pid) for pid in pids))
     again = start_api(trained_url, home, port, CINECLUB_WORKERS="2")
     try:
         wait_until_alive(workers.address)
@@ -251,7 +243,7 @@ def test_both_workers_answer_while_the_database_is_away(home: Path, artifacts: C
             server.enter_context(embedded_postgres(home))
             for number in (1, 2):
                 with workers.only(number):
-                    until(lambda: not workers.predict().json()["degraded"])
+                    eventually(lambda: not workers.predict().json()["degraded"])
 
 
 def test_a_taken_port_is_said_plainly(database_url: str, home: Path) -> None:

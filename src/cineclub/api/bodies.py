@@ -1,4 +1,4 @@
-"""JSON bodies read in one step: FastAPI reads them in three, which is a tenth of the time of an answer."""
+"""JSON bodies read in one step, where FastAPI reads the head anew, then JSON, then the model."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from cineclub.api.errors import JSON_MEDIA_TYPE
 
@@ -25,7 +26,7 @@ class JsonRoute(APIRoute):
                 return await handle(request)
             try:
                 body = model.model_validate_json(await request.body())
-            except ValidationError:
+            except (ValidationError, ClientDisconnect):
                 return await handle(request)
             answer: Response = await endpoint(body=body, request=request)
             return answer

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from weakref import ref
 
 from cineclub.domain.cold_start import Strategy
 from cineclub.domain.questions import Question
@@ -41,20 +42,20 @@ class RecentAnswers:
 
     An answer follows from the question, the history and the model alone. The question is compared; history and model
     must be the very same objects, so that whoever keeps those decides how long an answer is good. Answers of one model
-    alone are kept: the former one must not stay in memory.
+    alone are kept, and the model itself is not held: a former one leaves the memory at once.
     """
 
     def __init__(self, max_films: int = MAX_FILMS) -> None:
         """Start empty; ``max_films`` bounds the size of all answers together."""
         self._by_user: OrderedDict[str, _Kept] = OrderedDict()
-        self._fitted: FittedModel | None = None
+        self._fitted: ref[FittedModel] | None = None
         self._max_films = max_films
         self._size = 0
 
     def recall(self, question: Question, known: UserRatings, fitted: FittedModel) -> ListedFilms | None:
         """Return the last answer to a user if it would be the same again; None if that is not certain."""
         kept = self._by_user.get(question.user_id or "")
-        if kept is None or kept.known is not known or self._fitted is not fitted or kept.question != question:
+        if kept is None or kept.known is not known or not self._is_of(fitted) or kept.question != question:
             return None
         self._by_user.move_to_end(question.user_id or "")
         return kept.listed
@@ -63,9 +64,9 @@ class RecentAnswers:
         """Keep the answer to a user in the place of the one before, and forget others where there is no more room."""
         if question.user_id is None:
             return
-        if fitted is not self._fitted:
+        if not self._is_of(fitted):
             self._by_user.clear()
-            self._fitted, self._size = fitted, 0
+            self._fitted, self._size = ref(fitted), 0
         self.forget(question.user_id)
         self._by_user[question.user_id] = kept = _Kept(question, known, listed)
         self._size += kept.size
@@ -77,6 +78,10 @@ class RecentAnswers:
         """Keep nothing of a user."""
         kept = self._by_user.pop(user_id, None)
         self._size -= 0 if kept is None else kept.size
+
+    def _is_of(self, fitted: FittedModel) -> bool:
+        """Say whether the answers are this model's."""
+        return self._fitted is not None and self._fitted() is fitted
 
     def __len__(self) -> int:
         """Return the number of users whose answer is kept."""

@@ -127,7 +127,7 @@ class PredictsStars(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class FittedModel:
     """A recommender with the vocabulary it was fitted on: what is judged, registered and served.
 

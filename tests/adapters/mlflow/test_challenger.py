@@ -10,7 +10,8 @@ from cineclub.adapters.artifacts import read_artifact
 from cineclub.adapters.mlflow.client import store_uri
 from cineclub.adapters.mlflow.registry import MlflowRegistry
 from cineclub.domain.errors import BrokenArtifact, Conflict
-from cineclub.ports import Compared, RegisteredVersion
+from cineclub.flows.promoting import end_probation
+from cineclub.ports import Compared, Promotion, RegisteredVersion
 from registry_bench import RECORD, Bench
 from small_models import fitted_model, movies_of
 
@@ -91,3 +92,25 @@ def test_probation_does_not_roll_back_a_version_that_was_promoted_anew(bench: Be
     newest = bench.promotions.newest()
     assert newest is not None
     assert newest.version == watched.version
+
+
+def test_the_end_of_a_probation_names_the_promotion_that_was_watched(bench: Bench) -> None:
+    """A promotion of the same version that comes between the look and the rollback is not undone."""
+    former, watched = bench.promoted(seed=0), bench.promoted(seed=1)
+    seen = bench.promotions.recent(10)
+
+    class Earlier:
+        """The history as it was when the look was made."""
+
+        def recent(self, _limit: int) -> list[Promotion]:
+            """Return what was seen."""
+            return seen
+
+        def newest(self) -> Promotion | None:
+            """Return what serves now."""
+            return bench.promotions.newest()
+
+    bench.registry.roll_back(former.version, "by hand", "person")
+    bench.registry.roll_back(watched.version, "by hand again", "person")
+    with pytest.raises(Conflict, match="that decision stands"):
+        end_probation(bench.registry, Earlier(), seen[0].promotion_id, "probation: worse")

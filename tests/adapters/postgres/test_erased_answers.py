@@ -1,5 +1,6 @@
 """Answers that are on their way to the log while their person is erased, in whatever process."""
 
+import asyncio
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from cineclub.adapters.postgres.outcomes import PostgresOutcomes
+from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import named_queries
 from cineclub.adapters.postgres.snapshots import PostgresPeople
 from waiting import eventually
@@ -87,6 +90,16 @@ def test_an_answer_that_waits_for_the_erasure_is_nobodys(database_url: str, pers
     assert logged(database_url) == [None]
 
 
+async def delete_old(database_url: str) -> None:
+    """Delete old answers, as the service does."""
+    pool = ServingPool(database_url)
+    await pool.start()
+    try:
+        await PostgresOutcomes(pool).delete_before(datetime.now(UTC) - timedelta(days=90), 100)
+    finally:
+        await pool.stop()
+
+
 def test_who_was_erased_is_remembered_for_a_day(database_url: str, person: str) -> None:
     """What deletes old logged answers forgets the ids of those who were erased long ago."""
     erase(database_url, person)
@@ -94,5 +107,27 @@ def test_who_was_erased_is_remembered_for_a_day(database_url: str, person: str) 
         connection.execute("UPDATE cineclub.erased_lately SET erased_at = erased_at - interval '25 hours'")
         connection.execute("INSERT INTO cineclub.users (external_id) VALUES ('bob')")
         erase(database_url, "bob")
-        connection.execute(named_queries("outcomes.sql")["forget_erased"].encode())
+        asyncio.run(delete_old(database_url))
         assert connection.execute("SELECT user_id FROM cineclub.erased_lately").fetchall() == [("bob",)]
+
+
+SLOW_DELETE = """
+CREATE TABLE public.deleted (at timestamptz);
+CREATE FUNCTION public.take_a_while() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_sleep(0.1);
+    INSERT INTO public.deleted VALUES (clock_timestamp());
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER slow AFTER DELETE ON cineclub.predictions FOR EACH STATEMENT EXECUTE FUNCTION public.take_a_while();
+"""
+
+
+def test_an_erasure_that_takes_long_is_noted_when_it_is_over(database_url: str, person: str) -> None:
+    """Answers that were given while rows were deleted are from before the erasure too."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(SLOW_DELETE)
+        erase(database_url, person)
+        late = "SELECT erased_at > (SELECT at FROM public.deleted) FROM cineclub.erased_lately"
+        assert connection.execute(late.encode()).fetchall() == [(True,)]

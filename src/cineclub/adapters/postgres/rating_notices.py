@@ -43,6 +43,7 @@ class RatingNotices:
         self._awaited: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self._is_heard = False
 
     async def start(self) -> None:
         """Begin to listen in the background."""
@@ -66,10 +67,18 @@ class RatingNotices:
                 ) as connection:
                     await self._pass_on(connection)
             except (psycopg.Error, OSError, TimeoutError, StorageUnavailable) as error:
-                log.info("rating_notices_lost cause=%s", type(error).__name__)
+                self._note_lost(error)
+            except Exception:
+                log.exception("rating_notices_failed")
             finally:
+                self._is_heard = False
                 self._memory.distrust()
             await asyncio.sleep(PAUSE_SECONDS)
+
+    def _note_lost(self, error: Exception) -> None:
+        """Log the end of a line over which pulses came; whatever else goes wrong is tried again every second."""
+        level = logging.WARNING if self._is_heard else logging.DEBUG
+        log.log(level, "rating_notices_lost cause=%s", type(error).__name__)
 
     async def _pass_on(self, connection: psycopg.AsyncConnection) -> None:
         """Tell of every change until a pulse does not come back.
@@ -113,3 +122,6 @@ class RatingNotices:
         elif notice.payload == self._awaited:
             self._awaited = None
             self._memory.trust()
+            if not self._is_heard:
+                self._is_heard = True
+                log.info("rating_notices_heard")
