@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from cineclub import bootstrap
 from cineclub.api.app import create_app
-from cineclub.api.presentation import prediction_document
+from cineclub.api.presentation import prediction_document, recommendation_documents
 from cineclub.domain.cold_start import answer
 from cineclub.domain.questions import Question
 from cineclub.flows.prediction import PredictionFlow
@@ -61,18 +61,32 @@ async def _figures(app: FastAPI, parts: ApiParts, user_ids: list[str]) -> dict[s
         PredictionFlow.rank_movies(live, replies[one], Question())
 
     async def present(_: str) -> None:
-        orjson.dumps(prediction_document(response, 1, movie_ids_are_integers=True))
-
-    async def whole(one: str) -> None:
-        await _asked(app, one)
+        orjson.dumps(prediction_document(response, 1, recommendation_documents(response.listed, integers=True)))
 
     return {
-        "whole": await _microseconds(whole, user_ids),
+        **await _whole(app, user_ids),
         "history from PostgreSQL, alone": await _microseconds(read, user_ids),
         f"history from PostgreSQL, of {AT_ONCE} at once": await _microseconds(read_together, user_ids) / AT_ONCE,
         "scores from the history": await _microseconds(score, user_ids),
         "the best films, with stars and reasons": await _microseconds(choose, user_ids),
         "as JSON": await _microseconds(present, user_ids),
+    }
+
+
+async def _whole(app: FastAPI, user_ids: list[str]) -> dict[str, float]:
+    """Measure whole answers, of which the films are remembered or not."""
+    n_films = dict.fromkeys(user_ids, 10)
+
+    async def anew(one: str) -> None:
+        n_films[one] += 1
+        await _asked(app, one, n_films[one])
+
+    async def again(one: str) -> None:
+        await _asked(app, one)
+
+    return {
+        "whole, films remembered": await _microseconds(again, user_ids),
+        "whole, made anew": await _microseconds(anew, user_ids),
     }
 
 
@@ -87,9 +101,9 @@ async def _microseconds(part: Callable[[str], Awaitable[None]], user_ids: list[s
     return min(rounds) * 1e6
 
 
-async def _asked(app: FastAPI, user_id: str) -> None:
+async def _asked(app: FastAPI, user_id: str, top_n: int = 10) -> None:
     """Ask the application as the server does."""
-    body = json.dumps({"user_id": user_id, "top_n": 10}).encode()
+    body = json.dumps({"user_id": user_id, "top_n": top_n}).encode()
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     scope = {"type": "http", "method": "POST", "path": "/predict/", "raw_path": b"/predict/", "query_string": b""}
     messages = iter([{"type": "http.request", "body": body}])

@@ -27,6 +27,7 @@ MODEL = "ials"
 
 LOAD = 0.7
 SECONDS = 5.0
+N_TIMES = 3
 STEADY_SECONDS = 20.0
 AFTER_START_SECONDS = 7.0
 """By then histories are kept, and outcomes were counted for the first time."""
@@ -46,18 +47,19 @@ def speed(options: argparse.Namespace) -> Section:
         n_movies = promote(url, home / "models" / "bench", log, options.model)
         users = [str(number) for number in range(1, log.n_users + 1)]
         known = [predict_request(one) for one in users]
-        # each user is asked for with another number of films than the time before, so that no answer is the last one
+        # each user is asked for with another number of films than the time before, so that no answer is remembered
         turning = known + [predict_request(one, 11) for one in users]
         new = [predict_request(f"new-{number}") for number in range(50_000)]
         cases = {}
         with api(url, home, {"CINECLUB_HISTORY_CACHE": "false"}):
             time.sleep(AFTER_START_SECONDS)
-            cases["known users, history from PostgreSQL each time"] = figures_of(turning)
+            cases["known users, history from PostgreSQL each time"] = figures_of(known)
+            cases["the same, every answer made anew"] = figures_of(turning)
         with api(url, home) as start_seconds:
             n_bytes = len(body_of(known[41]))
             time.sleep(AFTER_START_SECONDS)
-            cases["known users, history from memory"] = figures_of(turning)
-            cases["known users, the same question again"] = figures_of(known)
+            cases["known users, history from memory"] = figures_of(known)
+            cases["from memory, every answer made anew"] = figures_of(turning)
             cases["new users"] = figures_of(new)
         constant = [sys.executable, str(ROOT / "constant_server.py"), str(PORT), str(n_bytes)]
         with running(constant, "/openapi.json"):
@@ -73,8 +75,8 @@ def speed(options: argparse.Namespace) -> Section:
                 table_of(
                     ["part of an answer", "µs"],
                     [[part, f"{microseconds:,.0f}"] for part, microseconds in costs.items()],
-                    "Processor time within one process, without a network; of the whole, what the other parts leave is "
-                    "the framework, checks, counting and the log.",
+                    "Processor time within one process, no network; of an answer made anew, what the other parts "
+                    "leave is framework, checks, counting, the log, and cold caches between two answers.",
                 ),
             ]
         ),
@@ -82,10 +84,11 @@ def speed(options: argparse.Namespace) -> Section:
 
 
 def figures_of(requests: Sequence[bytes]) -> dict[str, float]:
-    """Return the rate as fast as it goes, and the latencies at 70 % of it."""
+    """Return the rate as fast as it goes, and the latencies at 70 % of it: of three times the middle one."""
     fastest_rate(requests, 1.0)  # warm
     rate = fastest_rate(requests, SECONDS)
-    latencies = latencies_at(requests, SECONDS, LOAD * rate)
+    tried = [latencies_at(requests, SECONDS, LOAD * rate) for _ in range(N_TIMES)]
+    latencies = sorted(tried, key=lambda one: one.p99)[N_TIMES // 2]
     return {"rate": rate, "p50_ms": latencies.p50, "p99_ms": latencies.p99}
 
 
@@ -104,9 +107,12 @@ def speed_table(cases: dict[str, dict[str, float]], n_bytes: int) -> str:
         for case, one in cases.items()
     ]
     head = ["requests", "a second", "of the constant", "p50 ms", "p99 ms at 70 %", "times the constant"]
-    return table_of(
-        head, rows, f"The constant: the same server and framework with {n_bytes:,} bytes that are always the same."
+    note = (
+        "Every user asks again and again for ten films, and while nothing changed the films of the answer are "
+        "remembered; made anew: for ten and eleven in turn, so that none are. "
+        f"The constant: the same server and framework with {n_bytes:,} bytes that are always the same."
     )
+    return table_of(head, rows, note)
 
 
 def beside_a_training(options: argparse.Namespace) -> Section:

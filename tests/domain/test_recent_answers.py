@@ -5,13 +5,14 @@ import weakref
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from cineclub.domain.choice import Choice
 from cineclub.domain.questions import GivenRating, Question
 from cineclub.domain.ratings import Movie, RatingScale, UserRatings
-from cineclub.domain.recent_answers import ListedFilms, RecentAnswers
+from cineclub.domain.recent_answers import RecentAnswers
 from cineclub.domain.recipe import Recipe
-from cineclub.domain.recommendations import Recommendation
+from cineclub.domain.recommendations import ListedFilms, Recommendation
 from cineclub.domain.recommender import FittedModel
 from cineclub.models.random import Random
 
@@ -36,15 +37,24 @@ def listed(n_films: int) -> ListedFilms:
 
 
 def test_an_answer_is_good_for_the_same_question_history_and_model() -> None:
-    """Another question, or an equal history or model that is another object, is answered anew."""
+    """Another question, another history, or an equal model that is another object, is answered anew."""
     answers, known, fitted, films = RecentAnswers(), history(), model(), listed(10)
     answers.remember(QUESTION, known, fitted, films)
     assert answers.recall(Question(10, "u"), known, fitted) is films
     assert answers.recall(Question(11, "u"), known, fitted) is None
     assert answers.recall(replace(QUESTION, choice=Choice(genres=("Drama",))), known, fitted) is None
-    assert answers.recall(QUESTION, history(), fitted) is None
+    assert answers.recall(QUESTION, history(), fitted) is films
     assert answers.recall(QUESTION, known, model()) is None
     assert answers.recall(Question(10, "other"), known, fitted) is None
+
+
+@pytest.mark.parametrize("changed", ["movie_ids", "ratings", "rated_at"])
+def test_any_change_of_the_history_is_seen(changed: str) -> None:
+    """A history read anew is the same only if every film, rating and time is."""
+    answers, known, fitted = RecentAnswers(), history(), model()
+    answers.remember(QUESTION, known, fitted, listed(10))
+    assert answers.recall(QUESTION, replace(known, **{changed: getattr(known, changed) + 1}), fitted) is None
+    assert answers.recall(QUESTION, UserRatings.none(), fitted) is None
 
 
 def test_somebody_without_an_account_is_not_remembered() -> None:

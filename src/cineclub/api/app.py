@@ -9,6 +9,7 @@ import cineclub
 from cineclub.api import errors
 from cineclub.api.access import document_keys
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
+from cineclub.api.rendered_lists import RenderedLists
 from cineclub.api.routes import documentation, models, monitoring, movies, operations, predictions, ratings, trainings
 from cineclub.api.shield import HEADERS, Shield
 from cineclub.serving import ApiParts
@@ -51,9 +52,11 @@ def create_app(parts: ApiParts) -> FastAPI:
         openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is in /metrics and in the log
         lifespan=life,
     )
     app.state.parts = parts
+    app.state.rendered = RenderedLists()
     app.state.is_first = True
     for module in (predictions, movies, ratings, trainings, models, monitoring, operations, documentation):
         app.include_router(module.router)

@@ -1,10 +1,13 @@
 """Values of the flows as the JSON that callers see."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import orjson
+
 from cineclub.domain.ratings import Movie
-from cineclub.domain.recommendations import PredictionResponse, Recommendation
+from cineclub.domain.recommendations import ListedFilms, PredictionResponse, Recommendation
 from cineclub.ports import KnownVersion, LiveModel, PopularMovie, Promotion, Refusal, Training
 
 SCORE_DIGITS = 6
@@ -13,13 +16,12 @@ RATING_DIGITS = 4
 
 
 def prediction_document(
-    response: PredictionResponse, user_id: int | str | None, *, movie_ids_are_integers: bool
+    response: PredictionResponse, user_id: int | str | None, films: Sequence[dict[str, Any]] | orjson.Fragment
 ) -> dict[str, Any]:
-    """Return an answer with the user's id as it was sent and films' ids as the caller's system writes them."""
+    """Return an answer with the user's id as it was sent and its films as they are written."""
     model = None
     if response.model_name is not None:
         model = {"name": response.model_name, "version": response.model_version}
-    films = [_recommendation(one, integers=movie_ids_are_integers) for one in response.recommendations]
     return {
         "recommendation_id": response.recommendation_id,
         "user_id": user_id,
@@ -29,6 +31,11 @@ def prediction_document(
         "recommendations": films,
         "unknown_films": response.unknown_films,
     }
+
+
+def recommendation_documents(listed: ListedFilms, *, integers: bool) -> list[dict[str, Any]]:
+    """Return the films of an answer, with ids as the caller's system writes them."""
+    return [_recommendation(one, integers=integers) for one in listed.recommendations]
 
 
 def movie_document(movie: Movie, *, integers: bool) -> dict[str, Any]:

@@ -60,6 +60,14 @@ class UserRatings:
         """Return the number of ratings."""
         return len(self.movie_ids)
 
+    def is_same_as(self, other: "UserRatings") -> bool:
+        """Say whether both are the same ratings of the same films at the same times."""
+        return self is other or (
+            np.array_equal(self.movie_ids, other.movie_ids)
+            and np.array_equal(self.rated_at, other.rated_at)
+            and np.array_equal(self.ratings, other.ratings)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RatingLog:

@@ -4,23 +4,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from weakref import ref
 
-from cineclub.domain.cold_start import Strategy
 from cineclub.domain.questions import Question
 from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recommendations import Recommendation
+from cineclub.domain.recommendations import ListedFilms
 from cineclub.domain.recommender import FittedModel
 
 MAX_FILMS = 20_000
 RATINGS_LIKE_A_FILM = 25
 """So many ratings of a history take about the memory of one recommended film with its reasons."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedFilms:
-    """The films of an answer, and how they were chosen."""
-
-    strategy: Strategy
-    recommendations: tuple[Recommendation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +31,8 @@ class _Kept:
 class RecentAnswers:
     """The last answer to each of the users seen last; whoever was seen longest ago is forgotten first.
 
-    An answer follows from the question, the history and the model alone. The question is compared; history and model
-    must be the very same objects, so that whoever keeps those decides how long an answer is good. Answers of one model
+    An answer follows from the question, the history and the model alone. Question and history are compared by value, so
+    that a history which is read anew each time is enough; the model must be the very same object. Answers of one model
     alone are kept, and the model itself is not held: a former one leaves the memory at once.
     """
 
@@ -55,7 +46,7 @@ class RecentAnswers:
     def recall(self, question: Question, known: UserRatings, fitted: FittedModel) -> ListedFilms | None:
         """Return the last answer to a user if it would be the same again; None if that is not certain."""
         kept = self._by_user.get(question.user_id or "")
-        if kept is None or kept.known is not known or not self._is_of(fitted) or kept.question != question:
+        if kept is None or not self._is_of(fitted) or kept.question != question or not kept.known.is_same_as(known):
             return None
         self._by_user.move_to_end(question.user_id or "")
         return kept.listed

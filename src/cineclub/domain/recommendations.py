@@ -26,6 +26,14 @@ class Recommendation:
     reasons: tuple[Reason, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ListedFilms:
+    """The films of an answer, and how they were chosen: an object of its own, which others may know it by."""
+
+    strategy: Strategy
+    recommendations: tuple[Recommendation, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionResponse:
     """An answer and how it was made; without a model in production ``model_name`` and ``model_version`` are None.
@@ -35,9 +43,18 @@ class PredictionResponse:
 
     recommendation_id: str
     user_id: str | None
-    strategy: Strategy
     degraded: bool
     model_name: str | None
     model_version: int | None
-    recommendations: tuple[Recommendation, ...]
+    listed: ListedFilms
     unknown_films: tuple[str, ...] = ()
+
+    @property
+    def strategy(self) -> Strategy:
+        """How the films were chosen."""
+        return self.listed.strategy
+
+    @property
+    def recommendations(self) -> tuple[Recommendation, ...]:
+        """The films, best first."""
+        return self.listed.recommendations

@@ -1,11 +1,10 @@
 """The prediction flow, in the order of its drawing: from a user id to a list of films with reasons."""
 
 import asyncio
-import secrets
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,9 @@ from cineclub.domain.films import FilmIndex
 from cineclub.domain.questions import Question, given_ratings, position_of, unknown_films
 from cineclub.domain.ranking import rank_movies
 from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recent_answers import ListedFilms, RecentAnswers
+from cineclub.domain.recent_answers import RecentAnswers
 from cineclub.domain.recent_histories import RecentHistories
-from cineclub.domain.recommendations import PredictionResponse, Reason, Recommendation
+from cineclub.domain.recommendations import ListedFilms, PredictionResponse, Reason, Recommendation
 from cineclub.ports import (
     AnswerObserver,
     HistoryReader,
@@ -112,20 +111,27 @@ class PredictionFlow:
         if live is None:
             listed = ListedFilms("popular", await self._popular_without_model(known, question))
         else:
-            listed = self._answers.recall(question, known, live.fitted) or self._listed_anew(question, known, live)
-        if live and is_kept:
-            self._answers.remember(question, known, live.fitted, listed)
+            listed = self._listed_films(question, known, live, is_kept=is_kept)
         name, version = (live.fitted.recipe.model, live.version) if live else (None, None)
         return PredictionResponse(
             recommendation_id=_recommendation_id(self._now()),
             user_id=question.user_id,
-            strategy=listed.strategy,
             degraded=degraded,
             model_name=name,
             model_version=version,
-            recommendations=listed.recommendations,
+            listed=listed,
             unknown_films=unknown_films(live.films, question.ratings) if live else (),
         )
+
+    def _listed_films(self, question: Question, known: UserRatings, live: LiveModel, *, is_kept: bool) -> ListedFilms:
+        """Return the films of the last answer where they would be the same again, or those that the model lists."""
+        recalled = self._answers.recall(question, known, live.fitted)
+        if recalled is not None:
+            return recalled
+        listed = self._listed_anew(question, known, live)
+        if is_kept:
+            self._answers.remember(question, known, live.fitted, listed)
+        return listed
 
     def _listed_anew(self, question: Question, known: UserRatings, live: LiveModel) -> ListedFilms:
         """Return the films that the model lists."""
@@ -293,6 +299,8 @@ def _strongest(weights: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray
 
 def _recommendation_id(now: datetime) -> str:
     """Return a UUID of version 7: it rises with time, so the log's primary key grows at its end."""
+    drawn = int.from_bytes(os.urandom(10))
     milliseconds = int(now.timestamp() * 1000)
-    bits = milliseconds << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
-    return str(UUID(int=bits))
+    bits = milliseconds << 80 | 7 << 76 | (drawn >> 62 & 0xFFF) << 64 | 2 << 62 | drawn & (1 << 62) - 1
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -18,6 +18,7 @@ from cineclub.ports import PredictionRecord
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 250
+ROWS_IN_A_ROW = 20
 COLLECT_SECONDS = 0.25
 RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
@@ -111,12 +112,11 @@ class PostgresPredictionLog:
     async def _write_batch(self) -> None:
         """Write the oldest answers; they leave the queue once they are written, or can never be."""
         batch = [self._waiting[position] for position in range(min(BATCH_SIZE, len(self._waiting)))]
-        rows = [_row_of(one) for one in batch]
         try:
             try:
-                await self._copy(rows)
+                await self._copy(batch)
             except psycopg.errors.UniqueViolation:  # the connection broke after an earlier try was committed
-                await self._insert_new(rows)
+                await self._insert_new(batch)
         except psycopg.Error as error:
             log.error("prediction_log_refused rows=%s cause=%r", len(batch), error)  # noqa: TRY400 - the cause says it all
             self._on_dropped(len(batch))
@@ -124,19 +124,21 @@ class PostgresPredictionLog:
             self._waiting.popleft()
         self._on_waiting(len(self._waiting))
 
-    async def _copy(self, rows: Sequence[Row]) -> None:
+    async def _copy(self, batch: Sequence[PredictionRecord]) -> None:
         """Copy a batch into the table."""
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
             cursor = connection.cursor()
             async with cursor.copy(COPY) as copy:
                 copy.set_types(TYPES)
-                for row in rows:
-                    await copy.write_row(row)
+                for number, one in enumerate(batch, 1):
+                    await copy.write_row(_row_of(one))
+                    if number % ROWS_IN_A_ROW == 0:
+                        await asyncio.sleep(0)  # requests that wait go first
 
-    async def _insert_new(self, rows: Sequence[Row]) -> None:
+    async def _insert_new(self, batch: Sequence[PredictionRecord]) -> None:
         """Write those rows of a batch that are not in the table yet."""
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
-            await connection.cursor().executemany(INSERT_NEW, rows)
+            await connection.cursor().executemany(INSERT_NEW, [_row_of(one) for one in batch])
 
 
 def _row_of(one: PredictionRecord) -> Row:

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from cineclub.api.access import READ, GuardedRoute
 from cineclub.api.errors import JSON_MEDIA_TYPE
-from cineclub.api.presentation import prediction_document
+from cineclub.api.presentation import prediction_document, recommendation_documents
 from cineclub.api.questions import question_of, questions_of
 from cineclub.api.routes.wiring import failures
 from cineclub.api.schemas import BatchRequest, BatchResponse, PredictRequest, PredictResponse
@@ -23,9 +23,8 @@ async def predict(body: PredictRequest, request: Request) -> Response:
     """
     parts: ApiParts = request.app.state.parts
     response = await parts.predictor.predict(question_of(body))
-    document = prediction_document(
-        response, body.user_id, movie_ids_are_integers=bool(parts.live.movie_ids_are_integers)
-    )
+    films = request.app.state.rendered.of(response.listed, integers=bool(parts.live.movie_ids_are_integers))
+    document = prediction_document(response, body.user_id, films)
     return Response(orjson.dumps(document), media_type=JSON_MEDIA_TYPE)
 
 
@@ -36,7 +35,7 @@ async def predict_batch(body: BatchRequest, request: Request) -> Response:
     answers = parts.predictor.predict_many(questions_of(body))
     integers = bool(parts.live.movie_ids_are_integers)
     documents = [
-        prediction_document(response, user_id, movie_ids_are_integers=integers)
+        prediction_document(response, user_id, recommendation_documents(response.listed, integers=integers))
         for user_id, response in zip(body.user_ids, [one async for one in answers], strict=True)
     ]
     return Response(orjson.dumps({"answers": documents}), media_type=JSON_MEDIA_TYPE)
