@@ -12,6 +12,7 @@ from log_strategies import rating_logs
 from cineclub.domain import statistics
 from cineclub.domain.documents import to_document
 from cineclub.domain.ratings import Movie, RatingLog, RatingScale
+from cineclub.domain.segments import DIMENSIONS
 from cineclub.domain.statistics import baseline_of, gini
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -46,6 +47,11 @@ LOG = log_of(
 )
 
 
+def shares_of(period: statistics.PeriodStatistics, dimension: str) -> dict[str, float]:
+    """Return the shares of the parts of a dimension."""
+    return {name: segment.share for name, segment in period.segments[dimension].items()}
+
+
 def generator() -> np.random.Generator:
     """Return the generator of every test here."""
     return np.random.default_rng(0)
@@ -58,8 +64,15 @@ def test_the_whole_log_by_hand() -> None:
     assert whole.mean_rating == pytest.approx(23.5 / 7)
     assert whole.rating_shares == pytest.approx([1 / 7, 0, 0, 1 / 7, 0, 1 / 7, 0, 1 / 7, 2 / 7, 1 / 7])
     assert whole.ratings_per_user["0.5"] == 2
-    assert whole.genre_shares == pytest.approx({"(none)": 1 / 7, "Drama": 4.5 / 7, "War": 1.5 / 7})
-    assert whole.decade_shares == pytest.approx({"(unknown)": 1 / 7, "1990": 6 / 7})
+    assert shares_of(whole, "genre") == pytest.approx({"(none)": 1 / 7, "Drama": 4.5 / 7, "War": 1.5 / 7})
+    assert shares_of(whole, "decade") == pytest.approx({"(unknown)": 1 / 7, "1990": 6 / 7})
+    assert shares_of(whole, "activity") == pytest.approx({"2-4": 1})
+    assert shares_of(whole, "popularity") == pytest.approx({"head": 3 / 7, "tail": 4 / 7})
+    war = whole.segments["genre"]["War"]
+    assert war.mean_rating == pytest.approx((5 + 0.5 + 4.5) / 3)
+    assert war.rating_shares == pytest.approx([1 / 3, 0, 0, 0, 0, 0, 0, 0, 1 / 3, 1 / 3])
+    assert whole.segments["decade"]["(unknown)"].mean_rating == 3
+    assert baseline_of(LOG, MOVIES, generator()).head_movie_ids == (10,)
     assert (whole.new_user_share, whole.new_movie_share, whole.sampled_popularity_gini) == (None, None, None)
     assert whole.popularity_gini == pytest.approx(gini(np.array([3, 3, 1])))
 
@@ -80,7 +93,9 @@ def test_an_empty_window_has_no_mean_and_no_shares() -> None:
     silent = log_of((1, 10, 5.0, 0), (1, 11, 4.0, 21))
     empty = baseline_of(silent, MOVIES, generator()).windows[1]
     assert (empty.n_ratings, empty.mean_rating, empty.popularity_gini, empty.new_user_share) == (0, None, None, None)
-    assert (sum(empty.rating_shares), empty.genre_shares, empty.ratings_per_user) == (0, {}, {})
+    assert (sum(empty.rating_shares), empty.ratings_per_user) == (0, {})
+    assert set(empty.segments) == set(DIMENSIONS)
+    assert not any(empty.segments.values())
 
 
 def test_concentration_by_hand() -> None:
@@ -114,8 +129,11 @@ def test_shares_sum_to_one_and_windows_partition(log: RatingLog) -> None:
     found = baseline_of(log, MOVIES, generator(), window_days=3 / statistics.DAY)
     for period in (found.whole, *found.windows):
         if period.n_ratings:
-            for shares in (period.rating_shares, period.genre_shares.values(), period.decade_shares.values()):
-                assert sum(shares) == pytest.approx(1)
+            assert sum(period.rating_shares) == pytest.approx(1)
+            for dimension in DIMENSIONS:
+                assert sum(shares_of(period, dimension).values()) == pytest.approx(1)
+                for segment in period.segments[dimension].values():
+                    assert sum(segment.rating_shares) == pytest.approx(1)
     assert sum(window.n_ratings for window in found.windows) <= found.whole.n_ratings
     json.dumps(to_document(found), allow_nan=False)
 
@@ -124,4 +142,5 @@ def test_ids_with_wide_gaps_count_the_same() -> None:
     """How films are numbered changes nothing but the numbers."""
     wide = replace(LOG, movie_ids=LOG.movie_ids * 10**12)
     movies = [replace(movie, movie_id=movie.movie_id * 10**12) for movie in MOVIES]
-    assert baseline_of(wide, movies, generator()) == baseline_of(LOG, MOVIES, generator())
+    found, plain = baseline_of(wide, movies, generator()), baseline_of(LOG, MOVIES, generator())
+    assert found == replace(plain, head_movie_ids=(10 * 10**12,))

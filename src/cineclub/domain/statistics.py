@@ -8,19 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.ratings import Movie, RatingLog, RatingScale
+from cineclub.domain.segments import (
+    ACTIVITY,
+    DECADE,
+    GENRE,
+    POPULARITY,
+    ROWS_AT_ONCE,
+    FilmLabels,
+    RatingsOfFilms,
+    Segments,
+    activity_segments,
+    decade_of,
+    genres_of,
+    head_of,
+    popularity_segments,
+)
 
 N_BINS = 10
 """Equal parts of the scale, as PostgreSQL's width_bucket makes them; on half stars each value has its own."""
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-SAMPLE_SIZE = 10_000
+SAMPLE_SIZE, MIN_SAMPLE_SIZE = 10_000, 500
 """How many ratings the sampled concentration is computed on: that of unequal numbers cannot be compared."""
 
 WINDOW_DAYS, MAX_WINDOWS = 7.0, 26
-NO_GENRE, NO_YEAR = "(none)", "(unknown)"
 DAY = 24 * 3600 * 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ROWS_AT_ONCE = 1 << 22
 WIDE_IDS = 4
 """Ids that leave more than so many gaps a rating are numbered anew instead of being counted where they stand."""
 
@@ -39,9 +52,8 @@ class PeriodStatistics:
         rating_shares: (N_BINS,) the share of each equal part of the scale, the lowest first.
         ratings_per_user: for each of ``QUANTILES``, by its number, how many ratings an active user gave.
         popularity_gini: how unequally ratings fall on the films that got some: 0 is equally, near 1 on few.
-        sampled_popularity_gini: the same among ``SAMPLE_SIZE`` ratings drawn from the period; None if it has fewer.
-        genre_shares: by genre; a rating counts for each genre of its film in equal parts.
-        decade_shares: by the first year of the decade of the film.
+        sampled_popularity_gini: the same among equally many ratings drawn from each period; None if it has fewer.
+        segments: the ratings by genre, decade, activity and popularity.
         new_user_share: how many of the active users gave their first rating in the period; None for the whole log.
         new_movie_share: how many of the rated films got their first rating in the period; None for the whole log.
     """
@@ -56,19 +68,28 @@ class PeriodStatistics:
     ratings_per_user: Mapping[str, float]
     popularity_gini: float | None
     sampled_popularity_gini: float | None
-    genre_shares: Mapping[str, float]
-    decade_shares: Mapping[str, float]
+    segments: Segments
     new_user_share: float | None
     new_movie_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is normal: the whole log, and windows of one length up to its newest rating, the oldest first."""
+    """What is normal: the whole log, and windows of one length up to its newest rating, the oldest first.
+
+    Attributes:
+        scale: what the ratings may be.
+        window_days: how long a window is.
+        sample_size: on how many ratings of each period the sampled concentration is computed.
+        head_movie_ids: the most rated films of the whole log, by internal id, rising: what the segments call head.
+        whole: all ratings.
+        windows: the newest, the oldest of them first.
+    """
 
     scale: RatingScale
     window_days: float
     sample_size: int
+    head_movie_ids: tuple[int, ...]
     whole: PeriodStatistics
     windows: tuple[PeriodStatistics, ...]
 
@@ -95,12 +116,14 @@ def baseline_of(
     n_windows = min(max_windows, (end - first) // length)
     recent = np.flatnonzero(log.rated_at >= end - n_windows * length)
     nth_of_recent = (end - 1 - log.rated_at[recent]) // length
+    sample_size = _sample_size(np.bincount(nth_of_recent, minlength=1)) if n_windows else SAMPLE_SIZE
     windows = [
-        rated.statistics(end - (nth + 1) * length, end - nth * length, rng, recent[nth_of_recent == nth])
+        rated.statistics((end - (nth + 1) * length, end - nth * length), sample_size, rng, recent[nth_of_recent == nth])
         for nth in reversed(range(n_windows))
     ]
-    whole = rated.statistics(first, end, rng)
-    return Baseline(log.scale, window_days, SAMPLE_SIZE, whole, tuple(windows))
+    whole = rated.statistics((first, end), sample_size, rng)
+    head_movie_ids = tuple(rated.movie_ids[rated.is_head].tolist())
+    return Baseline(log.scale, window_days, sample_size, head_movie_ids, whole, tuple(windows))
 
 
 def gini(counts: NDArray[np.int64]) -> float | None:
@@ -122,19 +145,25 @@ class _Rated:
 
     Attributes:
         log: all ratings.
-        movie_indices: (n_ratings,) a number of each rating's film.
+        movie_ids: (n_movies,) rising.
+        movie_indices: (n_ratings,) position of each rating's film in them.
+        bins: (n_ratings,) in which equal part of the scale each rating lies.
         is_first_of_user: (n_ratings,) whether a rating is its user's first.
         movie_began_at: (n_movies,) when each film was first rated.
+        is_head: (n_movies,) which films are among the most rated of the whole log.
         genres: which films have which genre, with what part.
         decades: which films are of which decade.
     """
 
     log: RatingLog
+    movie_ids: NDArray[np.int64]
     movie_indices: NDArray[np.int64]
+    bins: NDArray[np.int8]
     is_first_of_user: NDArray[np.bool_]
     movie_began_at: NDArray[np.int64]
-    genres: "_Labels"
-    decades: "_Labels"
+    is_head: NDArray[np.bool_]
+    genres: FilmLabels
+    decades: FilmLabels
 
     @classmethod
     def of(cls, log: RatingLog, movies: Sequence[Movie]) -> "_Rated":
@@ -144,43 +173,55 @@ class _Rated:
         np.minimum.at(began_at, indices, log.rated_at)
         is_first = np.ones(len(log), np.bool_)
         is_first[1:] = log.user_ids[1:] != log.user_ids[:-1]
+        is_head = np.zeros(len(movie_ids), np.bool_)
+        is_head[head_of(np.bincount(indices, minlength=len(movie_ids)))] = True
         by_id = {movie.movie_id: movie for movie in movies}
         known = [by_id.get(movie_id) for movie_id in movie_ids.tolist()]
         return cls(
-            log,
-            indices,
-            is_first,
-            began_at,
-            _Labels.of([_genres_of(movie) for movie in known]),
-            _Labels.of([(_decade_of(movie),) for movie in known]),
+            log=log,
+            movie_ids=movie_ids,
+            movie_indices=indices,
+            bins=_bins(log.ratings, log.scale),
+            is_first_of_user=is_first,
+            movie_began_at=began_at,
+            is_head=is_head,
+            genres=FilmLabels.of([genres_of(movie) for movie in known]),
+            decades=FilmLabels.of([(decade_of(movie),) for movie in known]),
         )
 
     def statistics(
-        self, start: int, end: int, rng: np.random.Generator, rows: NDArray[np.int64] | None = None
+        self,
+        period: tuple[int, int],
+        sample_size: int,
+        rng: np.random.Generator,
+        rows: NDArray[np.int64] | None = None,
     ) -> PeriodStatistics:
         """Return the statistics of rising rows, those of the period, or of all."""
-        everything = slice(None)
-        chosen = everything if rows is None else rows
-        movies = self.movie_indices[chosen]
-        n_of_movies = np.bincount(movies, minlength=len(self.movie_began_at))
+        chosen = slice(None) if rows is None else rows
+        movies, ratings, bins = self.movie_indices[chosen], self.log.ratings[chosen], self.bins[chosen]
+        of_films = RatingsOfFilms.of(movies, bins, ratings, (len(self.movie_ids), N_BINS))
+        n_of_movies = of_films.n_of_movies
         is_rated = n_of_movies > 0
         n_of_users = _run_lengths(self.log.user_ids[chosen])
-        ratings = self.log.ratings[chosen]
         n_new_users = int(np.count_nonzero(self.is_first_of_user[chosen]))
-        is_new_movie = is_rated & (self.movie_began_at >= start)
+        is_new_movie = is_rated & (self.movie_began_at >= period[0])
         return PeriodStatistics(
-            starts_at=EPOCH + timedelta(microseconds=start),
-            ends_at=EPOCH + timedelta(microseconds=end),
+            starts_at=EPOCH + timedelta(microseconds=period[0]),
+            ends_at=EPOCH + timedelta(microseconds=period[1]),
             n_ratings=len(ratings),
             n_active_users=len(n_of_users),
             n_rated_movies=int(np.count_nonzero(is_rated)),
             mean_rating=float(ratings.mean(dtype=np.float64)) if len(ratings) else None,
-            rating_shares=_rating_shares(ratings, self.log.scale),
+            rating_shares=tuple((of_films.counts.sum(axis=0) / max(len(ratings), 1)).tolist()),
             ratings_per_user=_quantiles(n_of_users),
             popularity_gini=gini(n_of_movies[is_rated]),
-            sampled_popularity_gini=_sampled_gini(movies, rng),
-            genre_shares=self.genres.shares(n_of_movies),
-            decade_shares=self.decades.shares(n_of_movies),
+            sampled_popularity_gini=_sampled_gini(movies, sample_size, rng),
+            segments={
+                GENRE: self.genres.segments(of_films),
+                DECADE: self.decades.segments(of_films),
+                ACTIVITY: activity_segments(n_of_users, bins, ratings, N_BINS),
+                POPULARITY: popularity_segments(self.is_head, of_films),
+            },
             new_user_share=_share(n_new_users, len(n_of_users)) if rows is not None else None,
             new_movie_share=(
                 _share(np.count_nonzero(is_new_movie), np.count_nonzero(is_rated)) if rows is not None else None
@@ -188,38 +229,9 @@ class _Rated:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Labels:
-    """Which films bear which labels, each film's parts summing to 1.
-
-    Attributes:
-        names: (n_labels,) in alphabetic order.
-        movies: (n_pairs,) film of each pair.
-        labels: (n_pairs,) label of each pair.
-        parts: (n_pairs,) what part of a rating of the film falls on the label.
-    """
-
-    names: tuple[str, ...]
-    movies: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    parts: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, labels_of_movies: Sequence[Sequence[str]]) -> "_Labels":
-        """Return the labels of films, each of which has at least one."""
-        names = sorted({label for labels in labels_of_movies for label in labels})
-        numbers = {name: nth for nth, name in enumerate(names)}
-        n_each = np.array([len(labels) for labels in labels_of_movies], np.int64)
-        flat = np.array([numbers[label] for labels in labels_of_movies for label in labels], np.int64)
-        return cls(tuple(names), np.repeat(np.arange(len(n_each)), n_each), flat, np.repeat(1 / n_each, n_each))
-
-    def shares(self, n_of_movies: NDArray[np.int64]) -> dict[str, float]:
-        """Return the share of each label in ratings that fall on films as counted, shape (n_movies,)."""
-        total = n_of_movies.sum()
-        if not total:
-            return {}
-        sums = np.bincount(self.labels, n_of_movies[self.movies] * self.parts, len(self.names)) / total
-        return {name: float(share) for name, share in zip(self.names, sums, strict=True) if share > 0}
+def _sample_size(n_of_windows: NDArray[np.int64]) -> int:
+    """Return on how many ratings of each window the concentration is computed, so that most windows have as many."""
+    return int(np.clip(np.median(n_of_windows) / 2, MIN_SAMPLE_SIZE, SAMPLE_SIZE))
 
 
 def _numbered(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -231,31 +243,20 @@ def _numbered(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.arange(lowest, highest + 1), ids - lowest
 
 
-def _genres_of(movie: Movie | None) -> tuple[str, ...]:
-    """Return a film's genres, each once."""
-    return tuple(dict.fromkeys(movie.genres)) if movie is not None and movie.genres else (NO_GENRE,)
-
-
-def _decade_of(movie: Movie | None) -> str:
-    """Return the first year of a film's decade."""
-    return str(movie.year // 10 * 10) if movie is not None and movie.year is not None else NO_YEAR
-
-
 def _run_lengths(rising: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how often each value of a rising array occurs."""
     starts = np.flatnonzero(rising[1:] != rising[:-1]) + 1
     return np.diff(starts, prepend=0, append=len(rising)) if len(rising) else np.empty(0, np.int64)
 
 
-def _rating_shares(ratings: NDArray[np.float32], scale: RatingScale) -> tuple[float, ...]:
-    """Return the share of each equal part of the scale, a bounded piece of the ratings at a time."""
-    counts = np.zeros(N_BINS, np.int64)
+def _bins(ratings: NDArray[np.float32], scale: RatingScale) -> NDArray[np.int8]:
+    """Return the equal part of the scale that each rating lies in, a bounded piece of the ratings at a time."""
+    bins = np.empty(len(ratings), np.int8)
     steps = N_BINS / (scale.highest - scale.lowest)
     for start in range(0, len(ratings), ROWS_AT_ONCE):
         piece = ratings[start : start + ROWS_AT_ONCE].astype(np.float64)
-        bins = np.minimum(((piece - scale.lowest) * steps).astype(np.int64), N_BINS - 1)
-        counts += np.bincount(bins, minlength=N_BINS)
-    return tuple((counts / max(len(ratings), 1)).tolist())
+        bins[start : start + ROWS_AT_ONCE] = np.minimum((piece - scale.lowest) * steps, N_BINS - 1)
+    return bins
 
 
 def _quantiles(counts: NDArray[np.int64]) -> dict[str, float]:
@@ -265,11 +266,11 @@ def _quantiles(counts: NDArray[np.int64]) -> dict[str, float]:
     return {str(number): float(value) for number, value in zip(QUANTILES, np.quantile(counts, QUANTILES), strict=True)}
 
 
-def _sampled_gini(movies: NDArray[np.int64], rng: np.random.Generator) -> float | None:
+def _sampled_gini(movies: NDArray[np.int64], sample_size: int, rng: np.random.Generator) -> float | None:
     """Return the concentration among a sample of ratings, given their films; None if there are too few."""
-    if len(movies) < SAMPLE_SIZE:
+    if len(movies) < sample_size:
         return None
-    counts = np.bincount(movies[rng.choice(len(movies), SAMPLE_SIZE, replace=False, shuffle=False)])
+    counts = np.bincount(movies[rng.choice(len(movies), sample_size, replace=False, shuffle=False)])
     return gini(counts[counts > 0])
 
 
