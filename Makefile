@@ -15,7 +15,7 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check audit bench-data bench-gate bench-flow bench-memory bench-models \
+.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-gate bench-flow bench-memory bench-models \
 	bench-scale bench-serve bench-setup bench-snapshots lock clean
 
 help: ## this list
@@ -27,6 +27,7 @@ help: ## this list
 	@echo "make audit          known vulnerabilities of what is in requirements.lock; asks an advisory service"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
+	@echo "make bench-drift    false alarms and found troubles of drift, simulated; some minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
 	@echo "make bench-serve    /predict/ beside a constant answer, beside a training, and with 25 M ratings; ONLY=speed for one"
 	@echo "make bench-memory   memory of several API workers, and of one after 200,000 requests and 20 hot reloads"
@@ -71,6 +72,9 @@ bench-data: setup
 
 bench-gate: setup
 	$(BIN)/python benchmarks/gate.py
+
+bench-drift: setup
+	$(BIN)/python benchmarks/drift.py
 
 bench-flow: setup
 	$(BIN)/python benchmarks/flow.py

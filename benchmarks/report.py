@@ -12,6 +12,7 @@ RESULTS = ROOT / "docs" / "benchmarks"
 TITLES = {
     "data": "Loading and importing (`make bench-data`)",
     "gate": "How often the gate is wrong (`make bench-gate`)",
+    "drift": "Drift that is there, and drift that is not (`make bench-drift`)",
     "flow": "The training flow and the demo (`make bench-flow`)",
     "models": "Models beside Surprise and implicit (`make bench-models`)",
     "models-movietweetings-100k": "The same on MovieTweetings 100k (`make bench-models DATA=...`)",

@@ -1,7 +1,7 @@
 """What ratings look like in a period: the numbers that a later period is compared with to notice drift."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -124,6 +124,28 @@ def baseline_of(
     whole = rated.statistics((first, end), sample_size, rng)
     head_movie_ids = tuple(rated.movie_ids[rated.is_head].tolist())
     return Baseline(log.scale, window_days, sample_size, head_movie_ids, whole, tuple(windows))
+
+
+def statistics_between(
+    log: RatingLog,
+    movies: Sequence[Movie],
+    period: tuple[int, int],
+    baseline: Baseline,
+    rng: np.random.Generator,
+) -> PeriodStatistics:
+    """Return the statistics of the ratings of a period as those of a baseline's windows are made.
+
+    Args:
+        log: all ratings up to the end of the period at least, in canonical order, not empty.
+        movies: the films with genre and year.
+        period: from when to when, exclusive, in microseconds since 1970-01-01 UTC.
+        baseline: what says which films are the head, and how large samples are.
+        rng: draws the sample.
+    """
+    rated = _Rated.of(log, movies)
+    rated = replace(rated, is_head=np.isin(rated.movie_ids, baseline.head_movie_ids))
+    rows = np.flatnonzero((log.rated_at >= period[0]) & (log.rated_at < period[1]))
+    return rated.statistics(period, baseline.sample_size, rng, rows)
 
 
 def gini(counts: NDArray[np.int64]) -> float | None:
