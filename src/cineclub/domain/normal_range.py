@@ -1,7 +1,7 @@
 """What is normal for a figure or a distribution, learned from earlier windows: the range that a next one lies in.
 
 Prediction intervals of a normal distribution with unknown variance (Hahn and Meeker, Statistical Intervals, 1991, 4.6);
-distances and volumes are compared on the scale of logarithms, where they are closer to normal.
+volumes are compared on the scale of logarithms, where they are closer to normal.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ MIN_WINDOWS = 4
 """Of fewer windows nothing is learned."""
 
 MIN_TREND_WINDOWS = 8
-LOG_SPREAD_FLOOR = 0.05
-"""Distances and volumes that hardly vary are allowed so much, or about 5 %, for a standard deviation."""
+SPREAD_FLOOR = 0.05
+"""Distances and volumes that hardly vary are allowed 5 % for a standard deviation."""
 
 LEAST_DISTANCE = 0.05
 """A nearer distribution is never an alert: that is 5 of 100 ratings moved to or from a part that had 30."""
@@ -81,7 +81,7 @@ def range_of_volumes(volumes: Sequence[float], positions: Sequence[float], at: f
         rest = logs - (start + slope * times)
         centres.append(float(start + slope * at))
         spread, degrees = float((rest**2).sum() / (len(logs) - 2)) ** 0.5, len(logs) - 2
-    reach = t_quantile(CHANCE, degrees) * max(spread, LOG_SPREAD_FLOOR) * (1 + 1 / len(logs)) ** 0.5
+    reach = t_quantile(CHANCE, degrees) * max(spread, SPREAD_FLOOR) * (1 + 1 / len(logs)) ** 0.5
     return Range(
         float(np.exp(min(centres) + min(-reach, np.log(VOLUME_FLOOR)))),
         float(np.exp(max(centres) + max(reach, np.log(VOLUME_CEILING)))),
@@ -90,8 +90,8 @@ def range_of_volumes(volumes: Sequence[float], positions: Sequence[float], at: f
 
 def farthest_normal(distances: Sequence[float], noise: float = 1.0) -> float:
     """Return how far from the others a next window may be, given how far the earlier ones were, at least four."""
-    bound = range_of_figures(np.log(np.maximum(distances, TINY)).tolist(), LOG_SPREAD_FLOOR)
-    return float(np.clip(np.exp(bound.high) * noise, LEAST_DISTANCE, 1.0))
+    normal = range_of_figures(distances, SPREAD_FLOOR * float(np.mean(distances)))
+    return float(np.clip(normal.high * noise, LEAST_DISTANCE, 1.0))
 
 
 def divergence_terms(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
