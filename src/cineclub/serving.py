@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cineclub.domain.access import Scope
 from cineclub.flows.browsing import BrowsingFlow
+from cineclub.flows.drift import DriftFlow
 from cineclub.flows.erasing import ErasingReport
 from cineclub.flows.live_model import LiveModelHolder
 from cineclub.flows.monitoring import MonitoringFlow
@@ -151,6 +152,7 @@ class ApiParts:
         model_names: the models that a training may be asked for.
         promoter: carries out a person's decision about what serves.
         monitoring: what became of the answers.
+        drift: whether ratings and answers differ from what was normal.
         comparisons: what became of answers that another version was asked for too.
         promotions: what served, was registered and refused; its methods block and are called in threads.
         erase_user: takes a person out of everything; blocks and is called in threads.
@@ -171,6 +173,7 @@ class ApiParts:
     model_names: tuple[str, ...]
     promoter: Promoter
     monitoring: MonitoringFlow
+    drift: DriftFlow
     comparisons: ComparisonReport
     promotions: PromotionHistory
     erase_user: Erasing

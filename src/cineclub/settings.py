@@ -109,6 +109,26 @@ class Settings(BaseSettings):
     probation_days: float = Field(
         default=7.0, gt=0, le=365, description="how long the former version is compared after a promotion"
     )
+    drift_action: Literal["off", "alert", "retrain"] = Field(
+        default="alert",
+        description="what follows from drift: nothing, an alert to the webhook, or that and a training",
+    )
+    drift_check_hours: float = Field(
+        default=24.0, gt=0, le=24 * 366, description="how often the service checks by itself whether ratings drift"
+    )
+    drift_window_days: int = Field(default=7, ge=1, le=366, description="how many days are compared with earlier ones")
+    drift_threshold_pct: float = Field(
+        default=10.0, ge=0.1, le=1000, description="a figure that changes by fewer percent is never drift"
+    )
+    drift_cooldown_hours: float = Field(
+        default=72.0,
+        ge=0,
+        le=24 * 366,
+        description="after an alert or a training because of drift, for so long no other",
+    )
+    alert_webhook: SecretStr | None = Field(
+        default=None, description="address (http or https) that alerts are posted to as JSON; unset: none"
+    )
     snapshots_kept: int = Field(
         default=10,
         ge=0,
@@ -146,6 +166,17 @@ class Settings(BaseSettings):
         """Refuse what is no address of a PostgreSQL, without repeating it: it may hold a password."""
         if value is not None and not re.match(r"^postgres(ql)?://", value.get_secret_value()):
             message = "must look like postgresql://user:password@host/name"
+            raise ValueError(message)
+        return value
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_a_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what alerts cannot be posted to, without repeating it: it may hold a token; an empty one is none."""
+        if value is None or not value.get_secret_value().strip():
+            return None
+        if not re.match(r"^https?://[^/\s]+\S*$", value.get_secret_value()):
+            message = "must look like https://host/path"
             raise ValueError(message)
         return value
 

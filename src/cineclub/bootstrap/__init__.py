@@ -1,6 +1,13 @@
 """Settings -> wired application: the only place that knows every adapter, each imported by those who need it."""
 
 from cineclub.bootstrap.comparing import end_probation, probation_looks, setbacks
+from cineclub.bootstrap.drift import (
+    check_drift,
+    drift_history,
+    last_drift_check,
+    pin_drift_baseline,
+    unpin_drift_baseline,
+)
 from cineclub.bootstrap.serving import (
     api_parts,
     keep_memory_together,
@@ -44,9 +51,11 @@ __all__ = [
     "api_keys",
     "api_parts",
     "backup",
+    "check_drift",
     "database",
     "database_url",
     "demo_source",
+    "drift_history",
     "end_probation",
     "export_ratings",
     "external_schema",
@@ -54,9 +63,11 @@ __all__ = [
     "is_database_reachable",
     "is_embedded_server_running",
     "keep_memory_together",
+    "last_drift_check",
     "load_served_model",
     "mlflow_page",
     "people",
+    "pin_drift_baseline",
     "probation_looks",
     "promote_by_person",
     "promotions",
@@ -76,6 +87,7 @@ __all__ = [
     "training_jobs",
     "training_queue",
     "training_triggers",
+    "unpin_drift_baseline",
     "worker_name",
     "worker_presence",
 ]

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from cineclub.bootstrap.comparing import comparing
+from cineclub.bootstrap.drift import drift_parts
 from cineclub.bootstrap.storage import api_keys, database_url, external_schema, people, promotions, training_jobs
 from cineclub.domain.access import Doorkeeper
 from cineclub.domain.errors import Conflict
@@ -60,6 +61,7 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
     log = _prediction_log(settings, pool, metrics)
     live = _live_model_holder(settings, pool, metrics)
     monitoring, outcome_watch = _monitoring(settings, pool, metrics)
+    drift, drift_watch = drift_parts(settings, pool, metrics)
     compared = comparing(settings, pool, metrics, promoter := PromotingProcess(database_url(settings), settings.home))
     predictor = PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC), compared.observer)
     return ApiParts(
@@ -72,10 +74,11 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
         services=(pool, keys, *_notices(settings, pool, histories, predictor), log, live, *compared.services),
-        services_once=(outcome_watch, *compared.services_once),
+        services_once=(outcome_watch, drift_watch, *compared.services_once),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=promoter,
         monitoring=monitoring,
+        drift=drift,
         comparisons=compared.report,
         promotions=promotions(settings),
         erase_user=_erasing(settings),

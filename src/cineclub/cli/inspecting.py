@@ -62,7 +62,7 @@ def explain_invalid_settings(error: "ValidationError") -> str:
     variable = Settings.variable_of(name) if name in Settings.model_fields else location
     meaning = Settings.model_fields[name].description if name in Settings.model_fields else ""
     problem = first["msg"][:1].lower() + first["msg"][1:]
-    value = MASK if name == "database_url" else repr(first.get("input"))
+    value = MASK if name in {"database_url", "alert_webhook"} else repr(first.get("input"))
     return f"{variable} is {value}, but: {problem} ({meaning}); cineclub settings lists all"
 
 
@@ -74,6 +74,14 @@ def masked(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     name, colon, _password = user.partition(":")
     return f"{parts.scheme}://{name}{colon}{MASK if colon else ''}{at}{host}{parts.path}"
+
+
+def _masked_secret(url: str) -> str:
+    """Return the address of a database as it may be shown, and of another address the host alone."""
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"}:
+        return f"{parts.scheme}://{parts.hostname}/{MASK}"
+    return masked(url)
 
 
 def _setting_text(now: Any, name: str) -> str:
@@ -97,7 +105,7 @@ def _value_text(value: Any) -> str:
     if value is None:
         return "unset"
     if isinstance(value, SecretStr):
-        return masked(value.get_secret_value())
+        return _masked_secret(value.get_secret_value())
     if isinstance(value, str) and "://" in value:
         return masked(value)
     return str(value)

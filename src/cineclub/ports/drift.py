@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from cineclub.domain.drift import AnswerStatistics, DriftVerdict, SegmentChange, StatisticChange
+from cineclub.domain.drift import AnswerStatistics, DriftComparison, DriftVerdict, StatisticChange
 from cineclub.domain.ratings import RatingScale
+from cineclub.domain.segment_changes import SegmentChange
 from cineclub.domain.statistics import Baseline, PeriodStatistics
 
 AskedBy = Literal["api", "cli", "watch"]
@@ -87,6 +88,11 @@ class BaselineComparison:
     statistics: tuple[StatisticChange, ...]
     segments: tuple[SegmentChange, ...]
 
+    @property
+    def as_judged(self) -> DriftComparison:
+        """The comparison without what it was compared with."""
+        return DriftComparison(self.verdict, self.n_windows, self.statistics, self.segments)
+
 
 @dataclass(frozen=True, slots=True)
 class DriftCheck:
@@ -114,12 +120,12 @@ class DriftCheck:
 
 @dataclass(frozen=True, slots=True)
 class PastCheck:
-    """What is kept of a check: who asked, whether its window ended when it was made, what it said and did."""
+    """What is kept of a check: who asked, whether it asked what the settings ask, what it said and did."""
 
     check_id: int
     checked_at: datetime
     asked_by: AskedBy
-    is_current: bool
+    is_usual: bool
     verdict: DriftVerdict
     summary: str
     distances: Mapping[str, float]
@@ -222,7 +228,7 @@ class DriftBaselines(Protocol):
 class DriftChecks(Protocol):
     """Every check that was made; async."""
 
-    async def record(self, check: DriftCheck, asked_by: AskedBy, *, is_current: bool) -> int:
+    async def record(self, check: DriftCheck, asked_by: AskedBy, *, is_usual: bool) -> int:
         """Keep a check, and return its id.
 
         Raises:
@@ -239,15 +245,27 @@ class DriftChecks(Protocol):
         ...
 
     async def last(self, asked_by: AskedBy | None = None) -> PastCheck | None:
-        """Return the newest check whose window ended when it was made, by whoever asked or by one of them.
+        """Return the newest check that asked what the settings ask, whoever made it or by one of them.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
         ...
 
+
+class DriftActions(Protocol):
+    """What follows from an alert, by one process alone and at most once per cool-down; async."""
+
     async def claim_notice(self, check_id: int, cooldown: timedelta) -> bool:
-        """Say whether the alert is to be told of, which nobody else is told to do within the cool-down.
+        """Say whether whoever wants to know is to be told of an alert: nobody was within the cool-down.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def give_notice_back(self, check_id: int) -> None:
+        """Note that nobody could be told, so that the next alert is tried again.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.

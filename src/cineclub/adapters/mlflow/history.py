@@ -71,6 +71,10 @@ class Versions(VersionBook, Protocol):
         """Keep what is known of a version, once."""
         ...
 
+    def keep_statistics(self, version: RegisteredVersion, statistics: str) -> None:
+        """Keep what the ratings look like that a version learned from, as JSON, once."""
+        ...
+
     def withdraw(self, version: RegisteredVersion) -> None:
         """Mark a version that its training has replaced before it ever served."""
         ...

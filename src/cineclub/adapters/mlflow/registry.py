@@ -45,6 +45,7 @@ from cineclub.ports import (
 
 log = logging.getLogger(__name__)
 
+STATISTICS = "statistics.json"
 SHORT_HASH = 12
 COPIES_KEPT = 3
 PROMOTIONS_LOOKED_AT = 1000
@@ -164,7 +165,10 @@ class MlflowRegistry:
                 write_package(folder, fitted, movies)
                 made = self._register_once(training_id, fitted.recipe, folder, sha256, record)
         self._versions.note(known_version(made, record.metrics))
-        return registered_version(made)
+        registered = registered_version(made)
+        if statistics := record.documents.get(STATISTICS):
+            self._versions.keep_statistics(registered, statistics)
+        return registered
 
     def promote(
         self,

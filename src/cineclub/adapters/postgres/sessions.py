@@ -35,6 +35,7 @@ class AdvisoryLock(enum.IntEnum):
     PROMOTIONS = 3
     ALIAS = 4
     TRIGGERS = 5
+    DRIFT = 6
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from cineclub.adapters.postgres.drift_baselines import keep_baseline
 from cineclub.adapters.postgres.sessions import Row, named_queries, session
 from cineclub.domain.errors import NotFound
 from cineclub.domain.ratings import SnapshotIdentity
@@ -32,6 +33,10 @@ class VersionHistory:
             columns = _columns(known)
             connection.execute(SQL["withdraw_others"], columns)
             connection.execute(SQL["note"], columns)
+
+    def keep_statistics(self, version: RegisteredVersion, statistics: str) -> None:
+        """Keep what the ratings look like that a version learned from, as JSON, once: drift is measured against it."""
+        keep_baseline(self._database_url, version, statistics)
 
     def withdraw(self, version: RegisteredVersion) -> None:
         """Mark a version that its training has replaced before it ever served."""

@@ -134,6 +134,9 @@ class PrometheusMetrics:
     def _declare_drift(self, registry: CollectorRegistry) -> None:
         """Declare what is known of drift; the newest check is kept as a whole, so that no distance outlives it."""
         self._drift_alerts = Counter("cineclub_drift_alerts", "Drift checks that ended in an alert.", registry=registry)
+        self._alerts_lost = Counter(
+            "cineclub_lost_alerts", "Alerts that the webhook did not take after several tries.", registry=registry
+        )
         self._drift_told_until = datetime.now(tz=UTC)
         self._processes.keep("drift", _text_of(_drift_families(NEVER_CHECKED, {}, 0.0)))
 
@@ -144,6 +147,10 @@ class PrometheusMetrics:
         if checked_at > self._drift_told_until:
             self._drift_told_until = checked_at
             self._drift_alerts.inc(verdict == "ALERT")
+
+    def alert_lost(self) -> None:
+        """Count an alert that the webhook did not take."""
+        self._alerts_lost.inc()
 
     def answer_compared(self, purpose: Purpose) -> None:
         """Count one answer that another version was asked for too."""

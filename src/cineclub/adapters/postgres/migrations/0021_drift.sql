@@ -25,7 +25,7 @@ CREATE TABLE cineclub.drift_checks (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     checked_at timestamptz NOT NULL,
     asked_by text NOT NULL CHECK (asked_by IN ('api', 'cli', 'watch')),
-    is_current boolean NOT NULL,
+    is_usual boolean NOT NULL,
     verdict text NOT NULL CHECK (verdict IN ('OK', 'ALERT', 'NOT_ENOUGH_DATA')),
     summary text NOT NULL,
     distances jsonb NOT NULL,
@@ -35,5 +35,5 @@ CREATE TABLE cineclub.drift_checks (
 );
 CREATE INDEX drift_checks_checked_at_idx ON cineclub.drift_checks (checked_at DESC);
 
-COMMENT ON COLUMN cineclub.drift_checks.is_current IS 'whether the window ended when the check was made';
+COMMENT ON COLUMN cineclub.drift_checks.is_usual IS 'whether it asked what the settings ask, about what is now';
 COMMENT ON COLUMN cineclub.drift_checks.notified_at IS 'when whoever wants to know of alerts was about to be told';

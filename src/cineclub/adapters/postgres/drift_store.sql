@@ -1,0 +1,94 @@
+-- name: keep_baseline
+-- Keep the statistics of a version's training data, once.
+INSERT INTO cineclub.drift_baselines (version, manifest_sha256, document)
+VALUES (%(version)s, %(manifest_sha256)s, %(document)s)
+ON CONFLICT (version, manifest_sha256) DO NOTHING;
+
+-- name: of_production
+-- The version that serves with its baseline; no row before the first promotion.
+SELECT p.version AS serving_version, b.id, b.version, b.taken_at, b.document
+FROM (SELECT version, manifest_sha256 FROM cineclub.promotions ORDER BY id DESC LIMIT 1) AS p
+LEFT JOIN cineclub.drift_baselines b USING (version, manifest_sha256);
+
+-- name: pinned
+-- The baseline that a person has pinned.
+SELECT id, version, taken_at, document FROM cineclub.drift_baselines WHERE pinned_at IS NOT NULL;
+
+-- name: unpin
+-- Let none be pinned, and forget what was kept for that alone.
+WITH unpinned AS (
+    UPDATE cineclub.drift_baselines SET pinned_at = NULL WHERE pinned_at IS NOT NULL AND version IS NOT NULL
+)
+DELETE FROM cineclub.drift_baselines WHERE pinned_at IS NOT NULL AND version IS NULL;
+
+-- name: pin_version
+-- Pin the baseline of a version; of two registries' equal numbers, the newer one's.
+UPDATE cineclub.drift_baselines SET pinned_at = clock_timestamp()
+WHERE id = (SELECT max(id) FROM cineclub.drift_baselines WHERE version = %(version)s)
+RETURNING id;
+
+-- name: pin_taken
+-- Pin what was taken from the ratings.
+INSERT INTO cineclub.drift_baselines (document, pinned_at) VALUES (%(document)s, clock_timestamp());
+
+-- name: of_length
+-- A baseline with windows of another length, where that was computed before.
+SELECT document FROM cineclub.drift_baseline_lengths
+WHERE baseline_id = %(baseline_id)s AND window_days = %(window_days)s;
+
+-- name: keep_length
+-- Keep a baseline with windows of another length, if the baseline is still there.
+INSERT INTO cineclub.drift_baseline_lengths (baseline_id, window_days, document)
+SELECT id, %(window_days)s, %(document)s FROM cineclub.drift_baselines WHERE id = %(baseline_id)s
+ON CONFLICT DO NOTHING;
+
+-- name: record
+-- Keep a check.
+INSERT INTO cineclub.drift_checks (checked_at, asked_by, is_usual, verdict, summary, distances, document)
+VALUES (%(checked_at)s, %(asked_by)s, %(is_usual)s, %(verdict)s, %(summary)s, %(distances)s, %(document)s)
+RETURNING id;
+
+-- name: recent
+-- The checks, newest first.
+SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, training_id, notified_at
+FROM cineclub.drift_checks
+WHERE %(before)s::bigint IS NULL OR id < %(before)s
+ORDER BY id DESC LIMIT %(limit)s;
+
+-- name: last
+-- The newest check that asked what the settings ask, by anybody or by one who asks.
+SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, training_id, notified_at
+FROM cineclub.drift_checks
+WHERE is_usual AND asked_by = coalesce(%(asked_by)s::text, asked_by)
+ORDER BY id DESC LIMIT 1;
+
+-- name: claim_notice
+-- Be the one who tells of an alert, if nobody did so a short while ago.
+UPDATE cineclub.drift_checks SET notified_at = clock_timestamp()
+WHERE id = %(check_id)s AND NOT EXISTS (
+    SELECT FROM cineclub.drift_checks
+    WHERE notified_at > clock_timestamp() - make_interval(secs => %(cooldown_seconds)s)
+);
+
+-- name: give_notice_back
+-- Nobody could be told.
+UPDATE cineclub.drift_checks SET notified_at = NULL WHERE id = %(check_id)s;
+
+-- name: start_training
+-- Queue a training because of drift, unless one is under way or drift started one a short while ago.
+INSERT INTO cineclub.trainings (id, status, reason, requested_at, trigger)
+SELECT %(training_id)s, 'queued', %(reason)s, clock_timestamp(), 'drift'
+WHERE NOT EXISTS (
+    SELECT FROM cineclub.trainings
+    WHERE trigger = 'drift' AND requested_at > clock_timestamp() - make_interval(secs => %(cooldown_seconds)s)
+)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: note_training
+-- Note which training a check has started.
+UPDATE cineclub.drift_checks SET training_id = %(training_id)s WHERE id = %(check_id)s;
+
+-- name: one_at_a_time
+-- Whoever acts on an alert or pins does so alone, until the end of the transaction.
+SELECT pg_advisory_xact_lock(%(family)s, %(drift)s);

@@ -1,0 +1,129 @@
+"""Checks drift by itself while the service lives, tells the metrics of every check, and acts on an alert."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from cineclub.domain.errors import StorageUnavailable
+from cineclub.ports import AlertReceiver, DriftActions, DriftCheck, DriftChecks, DriftMetrics
+
+log = logging.getLogger(__name__)
+
+DriftAction = Literal["off", "alert", "retrain"]
+FIRST_SECONDS, LOOK_SECONDS, RETRY_SECONDS = 5.0, 30.0, 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRules:
+    """What follows from an alert, and for how long nothing more does."""
+
+    action: DriftAction
+    cooldown: timedelta
+
+
+class DriftResponse:
+    """Does what is to follow from an alert."""
+
+    def __init__(self, actions: DriftActions, receiver: AlertReceiver | None, rules: ActionRules) -> None:
+        """Take what acts and who is told (None: nobody)."""
+        self._actions = actions
+        self._receiver = receiver
+        self._rules = rules
+
+    async def follow(self, check: DriftCheck) -> DriftCheck:
+        """Tell of an alert and start a training, each at most once per cool-down; return the check with the training.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        if check.verdict != "ALERT" or self._rules.action == "off":
+            return check
+        if self._rules.action == "retrain":
+            reason = f"drift check {check.check_id}: {check.summary}"
+            training_id = await self._actions.start_training(check.check_id, reason, self._rules.cooldown)
+            check = replace(check, training_id=training_id)
+        await self._tell(check)
+        return check
+
+    async def _tell(self, check: DriftCheck) -> None:
+        """Tell whoever wants to know."""
+        if self._receiver is None or not await self._actions.claim_notice(check.check_id, self._rules.cooldown):
+            return
+        message = {
+            "verdict": check.verdict,
+            "summary": check.summary,
+            "check_id": check.check_id,
+            "checked_at": check.checked_at.isoformat(),
+        }
+        if not await self._receiver.tell(message):
+            await self._actions.give_notice_back(check.check_id)
+
+
+class DriftWatch:
+    """Makes the usual check when it is due, and keeps the metrics at the newest one, whoever made it."""
+
+    def __init__(
+        self,
+        check: Callable[[], Awaitable[DriftCheck]],
+        checks: DriftChecks,
+        response: DriftResponse,
+        metrics: DriftMetrics,
+        interval: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
+        """Take what checks, where checks are kept, and how often one is due."""
+        self._check = check
+        self._checks = checks
+        self._response = response
+        self._metrics = metrics
+        self._interval = interval
+        self._now = now
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to check in the background, a moment from now."""
+        self._stopping.clear()
+        self._task = asyncio.create_task(self._watch(), name="drift watch")
+
+    async def stop(self) -> None:
+        """Stop, in the middle of a check too."""
+        self._stopping.set()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def look(self) -> None:
+        """Make the check that is due, if one is, and tell the metrics of the newest one.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer; the check is made later.
+        """
+        own = await self._checks.last("watch")
+        if own is None or self._now() - own.checked_at >= self._interval:
+            await self._response.follow(await self._check())
+        newest = await self._checks.last()
+        if newest is not None:
+            self._metrics.drift_checked(newest.verdict, newest.distances, newest.checked_at)
+
+    async def _watch(self) -> None:
+        """Look again and again, whatever goes wrong; a check that fails is never taken for one that found nothing."""
+        pause_seconds = min(FIRST_SECONDS, self._interval.total_seconds())
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
+                return
+            pause_seconds = min(LOOK_SECONDS, self._interval.total_seconds())
+            try:
+                await self.look()
+            except StorageUnavailable as error:
+                log.warning("drift_not_checked cause=%s", error)
+                pause_seconds = RETRY_SECONDS if self._interval > timedelta(seconds=RETRY_SECONDS) else pause_seconds
+            except Exception:
+                log.exception("drift_watch_failed")
+                pause_seconds = RETRY_SECONDS
