@@ -1,0 +1,163 @@
+"""Drift over HTTP: ratings of half a year in PostgreSQL, a baseline, and a last week that is as usual or not."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from drifting_ratings import A_WEEK, fill_weeks, promote_with_baseline
+from httpx import Response
+from small_service import Service, error_of, running
+
+from cineclub.domain.drift import ANSWER_STATISTICS, RATING_STATISTICS
+
+pytestmark = pytest.mark.anyio
+QUIET: dict[str, Any] = {"drift_check_hours": 1000.0, "drift_action": "off"}
+
+
+async def drift_of(service: Service, **asked: Any) -> dict[str, Any]:
+    """Return what the route answers."""
+    response = await service.client.get("/monitoring/drift", params=asked)
+    assert response.status_code == 200, response.text
+    document: dict[str, Any] = response.json()
+    return document
+
+
+def named(check: dict[str, Any], nth: int = 0) -> dict[str, dict[str, Any]]:
+    """Return the statistics of a comparison by their names."""
+    return {one["name"]: one for one in check["comparisons"][nth]["statistics"]}
+
+
+async def test_a_usual_week_is_ok(database_url: str, home: Path) -> None:
+    """Every statistic is there with its verdict, and the check is kept."""
+    promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC)))
+    async with running(database_url, home, **QUIET) as service:
+        check = await drift_of(service)
+        again = await drift_of(service)
+        history = (await service.client.get("/monitoring/drift/history")).json()["checks"]
+    assert (check["verdict"], check["window"]["n_ratings"], check["window"]["days"]) == ("OK", A_WEEK, 7.0)
+    [comparison] = check["comparisons"]
+    assert (comparison["baseline"], comparison["model_version"], comparison["verdict"]) == ("model", 7, "OK")
+    assert [one["name"] for one in comparison["statistics"]] == [*RATING_STATISTICS, *ANSWER_STATISTICS]
+    assert {named(check)[name]["verdict"] for name in ANSWER_STATISTICS} == {"NOT_ENOUGH_DATA"}
+    assert again["check_id"] == check["check_id"]
+    own = next(one for one in history if one["check_id"] == check["check_id"])
+    assert (own["verdict"], own["asked_by"], own["is_usual"]) == ("OK", "api", True)
+    assert own["distances"]["rating_distribution"] == named(check)["rating_distribution"]["distance"]
+
+
+async def test_a_reversal_of_taste_is_an_alert_that_names_its_genre(database_url: str, home: Path) -> None:
+    """One genre is suddenly hated: the check says so, and that genre moved most."""
+    promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC), hated="Horror"))
+    async with running(database_url, home, **QUIET) as service:
+        check = await drift_of(service, threshold_pct=10, window="7d")
+    assert check["verdict"] == "ALERT"
+    assert named(check)["taste_by_genre"]["verdict"] == "ALERT"
+    first = check["comparisons"][0]["segments"][0]
+    assert (first["dimension"], first["name"]) == ("genre", "Horror")
+    assert first["current_mean"] == 0.5
+
+
+async def test_an_empty_week_is_neither_alert_nor_ok(database_url: str, home: Path) -> None:
+    """Without ratings there is not enough data; a window that ends at the newest rating has some."""
+    promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC), has_last_week=False))
+    async with running(database_url, home, **QUIET) as service:
+        now, newest = await drift_of(service), await drift_of(service, until="newest")
+    assert (now["verdict"], now["window"]["n_ratings"]) == ("NOT_ENOUGH_DATA", 0)
+    assert (newest["verdict"], newest["window"]["n_ratings"]) == ("OK", A_WEEK)
+
+
+async def test_nothing_is_compared_with_itself(database_url: str, home: Path) -> None:
+    """A shift in the last week before a training is seen right after it: that week is not in its own baseline."""
+    until = datetime.now(UTC)
+    fill_weeks(database_url, until, hated="Horror")
+    async with running(database_url, home, **QUIET) as service:
+        assert (await service.client.post("/monitoring/drift/baseline", json={})).status_code == 200
+        check = await drift_of(service, until="newest")
+    assert check["verdict"] == "ALERT"
+    assert check["comparisons"][0]["n_windows"] == 19
+
+
+async def test_without_a_model_or_a_baseline_nothing_is_claimed(database_url: str, home: Path) -> None:
+    """The answer says what is missing and what to do."""
+    log = fill_weeks(database_url, datetime.now(UTC))
+    async with running(database_url, home, **QUIET) as service:
+        without_model = await drift_of(service, window="7d")
+        promote_with_baseline(database_url, log, has_baseline=False)
+        without_baseline = await drift_of(service, window="168h", threshold_pct=11)
+    assert (without_model["verdict"], without_baseline["verdict"]) == ("NOT_ENOUGH_DATA", "NOT_ENOUGH_DATA")
+    assert "no model" in without_model["summary"]
+    assert "version 7 was registered before" in without_baseline["summary"]
+    assert without_model["window"]["n_ratings"] == A_WEEK
+
+
+async def test_a_pinned_baseline_is_shown_beside_that_of_the_model(database_url: str, home: Path) -> None:
+    """That of a version or one taken now; it goes away again."""
+    promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC)))
+    async with running(database_url, home, **QUIET) as service:
+        path = "/monitoring/drift/baseline"
+        before = (await service.client.get(path)).json()
+        of_version = (await service.client.post(path, json={"version": 7})).json()
+        unknown = await service.client.post(path, json={"version": 8})
+        taken = (await service.client.post(path, json={})).json()
+        check = await drift_of(service)
+        after = (await service.client.delete(path)).json()
+    assert (before["model_version"], before["model"]["n_windows"], before["pinned"]) == (7, 19, None)
+    assert of_version["pinned"]["model_version"] == 7
+    assert (unknown.status_code, "no baseline" in error_of(unknown)["message"]) == (404, True)
+    assert (taken["pinned"]["model_version"], taken["pinned"]["n_windows"]) == (None, 20)
+    assert taken["pinned"]["whole"]["n_ratings"] == 21 * A_WEEK
+    assert [one["baseline"] for one in check["comparisons"]] == ["model", "pinned"]
+    assert after["pinned"] is None
+    assert after["model"] is not None
+
+
+async def test_other_lengths_are_compared_with_windows_of_their_own(database_url: str, home: Path) -> None:
+    """A check of 14 days has a baseline of 14 days, computed once."""
+    promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC)))
+    async with running(database_url, home, **QUIET) as service:
+        check = await drift_of(service, window="14d")
+        await drift_of(service, window="336h", threshold_pct=20)
+    assert (check["verdict"], check["window"]["days"], check["comparisons"][0]["n_windows"]) == ("OK", 14.0, 8)
+    assert check["window"]["n_ratings"] == 2 * A_WEEK
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT window_days FROM cineclub.drift_baseline_lengths").fetchall() == [(14.0,)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"window": "7"}, "7d or 24h"),
+        ({"window": "0d"}, "7d or 24h"),
+        ({"window": "367d"}, "366 days"),
+        ({"threshold_pct": "0.05"}, "0.1"),
+        ({"threshold_pct": "1001"}, "1000"),
+        ({"threshold_pct": "nan"}, "threshold_pct"),
+        ({"until": "yesterday"}, "ISO 8601"),
+        ({"until": "2026-05-01T20:15:00"}, "ISO 8601"),
+        ({"until": "9999-01-01T00:00:00Z"}, "not later than now"),
+    ],
+)
+async def test_what_cannot_be_checked_is_refused(empty: Service, asked: dict[str, str], said: str) -> None:
+    """The answer says what may be asked."""
+    response: Response = await empty.client.get("/monitoring/drift", params=asked)
+    assert response.status_code == 422
+    assert said in error_of(response)["message"]
+
+
+async def test_an_empty_service_says_that_there_is_nothing(empty: Service) -> None:
+    """No ratings: no verdict, no baseline, nothing to pin."""
+    assert (await drift_of(empty))["verdict"] == "NOT_ENOUGH_DATA"
+    assert (await drift_of(empty, until="newest"))["verdict"] == "NOT_ENOUGH_DATA"
+    pinned = await empty.client.post("/monitoring/drift/baseline", json={})
+    assert (pinned.status_code, error_of(pinned)["code"]) == (503, "not_enough_data")
+
+
+async def test_the_past_can_be_checked(database_url: str, home: Path) -> None:
+    """A window that ended earlier holds the ratings of then."""
+    until = datetime.now(UTC)
+    promote_with_baseline(database_url, fill_weeks(database_url, until, hated="Horror"))
+    async with running(database_url, home, **QUIET) as service:
+        check = await drift_of(service, until=(until - timedelta(days=7)).isoformat())
+    assert (check["verdict"], check["window"]["n_ratings"]) == ("OK", A_WEEK)
