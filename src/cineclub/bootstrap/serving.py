@@ -44,7 +44,6 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
         settings: what is served.
         processes: where metrics meet if several processes are forked from this one.
     """
-    from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.processes.promoting import PromotingProcess
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
@@ -55,8 +54,7 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
 
     metrics = PrometheusMetrics(processes)
     pool = ServingPool(database_url(settings))
-    films = PostgresFilms(pool, external_schema(settings))
-    histories = _histories(settings, pool, films)
+    films, histories = _films_and_histories(settings, pool)
     keys, doorkeeper = _guard(settings, pool)
     log = _prediction_log(settings, pool, metrics)
     live = _live_model_holder(settings, pool, metrics)
@@ -87,13 +85,15 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
     )
 
 
-def _histories(settings: Settings, pool: "ServingPool", films: "PostgresFilms") -> "CurrentHistories":
-    """Return where histories are read; they stay in memory once notices say that they may."""
+def _films_and_histories(settings: Settings, pool: "ServingPool") -> "tuple[PostgresFilms, CurrentHistories]":
+    """Return where films and histories are read; histories stay in memory once notices say that they may."""
+    from cineclub.adapters.postgres.films import PostgresFilms
     from cineclub.adapters.postgres.histories import PostgresHistories
     from cineclub.flows.current_histories import CurrentHistories
 
+    films = PostgresFilms(pool, external_schema(settings))
     reader = PostgresHistories(pool, films, external_schema(settings))
-    return CurrentHistories(reader, is_keeping=settings.history_cache)
+    return films, CurrentHistories(reader, is_keeping=settings.history_cache)
 
 
 def _rating_writer(settings: Settings, pool: "ServingPool", histories: "CurrentHistories") -> "RatingWriter":

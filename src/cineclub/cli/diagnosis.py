@@ -47,7 +47,7 @@ def _database_findings(settings: "Settings") -> Iterator[Finding]:
 
     try:
         with bootstrap.database(settings) as connected:
-            for look in (_postgres, _ratings, _worker, _registry, _production, _refusals, _probation):
+            for look in (_postgres, _ratings, _worker, _registry, _production, _refusals, _probation, _drift):
                 yield _guarded(look, connected)
     except CineclubError as error:
         yield Finding("FAIL", f"PostgreSQL: {error}", _database_mend(settings))
@@ -184,6 +184,19 @@ def _probation(settings: "Settings") -> Finding:
     if newest.looked_at >= since:
         return Finding("WARN", f"{what}, which serves no more", "cineclub models --history says what serves and why")
     return Finding("OK", f"probation of promotions: {settings.probation}, no alarm in {DAYS_OF_REFUSALS} days")
+
+
+def _drift(settings: "Settings") -> Finding:
+    """Look at the last check of drift."""
+    from cineclub import bootstrap
+
+    last = bootstrap.last_drift_check(settings)
+    if last is None:
+        return Finding("OK", "drift was never checked yet: cineclub serve does so by itself, cineclub drift at once")
+    what = f"drift, checked {last.checked_at:%Y-%m-%d %H:%M} UTC: {last.verdict}, {last.summary}"
+    if last.verdict == "ALERT":
+        return Finding("WARN", what, "cineclub drift shows every figure; cineclub train learns from what is new")
+    return Finding("OK", what)
 
 
 def port_finding(settings: "Settings") -> Finding:

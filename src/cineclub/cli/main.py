@@ -12,6 +12,7 @@ from cineclub.cli import (
     comparing,
     data,
     demonstration,
+    drift,
     evaluating,
     inspecting,
     keys,
@@ -65,6 +66,7 @@ models_group.command("show")(models.show)
 models_group.command("compare")(comparing.compare)
 app.add_typer(models_group, name="models")
 app.add_typer(keys.keys, name="keys")
+app.add_typer(drift.drift, name="drift")
 
 
 def main() -> None:
