@@ -1,7 +1,6 @@
 """`cineclub drift` as cron and people use it: exit statuses, tables of 80 columns, JSON, the pinned baseline."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -19,11 +18,11 @@ WHERE m.id = r.movie_id AND m.genres = '{Horror}' AND r.rated_at > now() - inter
 
 
 @pytest.fixture(scope="module")
-def weeks(connected: Settings) -> Iterator[Settings]:
+def weeks(connected: Settings) -> Settings:
     """A home with ratings of half a year up to now, and a version with its baseline."""
     url = bootstrap.database_url(connected)
     promote_with_baseline(url, fill_weeks(url, datetime.now(UTC)))
-    yield connected
+    return connected
 
 
 def test_a_usual_week_an_alert_and_an_empty_window_have_exit_statuses_of_their_own(weeks: Settings) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cineclub.flows.drift_watch import DriftResponse, DriftWatch
     from cineclub.ports import DriftCheck, PastCheck
 
+PAUSES_SECONDS = (1.0, 5.0)
+"""Between the tries to tell of an alert."""
+
 
 def drift_parts(
     settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics"
@@ -102,7 +105,7 @@ def _response(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetri
     rules = ActionRules(settings.drift_action, timedelta(hours=settings.drift_cooldown_hours))
     secret = settings.alert_webhook
     on_lost = metrics.alert_lost if metrics else lambda: None
-    receiver = Webhook(secret.get_secret_value(), on_lost) if secret else None
+    receiver = Webhook(secret.get_secret_value(), on_lost, PAUSES_SECONDS) if secret else None
     return DriftResponse(PostgresDriftChecks(pool), receiver, rules)
 
 

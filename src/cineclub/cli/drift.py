@@ -142,7 +142,7 @@ def _statistics_table(statistics: "Sequence[StatisticChange]") -> Any:
     """Return the statistics as a table: a figure with its change in percent, a distribution with its distance."""
     from cineclub.cli.tables import table
 
-    heads = ["statistic", "baseline", "current", "change", "threshold", "verdict"]
+    heads = ["statistic", "baseline", "current", "change", "limit", "verdict"]
     return table(None, heads, [_statistic_cells(one) for one in statistics])
 
 

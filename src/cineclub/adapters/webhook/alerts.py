@@ -12,17 +12,13 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
-PAUSES_SECONDS = (1.0, 5.0)
-"""Between the tries."""
 
 
 class Webhook:
     """Implements the port ``AlertReceiver``."""
 
-    def __init__(
-        self, url: str, on_lost: Callable[[], None], pauses_seconds: tuple[float, ...] = PAUSES_SECONDS
-    ) -> None:
-        """Post to this address (http or https); ``on_lost`` is told of each message that did not arrive."""
+    def __init__(self, url: str, on_lost: Callable[[], None], pauses_seconds: tuple[float, ...]) -> None:
+        """Post to this address (http or https), again after each pause; ``on_lost`` is told of what did not arrive."""
         self._url = url
         self._on_lost = on_lost
         self._pauses_seconds = pauses_seconds
