@@ -67,6 +67,17 @@ def test_a_version_carries_its_record(bench: Bench) -> None:
     assert {"model_card.md", "evaluation.json"} < files
 
 
+def test_what_a_version_learned_from_is_kept_for_drift_to_be_measured_against(bench: Bench) -> None:
+    """The statistics go to PostgreSQL too, under the number and the hash of the version, once."""
+    fitted = fitted_model()
+    record = type(RECORD)(RECORD.metrics, RECORD.tags, {**RECORD.documents, "statistics.json": '{"window_days": 7.0}'})
+    for _ in range(2):
+        version = bench.registry.register(bench.training_id, fitted, movies_of(fitted), record)
+    with psycopg.connect(bench.database_url) as connection:
+        rows = connection.execute("SELECT version, manifest_sha256, document FROM cineclub.drift_baselines").fetchall()
+    assert rows == [(version.version, version.manifest_sha256, {"window_days": 7.0})]
+
+
 def test_candidates_are_child_runs_of_their_training(
     bench: Bench, open_registry: Callable[[str], MlflowRegistry]
 ) -> None:

@@ -1,0 +1,119 @@
+"""Baselines are read back as they were written, one is pinned at a time, and a version keeps what its training saw."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import numpy as np
+import psycopg
+import pytest
+from drifting_ratings import fill_weeks, promote_with_baseline
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cineclub.adapters.postgres.drift_baselines import PostgresDriftBaselines, baseline_of_document
+from cineclub.adapters.postgres.drift_checks import PostgresDriftChecks
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.domain.documents import to_document
+from cineclub.domain.errors import NotFound
+from cineclub.domain.ratings import Movie, RatingLog, RatingScale
+from cineclub.domain.statistics import baseline_of
+from cineclub.ports import CheckedWindow, DriftCheck
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+Found = TypeVar("Found")
+
+
+def with_pool(database_url: str, work: Callable[[ServingPool], Awaitable[Found]]) -> Found:
+    """Return what some work over a pool gives."""
+
+    async def run() -> Found:
+        pool = ServingPool(database_url)
+        await pool.start()
+        try:
+            return await work(pool)
+        finally:
+            await pool.stop()
+
+    return asyncio.run(run())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.dictionaries(
+        st.tuples(st.integers(1, 6), st.integers(1, 6)),
+        st.tuples(st.sampled_from([0.5, 2.0, 3.5, 5.0]), st.integers(0, 40)),
+        min_size=1,
+    )
+)
+def test_a_baseline_is_read_back_as_it_was(rows: dict[tuple[int, int], tuple[float, int]]) -> None:
+    """For any ratings, through the very text that is kept."""
+    users, movies = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    ratings = np.array([one[0] for one in rows.values()], np.float32)
+    rated_at = np.array([one[1] * 86_400_000_000 for one in rows.values()], np.int64)
+    log = RatingLog.from_columns(users, movies, ratings, rated_at, RatingScale(0.5, 5.0))
+    films = [Movie(1, "1", "One", 1995, ("Drama", "Horror")), Movie(2, "2", "Two", None, ())]
+    baseline = baseline_of(log, films, np.random.default_rng(0))
+    assert baseline_of_document(json.loads(json.dumps(to_document(baseline)))) == baseline
+
+
+def test_the_baseline_of_production_is_that_of_the_promotion_that_serves(database_url: str) -> None:
+    """Another version's is not taken for it, and none is none."""
+    log = fill_weeks(database_url, NOW)
+    before = with_pool(database_url, lambda pool: PostgresDriftBaselines(pool).of_production())
+    promote_with_baseline(database_url, log, 7)
+    with_baseline = with_pool(database_url, lambda pool: PostgresDriftBaselines(pool).of_production())
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE cineclub.drift_baselines SET manifest_sha256 = repeat('b', 64)")
+    of_other = with_pool(database_url, lambda pool: PostgresDriftBaselines(pool).of_production())
+    assert (before.model_version, before.kept) == (None, None)
+    assert with_baseline.model_version == 7
+    assert with_baseline.kept is not None
+    assert with_baseline.kept.baseline.whole.n_ratings == len(log)
+    assert (of_other.model_version, of_other.kept) == (7, None)
+
+
+def test_one_baseline_is_pinned_at_a_time(database_url: str) -> None:
+    """Another takes its place, what was taken for the pin alone goes with it, and a failed pin changes nothing."""
+    log = fill_weeks(database_url, NOW)
+    promote_with_baseline(database_url, log, 7)
+
+    async def work(pool: ServingPool) -> None:
+        store = PostgresDriftBaselines(pool)
+        production = await store.of_production()
+        assert production.kept is not None
+        await store.pin(production.kept.baseline)
+        taken = await store.pinned()
+        with pytest.raises(NotFound, match="version 8 has no baseline"):
+            await store.pin(8)
+        assert await store.pinned() == taken
+        await store.pin(7)
+        pinned = await store.pinned()
+        assert pinned is not None
+        assert (pinned.model_version, pinned.baseline_id) == (7, production.kept.baseline_id)
+        await store.pin(None)
+        assert await store.pinned() is None
+        assert (await store.of_production()).kept is not None
+
+    with_pool(database_url, work)
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT version FROM cineclub.drift_baselines").fetchall() == [(7,)]
+
+
+def test_several_who_act_on_alerts_at_once_start_one_training_and_tell_once(database_url: str) -> None:
+    """Within the cool-down one of them does, whichever comes first."""
+    window = CheckedWindow(NOW - timedelta(days=7), NOW, 7.0, 10, 0)
+    check = DriftCheck(0, NOW, "ALERT", "Horror moved", window, 10.0, ())
+
+    async def work(pool: ServingPool) -> tuple[list[bool], list[str | None]]:
+        store = PostgresDriftChecks(pool)
+        ids = [await store.record(check, "cli", is_usual=True) for _ in range(4)]
+        notices = await asyncio.gather(*(store.claim_notice(one, timedelta(hours=1)) for one in ids))
+        starts = await asyncio.gather(*(store.start_training(one, "drift", timedelta(hours=1)) for one in ids))
+        return notices, starts
+
+    notices, starts = with_pool(database_url, work)
+    assert sorted(notices) == [False, False, False, True]
+    assert [one is None for one in starts].count(False) == 1
