@@ -15,7 +15,7 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-gate bench-flow bench-memory bench-models \
+.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-drift-queries bench-gate bench-flow bench-memory bench-models \
 	bench-scale bench-serve bench-setup bench-snapshots lock clean
 
 help: ## this list
@@ -26,6 +26,7 @@ help: ## this list
 	@echo "make check          format, lint, types, layers, installed packages; no tests"
 	@echo "make audit          known vulnerabilities of what is in requirements.lock; asks an advisory service"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
+	@echo "make bench-drift-queries  seconds of counting for a check of drift; RATINGS=25000000 unless given"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-drift    false alarms and found troubles of drift, simulated; some minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
@@ -69,6 +70,9 @@ audit: setup
 
 bench-data: setup
 	$(BIN)/python benchmarks/data.py
+
+bench-drift-queries: setup
+	$(BIN)/python benchmarks/drift_queries.py $(if $(RATINGS),--ratings $(RATINGS))
 
 bench-gate: setup
 	$(BIN)/python benchmarks/gate.py

@@ -13,6 +13,7 @@ TITLES = {
     "data": "Loading and importing (`make bench-data`)",
     "gate": "How often the gate is wrong (`make bench-gate`)",
     "drift": "Drift that is there, and drift that is not (`make bench-drift`)",
+    "drift-queries": "Counting for a check of drift (`make bench-drift-queries`)",
     "flow": "The training flow and the demo (`make bench-flow`)",
     "models": "Models beside Surprise and implicit (`make bench-models`)",
     "models-movietweetings-100k": "The same on MovieTweetings 100k (`make bench-models DATA=...`)",

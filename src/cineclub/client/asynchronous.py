@@ -7,6 +7,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
+from cineclub.api.drift_schemas import BaselinesOut, DriftHistoryOut, DriftOut
 from cineclub.api.outcome_schemas import ComparisonsOut, RecommendationOutcomesOut
 from cineclub.api.schemas import (
     BatchResponse,
@@ -212,6 +213,28 @@ class AsyncClient:
     async def comparisons(self, days: int = 30) -> ComparisonsOut:
         """Return how other versions, asked beside the one that served, compare, and how the probation stands."""
         return await self._send(calls.comparisons(days))
+
+    async def drift(
+        self, threshold_pct: float | None = None, window: str | None = None, until: str | None = None
+    ) -> DriftOut:
+        """Return how the newest ratings and answers compare with what was normal."""
+        return await self._send(calls.drift(threshold_pct, window, until))
+
+    async def drift_history(self, limit: int | None = None, before: int | None = None) -> DriftHistoryOut:
+        """Return the checks of drift that were made, newest first."""
+        return await self._send(calls.drift_history(limit, before))
+
+    async def drift_baseline(self) -> BaselinesOut:
+        """Return what windows are compared with."""
+        return await self._send(calls.drift_baseline())
+
+    async def pin_drift_baseline(self, version: int | None = None) -> BaselinesOut:
+        """Pin the baseline of a version, or one taken from the ratings now."""
+        return await self._send(calls.pin_drift_baseline(version))
+
+    async def unpin_drift_baseline(self) -> BaselinesOut:
+        """Let no baseline be pinned."""
+        return await self._send(calls.unpin_drift_baseline())
 
     async def metrics(self) -> str:
         """Return every metric in Prometheus' text format."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from cineclub.api.drift_schemas import BaselinesOut, DriftHistoryOut, DriftOut, PinRequest
 from cineclub.api.fields import checked_id
 from cineclub.api.outcome_schemas import ComparisonsOut, RecommendationOutcomesOut
 from cineclub.api.schemas import (
@@ -42,6 +43,9 @@ OK = 200
 UNAVAILABLE = 503
 LOADING_SECONDS = 120.0
 """The least time to wait for a promotion: the server loads the version in a fresh process first."""
+
+COUNTING_SECONDS = 120.0
+"""The least time to wait for a check of drift or a new baseline: the server counts ratings."""
 
 Id = int | str
 T = TypeVar("T")
@@ -220,6 +224,33 @@ def outcomes(days: int) -> Call[RecommendationOutcomesOut]:
 def comparisons(days: int) -> Call[ComparisonsOut]:
     """Ask how versions that were asked the same questions compare."""
     return Call("GET", "/monitoring/comparisons", ComparisonsOut, query={"days": days})
+
+
+def drift(threshold_pct: float | None, window: str | None, until: str | None) -> Call[DriftOut]:
+    """Compare the newest ratings and answers with what was normal."""
+    asked = _given(threshold_pct=threshold_pct, window=window, until=until)
+    return Call("GET", "/monitoring/drift", DriftOut, asked, least_timeout=COUNTING_SECONDS)
+
+
+def drift_history(limit: int | None, before: int | None) -> Call[DriftHistoryOut]:
+    """List the checks of drift."""
+    return Call("GET", "/monitoring/drift/history", DriftHistoryOut, _given(limit=limit, before=before))
+
+
+def drift_baseline() -> Call[BaselinesOut]:
+    """Look at what windows are compared with."""
+    return Call("GET", "/monitoring/drift/baseline", BaselinesOut)
+
+
+def pin_drift_baseline(version: int | None) -> Call[BaselinesOut]:
+    """Pin a baseline."""
+    body = _body(PinRequest, {"version": version})
+    return Call("POST", "/monitoring/drift/baseline", BaselinesOut, body=body, least_timeout=COUNTING_SECONDS)
+
+
+def unpin_drift_baseline() -> Call[BaselinesOut]:
+    """Let no baseline be pinned."""
+    return Call("DELETE", "/monitoring/drift/baseline", BaselinesOut)
 
 
 def metrics() -> Call[str]:
