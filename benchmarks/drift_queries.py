@@ -5,7 +5,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -33,6 +33,12 @@ SELECT gen_random_uuid(), %(ends_at)s::timestamptz - n * %(step)s::interval, 'us
 FROM generate_series(1, %(n_answers)s) AS n
 """
 
+LET_SOME_BE_OF_LAST_WEEK = """
+UPDATE cineclub.ratings SET rated_at = newest.rated_at + interval '7 days' - random() * interval '7 days'
+FROM (SELECT max(rated_at) AS rated_at FROM cineclub.ratings) AS newest
+WHERE random() < %(share)s
+"""
+
 
 def main() -> None:
     """Measure and report."""
@@ -43,7 +49,7 @@ def main() -> None:
     log = generated_log(options.ratings)
     with database() as (url, _):
         bring_in(url, log)
-        rows = [*measured(url, options.answers), *after_clustering(url)]
+        rows = [*measured(url, options.answers), *with_a_busy_week(url)]
     cells = [[row["what"], f"{row['seconds']:.2f}", f"{row['first_seconds']:.2f}", row["note"]] for row in rows]
     head = (
         f"{options.ratings:,} generated ratings and {options.answers:,} answers over {MAX_WINDOWS + 1} windows; the "
@@ -62,7 +68,7 @@ def measured(url: str, n_answers: int) -> list[dict[str, Any]]:
         fill_answers(url, window, n_answers)
         answers = windows_of_answers(window)
         return [
-            await row_of("a window, ratings stored by person", lambda: store.of_ratings(window, known), note_of),
+            await row_of("the newest ratings, stored by person", lambda: store.of_ratings(window, known), note_of),
             await row_of("the answers of 27 windows", lambda: store.of_answers(answers, known.head_movie_ids, 1)),
             await row_of("the most rated films", lambda: store.measure(whole.ends_at, SAMPLE_SIZE), n_times=1),
             await row_of("all ratings, to pin", lambda: store.of_ratings(whole, known, is_whole=True), n_times=1),
@@ -71,17 +77,30 @@ def measured(url: str, n_answers: int) -> list[dict[str, Any]]:
     return asyncio.run(with_store(url, measure))
 
 
-def after_clustering(url: str) -> list[dict[str, Any]]:
-    """Return the same for ratings that lie in the order in which they were given, as those of a service do."""
+def with_a_busy_week(url: str) -> list[dict[str, Any]]:
+    """Return the same for a week in which many people who had rated before gave the ratings, as those of a service do.
+
+    Rows that are changed are written anew behind all others, where a service writes those that come.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CLUSTER cineclub.ratings USING ratings_rated_at_idx")
+        connection.execute("SET session_replication_role = replica")  # nobody keeps histories who is to be told
+        connection.execute(LET_SOME_BE_OF_LAST_WEEK, {"share": WINDOW_RATINGS / n_ratings_of(connection)})
         connection.execute("VACUUM (ANALYZE) cineclub.ratings")
 
     async def measure(store: PostgresDriftStatistics) -> list[dict[str, Any]]:
-        _, window, known = await facts(store, url)
-        return [await row_of("a window, ratings stored by time", lambda: store.of_ratings(window, known), note_of)]
+        whole = await store.extent(datetime.now(tz=UTC))
+        known = await store.measure(whole.ends_at, SAMPLE_SIZE)
+        week = Period(whole.ends_at - timedelta(days=DAYS), whole.ends_at)
+        return [
+            await row_of("a week of many people, stored as it came", lambda: store.of_ratings(week, known), note_of)
+        ]
 
     return asyncio.run(with_store(url, measure))
+
+
+def n_ratings_of(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
+    """Return how many ratings there are."""
+    return int(connection.execute("SELECT count(*) FROM cineclub.ratings").fetchall()[0][0])
 
 
 async def with_store(

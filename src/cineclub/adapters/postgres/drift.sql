@@ -48,13 +48,13 @@ WITH given AS MATERIALIZED (
     GROUP BY GROUPING SETS ((b.user_id), (b.movie_id))
 ), users AS MATERIALIZED (
     SELECT p.*, coalesce(earlier.is_known, false) AS is_known
-    FROM (SELECT * FROM parts WHERE is_of_user) AS p
+    FROM (SELECT * FROM parts WHERE is_of_user ORDER BY user_id) AS p
     {users_before}
 ), films AS MATERIALIZED (
     SELECT p.*, coalesce(earlier.is_known, false) AS is_known, head.movie_id IS NOT NULL AS is_head,
         CASE WHEN cardinality(m.genres) > 0 THEN m.genres ELSE ARRAY[%(no_genre)s::text] END AS genres,
         coalesce((floor(m.year / 10.0) * 10)::integer::text, %(no_year)s::text) AS decade
-    FROM (SELECT * FROM parts WHERE NOT is_of_user) AS p
+    FROM (SELECT * FROM parts WHERE NOT is_of_user ORDER BY movie_id) AS p
     LEFT JOIN cineclub.movies m ON {film}
     LEFT JOIN unnest(%(head_movie_ids)s::bigint[]) AS head (movie_id) ON head.movie_id = m.id
     {films_before}
