@@ -24,6 +24,7 @@ BOXES_OF_TRAINING = [
     "register_model",
     "promote_if_better",
 ]
+BOXES_OF_DRIFT = ["load_baseline", "compute_current", "compare", "alert_or_ok"]
 
 
 def tracked_files() -> list[Path]:
@@ -81,6 +82,16 @@ def test_the_training_flow_defines_the_boxes_of_its_drawing_in_order() -> None:
     names = [function.name for function in functions_of(SOURCE / "flows" / "training.py")]
     positions = [names.index(box) for box in BOXES_OF_TRAINING]
     assert positions == sorted(positions)
+
+
+def test_the_drift_flow_defines_and_runs_the_boxes_of_its_drawing_in_order() -> None:
+    """A check calls each box once, in the order in which they are defined."""
+    functions = {function.name: function for function in functions_of(SOURCE / "flows" / "drift.py")}
+    names = list(functions)
+    assert [name for name in names if name in BOXES_OF_DRIFT] == BOXES_OF_DRIFT
+    calls = [node for node in ast.walk(functions["check"]) if isinstance(node, ast.Call)]
+    called = [node.func for node in calls if isinstance(node.func, ast.Attribute) and node.func.attr in BOXES_OF_DRIFT]
+    assert [one.attr for one in sorted(called, key=lambda one: one.lineno)] == BOXES_OF_DRIFT
 
 
 def test_the_layers_name_every_module() -> None:
