@@ -112,6 +112,7 @@ class DriftFlow:
         self._now = now
         self._fresh: dict[DriftQuestion, tuple[float, DriftCheck]] = {}
         self._checking = asyncio.Lock()
+        self._asking = asyncio.Lock()
         self.usual = usual
 
     async def recent_check(self, question: DriftQuestion) -> DriftCheck:
@@ -120,14 +121,15 @@ class DriftFlow:
         Raises:
             StorageUnavailable: PostgreSQL does not answer, or not in time.
         """
-        made_at, check = self._fresh.get(question, (-math.inf, None))
-        if check is None or monotonic() - made_at > FRESH_SECONDS:
-            check = await self.check(question, "api")
-            self._fresh.pop(question, None)
-            self._fresh[question] = (monotonic(), check)
-            if len(self._fresh) > MAX_FRESH:
-                del self._fresh[next(iter(self._fresh))]
-        return check
+        async with self._asking:
+            made_at, check = self._fresh.get(question, (-math.inf, None))
+            if check is None or monotonic() - made_at > FRESH_SECONDS:
+                check = await self.check(question, "api")
+                self._fresh.pop(question, None)
+                self._fresh[question] = (monotonic(), check)
+                if len(self._fresh) > MAX_FRESH:
+                    del self._fresh[next(iter(self._fresh))]
+            return check
 
     async def check(self, question: DriftQuestion, asked_by: AskedBy) -> DriftCheck:
         """Run every step once, in the order of the drawing, and return what was kept.

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cineclub.adapters.postgres import drift as drift_module
 from cineclub.adapters.postgres.drift import PostgresDriftStatistics
 from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.domain.errors import StorageUnavailable
 from cineclub.domain.ratings import Movie, RatingLog, RatingScale
 from cineclub.domain.segments import SegmentRatings
 from cineclub.domain.statistics import Baseline, PeriodStatistics, baseline_of
@@ -202,3 +204,26 @@ def test_a_window_without_ratings_has_no_figures(films_url: str) -> None:
     assert (found.n_ratings, found.n_active_users, found.mean_rating, found.popularity_gini) == (0, 0, None, None)
     assert (found.new_user_share, found.sampled_popularity_gini, found.ratings_per_user) == (None, None, {})
     assert found.segments == {"genre": {}, "decade": {}, "activity": {}, "popularity": {}}
+
+
+def test_a_count_that_takes_too_long_leaves_the_requests_alone(films_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL ends it, the error says what to do, and the pool does not take the database for lost."""
+    monkeypatch.setattr(drift_module, "LIMIT_SECONDS", 0.2)
+    slow = "CREATE OR REPLACE VIEW cineclub_source.ratings AS SELECT 1::bigint AS user_id, 1 AS movie_id,"
+    slow += " 1::float8 AS rating, now() AS rated_at FROM pg_sleep(30)"
+    with psycopg.connect(films_url) as connection:
+        connection.execute(slow.encode())
+
+    async def measure() -> bool:
+        pool = ServingPool(films_url)
+        await pool.start()
+        try:
+            with pytest.raises(StorageUnavailable, match="shorter window"):
+                await PostgresDriftStatistics(pool, "cineclub_source").of_ratings(
+                    Period(BEGIN, datetime(2999, 1, 1, tzinfo=UTC)), Measure(SCALES[0], 500, ())
+                )
+            return await pool.is_reachable()
+        finally:
+            await pool.stop()
+
+    assert asyncio.run(measure())
