@@ -10,7 +10,17 @@ from cineclub.api import errors
 from cineclub.api.access import document_keys
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
 from cineclub.api.rendered_lists import RenderedLists
-from cineclub.api.routes import documentation, models, monitoring, movies, operations, predictions, ratings, trainings
+from cineclub.api.routes import (
+    dashboard,
+    documentation,
+    models,
+    monitoring,
+    movies,
+    operations,
+    predictions,
+    ratings,
+    trainings,
+)
 from cineclub.api.shield import HEADERS, Shield
 from cineclub.serving import ApiParts
 
@@ -58,7 +68,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.state.parts = parts
     app.state.rendered = RenderedLists()
     app.state.is_first = True
-    for module in (predictions, movies, ratings, trainings, models, monitoring, operations, documentation):
+    for module in (predictions, movies, ratings, trainings, models, monitoring, operations, documentation, dashboard):
         app.include_router(module.router)
     document_keys(app)
     errors.install(app)
