@@ -6,6 +6,10 @@ import pytest
 from chromium import BrowserMissing, browser
 from selenium import webdriver
 
+from registry_fixtures import mlflow_template
+
+__all__ = ["mlflow_template"]
+
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[webdriver.Chrome]:

@@ -16,19 +16,23 @@ CINECLUB = str(Path(sys.executable).with_name("cineclub"))
 START_SECONDS, TRAINING_SECONDS, STOP_SECONDS = 60.0, 120.0, 30.0
 
 
-def environment_of(home: Path, port: int) -> dict[str, str]:
-    """Return the environment of a newcomer with a home and a port of their own."""
+def environment_of(home: Path, port: int, **more: str) -> dict[str, str]:
+    """Return the environment of a newcomer with a home and a port of their own, and with more settings."""
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("CINECLUB_", "MLFLOW_"))}
-    return {**theirs, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(port), "CINECLUB_MODEL_POLL_SECONDS": "0.2"}
+    return {
+        **theirs,
+        "CINECLUB_HOME": str(home),
+        "CINECLUB_PORT": str(port),
+        "CINECLUB_MODEL_POLL_SECONDS": "0.2",
+        **more,
+    }
 
 
 @contextlib.contextmanager
-def served(home: Path, ratings: Path | None) -> Iterator[str]:
-    """Give the address of a service over imported ratings, of which none are imported where none are named."""
+def served(home: Path, **settings: str) -> Iterator[str]:
+    """Give the address of a service with a home and settings of its own."""
     [port] = free_ports(1)
-    environment = environment_of(home, port)
-    if ratings is not None:
-        subprocess.run([CINECLUB, "import", str(ratings)], env=environment, capture_output=True, check=True)
+    environment = environment_of(home, port, **settings)
     with (home / "service.log").open("wb") as log:
         process = subprocess.Popen([CINECLUB, "serve"], env=environment, stdout=log, stderr=log)
     try:
@@ -52,12 +56,13 @@ def wait_until_alive(address: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def train(address: str, body: dict[str, object]) -> None:
-    """Let the service train, and wait for the end."""
+    """Let the service train, and wait until it answers from a model."""
     training = httpx.post(f"{address}/training/", json=body).json()
     deadline = time.monotonic() + TRAINING_SECONDS
     while time.monotonic() < deadline:
         training = httpx.get(f"{address}/training/{training['training_id']}").json()
-        if training["status"] == "succeeded":
+        is_served = httpx.get(f"{address}/models/production").status_code == httpx.codes.OK
+        if training["status"] == "succeeded" and is_served:
             return
         if training["status"] in {"failed", "cancelled"}:
             break

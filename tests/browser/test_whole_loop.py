@@ -1,25 +1,29 @@
 """The whole loop on the page of a real service: train, promote, roll back, rate, in a real browser."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from chromium import DOWN, ENTER, LEFT, PHONE, TAB, Page
 from selenium import webdriver
 from served import served, train
 
+from registry_bench import copied_database, write_ratings
+
+TITLES = [("Toy Story", 1), ("Heat", 4), ("Casino", 7), ("Godfather, The", 10)]
 VIEWS = ("now", "trainings", "versions", "drift", "try")
 
 
 @pytest.fixture(scope="module")
-def address(ml_small: Path) -> Iterator[str]:
-    """A service over real ratings, with a first version in production."""
-    with tempfile.TemporaryDirectory(prefix="cineclub-page-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        home.chmod(0o711)  # whoever runs PostgreSQL can enter
-        with served(home, ml_small) as running:
+def address(server_url: str, mlflow_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service over ratings with two tastes in them, with a first version in production."""
+    home = tmp_path_factory.mktemp("served")
+    with copied_database(server_url, mlflow_template) as database_url:
+        write_ratings(database_url)
+        with psycopg.connect(database_url) as connection:
+            connection.cursor().executemany("UPDATE cineclub.movies SET title = %s WHERE id = %s", TITLES)
+        with served(home, CINECLUB_DATABASE_URL=database_url) as running:
             train(running, {"models": ["popular", "ease"]})
             yield running
 
@@ -42,11 +46,11 @@ def test_a_training_is_watched_and_its_version_promoted_and_rolled_back(page: Pa
     """From the button to the scoreboard; then another version serves, and the former again, each with its reason."""
     before = serving(page.address)
     page.open("trainings")
-    page.find("#models").send_keys("popular, knn")
+    page.find("#models").send_keys("popular, knn, svd")
     page.find("#reason").send_keys("tried from the page")
     page.click("#start-training")
     page.find("#cancel-training")
-    page.until(lambda: page.all(".steps .done"), "no step is seen as done")
+    page.until(lambda: page.all(".steps .current"), "no step is seen under way")
     page.shows("succeeded", "#last-training", seconds=90)
     page.shows("tried from the page", ".report, main")
     page.shows("The gate's decision")
