@@ -13,10 +13,14 @@ export function every(milliseconds, work) {
     clearTimeout(timer);
     if (isStopped || isAtWork || document.hidden) return;
     isAtWork = true;
-    const goesOn = await work();
-    isAtWork = false;
-    if (goesOn === false) stop();
-    else if (!isStopped) timer = setTimeout(turn, milliseconds);
+    let goesOn = true;
+    try {
+      goesOn = await work();
+    } finally {
+      isAtWork = false;
+      if (goesOn === false) stop();
+      else if (!isStopped) timer = setTimeout(turn, milliseconds);
+    }
   }
 
   function stop() {
