@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -79,10 +80,13 @@ class Page:
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def until(self, is_so: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:
-        """Return what comes of a question once it is true."""
-        return WebDriverWait(self.driver, seconds, 0.05).until(
-            lambda _: is_so(), f"{what}; the page says {self.text()}"
-        )
+        """Return what comes of a question once it is true; what is drawn anew while it is asked is asked again."""
+        waiting = WebDriverWait(self.driver, seconds, 0.05, ignored_exceptions=[StaleElementReferenceException])
+        try:
+            return waiting.until(lambda _: is_so())
+        except TimeoutException as late:
+            message = f"{what}; the page says {self.text()}"
+            raise AssertionError(message) from late
 
     def shows(self, words: str, selector: str = "main", seconds: float = WAIT_SECONDS) -> None:
         """Wait until a part of the page says something."""

@@ -13,7 +13,7 @@ import httpx
 from api_processes import free_ports
 
 CINECLUB = str(Path(sys.executable).with_name("cineclub"))
-START_SECONDS, TRAINING_SECONDS, STOP_SECONDS = 60.0, 120.0, 30.0
+START_SECONDS, TRAINING_SECONDS, STOP_SECONDS = 120.0, 120.0, 30.0
 
 
 def environment_of(home: Path, port: int, **more: str) -> dict[str, str]:
@@ -29,12 +29,12 @@ def environment_of(home: Path, port: int, **more: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def served(home: Path, **settings: str) -> Iterator[str]:
-    """Give the address of a service with a home and settings of its own."""
+def served(home: Path, command: str = "serve", **settings: str) -> Iterator[str]:
+    """Give the address of a service with a home and settings of its own; ``demo`` brings ratings and a model."""
     [port] = free_ports(1)
     environment = environment_of(home, port, **settings)
     with (home / "service.log").open("wb") as log:
-        process = subprocess.Popen([CINECLUB, "serve"], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([CINECLUB, command], env=environment, stdout=log, stderr=log)
     try:
         wait_until_alive(f"http://127.0.0.1:{port}", process)
         yield f"http://127.0.0.1:{port}"

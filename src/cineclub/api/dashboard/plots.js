@@ -116,7 +116,7 @@ function scale(from, to, start, end) {
 }
 
 function gutter(width, rows) {
-  const longest = Math.max(...rows.map((one) => one.name.length), 4) * 7.2 + 14;
+  const longest = Math.max(...rows.map((one) => one.name.length), 4) * 7.4 + 16;
   return Math.min(longest, width * 0.42);
 }
 

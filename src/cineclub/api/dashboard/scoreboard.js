@@ -68,9 +68,11 @@ function toneOf(row, report) {
   return BASELINES.includes(row.model) ? "baseline" : "";
 }
 
+/** On the newest ratings whoever is neither challenger nor baseline is what was in production. */
 function roleOf(row, report) {
   if (isSame(row, report.challenger)) return "challenger";
-  return BASELINES.includes(row.model) ? "baseline" : "";
+  if (BASELINES.includes(row.model)) return "baseline";
+  return report.test.models.some((one) => isSame(one, row)) ? "production" : "";
 }
 
 function isSame(row, recipe) {

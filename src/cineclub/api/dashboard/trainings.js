@@ -106,8 +106,8 @@ function liveOf(training, state) {
     { class: "live" },
     h("p", { class: "headline" }, badge(...verdict(training.status)), ` ${trigger(training.trigger)}${training.reason ? `: ${training.reason}` : ""}`, h("span", { class: "soft" }, ` ${seconds(Math.round(between(training.started_at ?? training.requested_at)))}`)),
     h("ol", { class: "steps" }, ...STEPS.map(([, title], nth) => stepOf(title, nth, at, progress))),
-    progress && h("p", {}, `${[progress.candidate, progress.message].filter(Boolean).join(": ")}`),
-    h("details", { open: state.isLogOpen, on: { toggle: (event) => (state.isLogOpen = event.target.open) } }, h("summary", {}, `${state.messages.length} messages so far`), h("pre", {}, state.messages.join("\n"))),
+    progress && h("p", { class: "soft" }, progress.message || progress.candidate || ""),
+    h("details", { open: state.isLogOpen, on: { toggle: (event) => (state.isLogOpen = event.target.open) } }, h("summary", {}, state.messages.length === 1 ? "1 message so far" : `${state.messages.length} messages so far`), h("pre", {}, state.messages.join("\n"))),
     cancel,
   );
 }

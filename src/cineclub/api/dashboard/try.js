@@ -78,6 +78,8 @@ async function search(state) {
 function foundOf(movie, state) {
   const isRated = given.has(String(movie.movie_id));
   const add = () => {
+    state.field.value = "";
+    fill(state.found);
     rate(movie, state.scale.highest, state);
     document.getElementById(ratingId(movie))?.focus();
   };
@@ -95,7 +97,6 @@ function rate(movie, rating, state) {
 
 function update(state) {
   fill(state.rated, given.size ? h("ul", { class: "rated" }, ...[...given.values()].map((one) => ratedOf(one, state))) : nothing("None yet: the list shows what is popular."));
-  for (const button of state.found.querySelectorAll("button")) button.disabled = false;
   if (state.field.value.trim()) search(state);
   recommend(state);
 }

@@ -40,7 +40,7 @@ function versionsOf(versions, update) {
     "div",
     {},
     judged.length > 1 && place(h("div", {}), (width) => dots(width, plotOf(judged))),
-    judged.length > 1 && h("p", { class: "soft" }, "Each version on the newest ratings of its own day: compare versions of different days with cineclub models compare."),
+    judged.length > 1 && h("p", { class: "soft" }, "Each version as judged on the newest ratings of its own day. For versions of different days: ", h("code", {}, "cineclub models compare")),
     h("ul", { class: "version-list", "aria-label": "Versions, the newest first" }, ...versions.map((one) => versionOf(one, update))),
   );
 }
