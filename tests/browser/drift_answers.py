@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-NOW = datetime(2026, 3, 30, 4, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 N_CHECKS = 26
 SHIFTED_CHECKS = 2
 STATISTICS: list[tuple[str, str, float | None, float | None, float | None, float | None, float | None, str]] = [

@@ -20,7 +20,7 @@ from served import served, train
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MAX_BYTES = 150_000
-N_COLOURS = 96
+N_COLOURS = 200
 DEMO_USERS = 600
 SECONDS_BETWEEN_ANSWERS = 0.05
 READINGS = 12

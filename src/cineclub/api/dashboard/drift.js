@@ -10,16 +10,16 @@ export const TITLE = "Drift";
 
 const TONES = { OK: "good", ALERT: "bad", NOT_ENOUGH_DATA: "plain" };
 const MAX_SEGMENTS = 12;
-const FIRST_STATISTIC = "rating_distribution";
+const N_CHECKS_SHOWN = 8;
 
 /** Show the view in `root`. */
 export function show(root) {
   const result = h("div", { id: "drift-result" });
   const history = h("div", {});
-  const state = { statistic: FIRST_STATISTIC };
+  const state = { statistic: "", thresholds: new Map() };
   const look = async (query = "") => {
     fill(result, nothing("Counting …"));
-    await load(result, () => get(`monitoring/drift${query}`), checkOf, missing());
+    await load(result, () => get(`monitoring/drift${query}`), (check) => checkOf(check, state), missing());
     await load(history, () => get("monitoring/drift/history?limit=100"), (found) => historyOf(found.checks, state), missing());
   };
   fill(root, card("Check", { className: "full", more: null }, form(look), result), card("Over time", { className: "full" }, history));
@@ -52,8 +52,10 @@ function form(look) {
   );
 }
 
-function checkOf(check) {
+function checkOf(check, state) {
   const { window: seen } = check;
+  const judged = check.comparisons.flatMap((one) => one.statistics).filter(isDistance);
+  state.thresholds = new Map(judged.map((one) => [one.name, one.threshold]));
   return h(
     "div",
     {},
@@ -91,10 +93,15 @@ function statisticsOf(statistics, title) {
     about(one.current),
     one.change_pct === null || one.change_pct === undefined ? "–" : `${one.change_pct > 0 ? "+" : ""}${number(one.change_pct, 1)} %`,
     about(one.distance),
-    one.distance === null || one.distance === undefined ? `${about(one.threshold)} %` : about(one.threshold),
+    isDistance(one) ? about(one.threshold) : `${about(one.threshold)} %`,
     badge(...verdict(one.verdict)),
   ];
   return table(`${title}: figures`, columns, statistics.map((one) => ({ cells: cells(one) })));
+}
+
+/** Say of a figure that its distance is judged, not its change: it has no single value. */
+function isDistance(one) {
+  return one.baseline === null && one.current === null;
 }
 
 function segmentsOf(segments, title) {
@@ -121,19 +128,30 @@ function historyOf(newestFirst, state) {
   const checks = newestFirst.toSorted((one, other) => Date.parse(one.checked_at) - Date.parse(other.checked_at));
   if (!checks.length) return nothing("No check is kept yet.");
   const names = [...new Set(checks.flatMap((one) => Object.keys(one.distances ?? {})))].toSorted();
-  if (!names.includes(state.statistic)) state.statistic = names[0];
+  if (!names.includes(state.statistic)) state.statistic = mostMoved(checks, names);
   const picture = h("div", {});
-  const draw = () => fill(picture, place(h("div", {}), (width) => lines(width, timePlot(checks, state.statistic))));
+  const draw = () => fill(picture, place(h("div", {}), (width) => lines(width, timePlot(checks, state))));
   const choice = h("select", { id: "drift-statistic", on: { change: (event) => ((state.statistic = event.target.value), draw()) } }, ...names.map((one) => h("option", { value: one, selected: one === state.statistic }, words(one))));
   draw();
   return h("div", {}, names.length > 0 && h("p", {}, h("label", { for: "drift-statistic" }, "Distance of "), choice), names.length > 0 && picture, legend(), checkTable(checks));
 }
 
-function timePlot(checks, statistic) {
+/** Return the figure whose newest distance is the largest beside its usual one. */
+function mostMoved(checks, names) {
+  const newest = checks.at(-1).distances ?? {};
+  const beside = (name) => {
+    const all = checks.map((one) => one.distances?.[name]).filter(Number.isFinite).toSorted((one, other) => one - other);
+    return (newest[name] ?? 0) / (all[Math.floor(all.length / 2)] || 1);
+  };
+  return names.toSorted((one, other) => beside(other) - beside(one))[0];
+}
+
+function timePlot(checks, { statistic, thresholds }) {
   const values = checks.map((one) => one.distances?.[statistic] ?? null);
   return {
     label: `Distance of ${words(statistic)} in ${checks.length} checks; the table below names each check's verdict`,
-    unit: `distance of ${words(statistic)} from the baseline`,
+    unit: `distance of ${words(statistic)} from the baseline${thresholds.has(statistic) ? "; dashed: threshold" : ""}`,
+    level: thresholds.get(statistic) ?? null,
     height: 180,
     times: checks.map((one) => Date.parse(one.checked_at)),
     timeLabel: (time) => new Date(time).toLocaleDateString("en-GB", { dateStyle: "medium" }),
@@ -149,5 +167,12 @@ function legend() {
 
 function checkTable(checks) {
   const rows = checks.toReversed().map((one) => ({ cells: [moment(one.checked_at), badge(...verdict(one.verdict)), h("span", { class: "why" }, sentence(one.summary))] }));
-  return table("All checks, the newest first", [{ title: "When" }, { title: "Verdict" }, { title: "What moved most" }], rows);
+  const columns = [{ title: "When" }, { title: "Verdict" }, { title: "What moved most" }];
+  const [shown, older] = [rows.slice(0, N_CHECKS_SHOWN), rows.slice(N_CHECKS_SHOWN)];
+  return h(
+    "div",
+    {},
+    table("The newest checks", columns, shown),
+    older.length > 0 && h("details", {}, h("summary", {}, `${older.length} older checks`), table("Older checks", columns, older)),
+  );
 }

@@ -49,13 +49,13 @@ export function trigger(name) {
 /** Return a number with so many digits, a dash where there is none. */
 export function number(value, digits = 0) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 }
 
 /** Return a number with as many digits as its size needs. */
 export function about(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  return value.toLocaleString("en", { maximumSignificantDigits: 3 }).replace("-", "−");
 }
 
 /** Return a share from 0 to 1 in percent. */

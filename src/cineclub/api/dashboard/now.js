@@ -89,13 +89,15 @@ async function reading(readings) {
 
 /** Return what happened between a reading and these samples; nulls without a reading before. */
 function measured(before, at, samples) {
-  if (!before) return { requests: null, answers: null, p50: null, p99: null, failures: null };
+  if (!before) return { requests: null, answers: null, p50: null, p99: null, failures: null, popular: null };
   const passed = (at - before.at) / 1000;
   const rate = (name, suits) => growth(before.samples, samples, name, suits) / passed;
   const latency = (share) => quantile(before.samples, samples, LATENCY, share, isAnswer);
+  const answers = growth(before.samples, samples, ANSWERS);
   return {
     requests: rate(REQUESTS, isOfOthers),
     answers: rate(ANSWERS),
+    popular: answers ? growth(before.samples, samples, ANSWERS, isPopular) / answers : null,
     failures: rate(REQUESTS, isFailure),
     p50: latency(0.5),
     p99: latency(0.99),
@@ -112,7 +114,7 @@ function trafficOf(readings) {
     tile("Requests", `${about(newest.between.requests)} a second`, readings, "requests a second", [{ name: "requests", values: of("requests") }], about),
     latencyTile(readings, of("p50"), of("p99")),
     tile("Server errors", `${about(newest.between.failures)} a second`, readings, "answers with 5xx a second", [{ name: "errors", values: of("failures"), tone: "bad" }], about),
-    coldStartTile(newest.samples),
+    coldStartTile(readings, of("popular")),
   );
 }
 
@@ -120,7 +122,7 @@ function latencyTile(readings, p50, p99) {
   const last = (values) => values.findLast((one) => one !== null) ?? null;
   const said = last(p50) === null ? "no answer yet" : `p50 ${seconds(last(p50))}, p99 ${seconds(last(p99))}`;
   const series = [{ name: "99th percentile", values: p99, tone: "two" }, { name: "median", values: p50 }];
-  return tile("Latency of answers", said, readings, "seconds: median, 99th percentile (dashed)", series, seconds);
+  return tile("Latency of answers", said, readings, "per answer: median, dashed the 99th percentile", series, seconds);
 }
 
 function tile(title, said, readings, unit, series, written) {
@@ -129,16 +131,13 @@ function tile(title, said, readings, unit, series, written) {
   return h("div", { class: "tile" }, h("h3", {}, title), h("p", { class: "value" }, said), drawing);
 }
 
-function coldStartTile(samples) {
+function coldStartTile(readings, shares) {
+  const { samples } = readings.at(-1);
   const all = total(samples, ANSWERS);
-  const share = all ? total(samples, ANSWERS, isPopular) / all : null;
-  return h(
-    "div",
-    { class: "tile" },
-    h("h3", {}, "Cold start"),
-    h("p", { class: "value" }, all ? percent(share, 1) : "no answer yet"),
-    h("p", { class: "soft" }, `of the ${number(all)} answers since the service started were popular films in place of a personal list: new people, or no model.`),
-  );
+  const said = all ? `${percent(total(samples, ANSWERS, isPopular) / all, 1)} since the service started` : "no answer yet";
+  const made = tile("Cold start", said, readings, "share of the answers that are popular films", [{ name: "cold start", values: shares }], percent);
+  made.append(h("p", { class: "soft" }, "Popular films in place of a personal list: for new people, or without a model."));
+  return made;
 }
 
 function clock(time) {

@@ -37,11 +37,11 @@ export function ticks(low, high, wanted = 4) {
  *   series: {name: string, values: (number|null)[], tone?: string}[], written: (value: number) => string,
  *   marks?: {tone: string, title: string}[], level?: number|null}} plot
  */
-export function lines(width, { label, unit, height = 120, times, timeLabel, series, written, marks = [], level = null }) {
+export function lines(width, { label, unit, height = 126, times, timeLabel, series, written, marks = [], level = null }) {
   const known = series.flatMap((one) => one.values).filter((one) => one !== null);
   const steps = ticks(0, Math.max(...known, level ?? 0) || 1, 3);
   const left = Math.max(...steps.map((one) => written(one).length)) * LETTER + 12;
-  const frame = { left, right: width - 10, top: 18, bottom: height - 22 };
+  const frame = { left, right: width - 10, top: 24, bottom: height - 22 };
   const [first, last] = [times[0] ?? 0, times.at(-1) ?? 1];
   const x = scale(first, last, frame.left, frame.right);
   const y = scale(0, steps.at(-1), frame.bottom, frame.top);

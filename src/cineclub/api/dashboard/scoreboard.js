@@ -127,5 +127,5 @@ function madeFrom({ snapshot, filters, step_seconds: steps, plan, code_version: 
 }
 
 function signed(value) {
-  return `${value < 0 ? "−" : value > 0 ? "+" : ""}${number(Math.abs(value), 3)}`;
+  return `${value > 0 ? "+" : ""}${number(value, 3)}`;
 }
