@@ -15,8 +15,8 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-drift-queries bench-gate bench-flow bench-memory bench-models \
-	bench-scale bench-serve bench-setup bench-snapshots lock clean
+.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-drift-queries bench-flow bench-gate \
+	bench-memory bench-middleware bench-models bench-scale bench-serve bench-setup bench-snapshots lock screenshots clean
 
 help: ## this list
 	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
@@ -35,6 +35,7 @@ help: ## this list
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
+	@echo "make screenshots    the pictures of the page in docs/images (needs Debian's chromium and chromium-driver)"
 	@echo "make lock           requirements.lock and requirements-bench.lock anew (needs uv)"
 	@echo "make clean          remove .venv and caches; the state in CINECLUB_HOME stays"
 
@@ -107,6 +108,9 @@ bench-snapshots: setup
 
 bench-scale: bench-setup
 	$(BENCH_BIN)/python benchmarks/scale.py $(if $(RATINGS),--ratings $(RATINGS)) $(if $(ONLY),--only $(ONLY))
+
+screenshots: setup
+	PYTHONPATH=tests/api:tests/browser $(BIN)/python tests/browser/screenshots.py
 
 lock:
 	$(COMPILE) --extra demo --extra client --group dev --output-file requirements.lock pyproject.toml

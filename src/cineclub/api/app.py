@@ -11,6 +11,7 @@ from cineclub.api.access import document_keys
 from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
 from cineclub.api.rendered_lists import RenderedLists
 from cineclub.api.routes import (
+    dashboard,
     documentation,
     drift,
     models,
@@ -40,6 +41,8 @@ TAGS = [
     {"name": "operations", "description": "For the machines that watch this one."},
 ]
 
+ROUTES = (predictions, movies, ratings, trainings, models, monitoring, drift, operations, documentation, dashboard)
+
 
 def create_app(parts: ApiParts) -> FastAPI:
     """Return the application over these parts; they start and stop with it.
@@ -68,7 +71,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.state.parts = parts
     app.state.rendered = RenderedLists()
     app.state.is_first = True
-    for module in (predictions, movies, ratings, trainings, models, monitoring, drift, operations, documentation):
+    for module in ROUTES:
         app.include_router(module.router)
     document_keys(app)
     errors.install(app)

@@ -75,6 +75,7 @@ def production_document(promotion: Promotion, live: LiveModel) -> dict[str, Any]
         "promoted_by": promotion.promoted_by,
         "manifest_sha256": promotion.manifest_sha256,
         "n_movies": len(live.fitted.movie_ids),
+        "rating_scale": asdict(live.fitted.scale),
     }
 
 

@@ -300,6 +300,13 @@ class TrainingsOut(BaseModel):
     trainings: list[TrainingOut]
 
 
+class RatingScaleOut(BaseModel):
+    """What ratings may be."""
+
+    lowest: float
+    highest: float
+
+
 class ProductionOut(BaseModel):
     """The model that serves, and why it does."""
 
@@ -312,6 +319,7 @@ class ProductionOut(BaseModel):
     promoted_by: str
     manifest_sha256: str
     n_movies: int
+    rating_scale: RatingScaleOut = Field(description="of the ratings it learned from")
 
 
 class DecisionRequest(Request):

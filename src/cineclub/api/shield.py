@@ -76,7 +76,7 @@ class Shield:
             if is_too_large:
                 return  # whatever the application makes of the half, the answer is ours
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                message["headers"] = _with_ours(list(message.get("headers", [])))
             await send(message)
 
         await self._app(scope, receive_counted, send_guarded)
@@ -90,6 +90,12 @@ async def _answer(send: Send, status: int, code: str, message: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _with_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with ours, but for those in which it says something itself, as the page does."""
+    said = {name for name, _ in headers}
+    return headers + [one for one in HEADERS if one[0] not in said]
 
 
 def _name_of(host: str) -> str:

@@ -73,7 +73,11 @@ def _print_invitation(address: str) -> None:
     """Print where to look and what to try."""
     from cineclub.cli.output import stdout
 
-    lines = [f"ready: {address}/docs", "", "Try, in another terminal, a user with ratings and a new one:"]
+    lines = [
+        f"ready: {address}/ shows everything, {address}/docs says how to ask",
+        "",
+        "Try, in another terminal, a user with ratings and a new one:",
+    ]
     lines += [
         f"  curl -s {address}/predict/ -H 'Content-Type: application/json' \\\n"
         f'    -d \'{{"user_id": {user_id}, "top_n": 3}}\''

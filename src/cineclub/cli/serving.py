@@ -41,7 +41,7 @@ def _announce(address: str) -> None:
     from cineclub.supervisor import is_ready
 
     lack = "" if is_ready(address) else "\nno ratings and no model yet: cineclub import PATH, then cineclub train"
-    stderr().print(f"serving on {address}, try {address}/docs{lack}", markup=False, highlight=False)
+    stderr().print(f"serving on {address}, open it in a browser{lack}", markup=False, highlight=False)
 
 
 def worker() -> None:

@@ -17,6 +17,8 @@ from cineclub.domain.recommender import FittedModel, History, PredictsStars
 from cineclub.domain.splitting import JudgedWindow
 
 NO_FILM = -1
+NORMAL_95 = 1.959964
+"""Standard errors from the middle to either end of a 95 % interval."""
 SEGMENTS: Mapping[str, tuple[float, float]] = {"1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
 """Users by how many ratings are known of them, both ends included."""
 
@@ -141,6 +143,17 @@ class Judgement:
             "rmse": self.rmse,
             "mae": self.mae,
         }
+
+    def ndcg_interval(self) -> dict[str, float]:
+        """Return the ends of the 95 % interval of the mean nDCG, by its standard error over the judged people.
+
+        For the many rows of a table: nothing is resampled. NaN with fewer than two people.
+        """
+        values = self.by_person(self.ndcg)
+        if len(values) < 2:  # noqa: PLR2004 - one person has no spread
+            return {"low": float("nan"), "high": float("nan")}
+        mean, reach = float(values.mean()), NORMAL_95 * float(values.std(ddof=1)) / float(np.sqrt(len(values)))
+        return {"low": mean - reach, "high": mean + reach}
 
     def ndcg_by_segment(self) -> dict[str, float]:
         """Return the primary metric by length of history."""

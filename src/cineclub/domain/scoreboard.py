@@ -234,13 +234,14 @@ def _part_of(progress: Callable[[Recipe, float], None], recipe: Recipe, nth: int
 
 
 def rows_of(candidates: Sequence[Candidate]) -> Iterator[dict[str, object]]:
-    """Yield a table row per candidate: recipe, metrics, segments and measurements."""
+    """Yield a table row per candidate: recipe, metrics, 95 % interval of the mean nDCG, segments, measurements."""
     for candidate in candidates:
         judgement = candidate.judgement
         yield {
             "model": candidate.recipe.model,
             "hyperparameters": dict(candidate.recipe.hyperparameters),
             "metrics": judgement.metrics(),
+            "ndcg_interval": judgement.ndcg_interval(),
             "ndcg_by_history_length": judgement.ndcg_by_segment(),
             "users_by_history_length": judgement.users_by_segment(),
             "n_judged_users": judgement.n_judged,

@@ -1,7 +1,7 @@
 """/docs: the documentation as one plain page, without a script and without another server."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 
 from cineclub.api.documentation_page import page_of
 
@@ -12,9 +12,3 @@ router = APIRouter(include_in_schema=False)
 async def docs(request: Request) -> str:
     """Return the documentation of every route, made from /openapi.json."""
     return page_of(request.app.openapi(), str(request.base_url).rstrip("/"))
-
-
-@router.get("/")
-async def start() -> RedirectResponse:
-    """Send people who open the bare address to the documentation."""
-    return RedirectResponse("/docs")

@@ -1,0 +1,35 @@
+/** Work that is done again and again while somebody looks. */
+
+/**
+ * Do work now and then so many milliseconds after each end, never while the tab is hidden; return what stops it.
+ * Work that answers `false` is done no more.
+ */
+export function every(milliseconds, work) {
+  let timer = 0;
+  let isStopped = false;
+  let isAtWork = false;
+
+  async function turn() {
+    clearTimeout(timer);
+    if (isStopped || isAtWork || document.hidden) return;
+    isAtWork = true;
+    let goesOn = true;
+    try {
+      goesOn = await work();
+    } finally {
+      isAtWork = false;
+      if (goesOn === false) stop();
+      else if (!isStopped) timer = setTimeout(turn, milliseconds);
+    }
+  }
+
+  function stop() {
+    isStopped = true;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", turn);
+  }
+
+  document.addEventListener("visibilitychange", turn);
+  turn();
+  return stop;
+}

@@ -1,0 +1,21 @@
+"""One browser for all tests of the page."""
+
+from collections.abc import Iterator
+
+import pytest
+from chromium import BrowserMissing, browser
+from selenium import webdriver
+
+from registry_fixtures import mlflow_template
+
+__all__ = ["mlflow_template"]
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[webdriver.Chrome]:
+    """The browser; where there is none, its tests fail and say what to install."""
+    try:
+        with browser() as one:
+            yield one
+    except BrowserMissing as missing:
+        pytest.fail(str(missing))
