@@ -55,6 +55,7 @@ from cineclub.ports.training import (
     TrainingLease,
     VersionArchive,
 )
+from cineclub.ports.watching import DriftMetrics, DriftVerdict
 
 __all__ = [
     "AnswerObserver",
@@ -63,6 +64,8 @@ __all__ = [
     "ComparedAnswer",
     "ComparisonMetrics",
     "ComparisonStore",
+    "DriftMetrics",
+    "DriftVerdict",
     "ErasedUser",
     "Erasure",
     "FilmReader",

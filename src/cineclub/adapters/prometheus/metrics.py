@@ -1,6 +1,7 @@
 """Every metric of the API process: its name, meaning, unit and labels, all in this file."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -10,7 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from cineclub.adapters.prometheus.processes import OneProcess, Processes
 from cineclub.domain.live_comparison import Purpose
 from cineclub.domain.outcomes import Outcomes, StrategyOutcomes, by_version
-from cineclub.ports import Asker, Promotion
+from cineclub.ports import Asker, DriftVerdict, Promotion
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "OTHER"
@@ -25,6 +26,8 @@ OUTCOMES = {
     "coverage": "Share of the catalogue that was recommended, 30 days.",
     "popularity_share": "Share of the recommended films that are among the most rated tenth, 30 days.",
 }
+DRIFT_VERDICTS: dict[DriftVerdict, int] = {"OK": 0, "ALERT": 1, "NOT_ENOUGH_DATA": 2}
+NEVER_CHECKED = -1
 LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -59,9 +62,10 @@ class PrometheusMetrics:
         )
         self._declare_model_and_log(registry)
         self._declare_comparisons(registry)
+        self._declare_drift(registry)
         self._page = self._processes.page_of(registry)
         PlatformCollector(registry=self._page)
-        self._processes.keep_outcomes(_outcome_text(None))
+        self._processes.keep("outcomes", _text_of(_outcome_families(None)))
 
     def _declare_model_and_log(self, registry: CollectorRegistry) -> None:
         """Declare what is known of the model in memory and of the prediction log."""
@@ -127,6 +131,20 @@ class PrometheusMetrics:
             multiprocess_mode="livemostrecent",
         )
 
+    def _declare_drift(self, registry: CollectorRegistry) -> None:
+        """Declare what is known of drift; the newest check is kept as a whole, so that no distance outlives it."""
+        self._drift_alerts = Counter("cineclub_drift_alerts", "Drift checks that ended in an alert.", registry=registry)
+        self._drift_told_until = datetime.now(tz=UTC)
+        self._processes.keep("drift", _text_of(_drift_families(NEVER_CHECKED, {}, 0.0)))
+
+    def drift_checked(self, verdict: DriftVerdict, distances: Mapping[str, float], checked_at: datetime) -> None:
+        """Note the newest check of drift; an alert counts once."""
+        families = _drift_families(DRIFT_VERDICTS[verdict], distances, checked_at.timestamp())
+        self._processes.keep("drift", _text_of(families))
+        if checked_at > self._drift_told_until:
+            self._drift_told_until = checked_at
+            self._drift_alerts.inc(verdict == "ALERT")
+
     def answer_compared(self, purpose: Purpose) -> None:
         """Count one answer that another version was asked for too."""
         self._compared.labels(purpose).inc()
@@ -166,7 +184,7 @@ class PrometheusMetrics:
 
     def outcomes_known(self, outcomes: Outcomes) -> None:
         """Note what became of the answers of the last days, in place of what was known before."""
-        self._processes.keep_outcomes(_outcome_text(outcomes))
+        self._processes.keep("outcomes", _text_of(_outcome_families(outcomes)))
 
     def rows_dropped(self, n_rows: int) -> None:
         """Count answers that were not logged."""
@@ -178,7 +196,7 @@ class PrometheusMetrics:
 
     def exposition(self) -> tuple[bytes, str]:
         """Return every metric in Prometheus' text format, with its media type."""
-        return generate_latest(self._page) + self._processes.outcomes(), CONTENT_TYPE_LATEST
+        return generate_latest(self._page) + self._processes.kept(), CONTENT_TYPE_LATEST
 
 
 class _Families:
@@ -193,15 +211,39 @@ class _Families:
         yield from self._families
 
 
-def _outcome_text(outcomes: Outcomes | None) -> bytes:
-    """Return what became of the answers of the last 30 days as text; a figure of nothing is left out."""
+def _text_of(families: list[Metric]) -> bytes:
+    """Return metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Families(_outcome_families(outcomes)))
+    registry.register(_Families(families))
     return generate_latest(registry)
 
 
+def _drift_families(verdict: int, distances: Mapping[str, float], checked_seconds: float) -> list[Metric]:
+    """Return what the newest check of drift found."""
+    found = GaugeMetricFamily(
+        "cineclub_drift_distance",
+        "Distance of a statistic from its baseline at the newest check, in the statistic's own measure.",
+        labels=["statistic"],
+    )
+    for statistic, distance in sorted(distances.items()):
+        found.add_metric([statistic], distance)
+    return [
+        GaugeMetricFamily(
+            "cineclub_drift_verdict",
+            "Verdict of the newest drift check: 0 OK, 1 ALERT, 2 not enough data, -1 never checked.",
+            value=verdict,
+        ),
+        found,
+        GaugeMetricFamily(
+            "cineclub_drift_checked_timestamp_seconds",
+            "When drift was last checked, in seconds since 1970; 0 before.",
+            value=checked_seconds,
+        ),
+    ]
+
+
 def _outcome_families(outcomes: Outcomes | None) -> list[Metric]:
-    """Return the figures by model version and strategy; none before the first count."""
+    """Return what became of the answers of 30 days by model version and strategy; a figure of nothing is left out."""
     figures = {
         name: GaugeMetricFamily(f"cineclub_recommendation_{name}", meaning, labels=["model_version", "strategy"])
         for name, meaning in OUTCOMES.items()

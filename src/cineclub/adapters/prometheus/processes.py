@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.process_collector import ProcessCollector
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-OUTCOMES_FILE = "outcomes.txt"
+TEXT_SUFFIX = ".txt"
 PID_SUFFIX = ".pid"
 
 
@@ -26,12 +26,12 @@ class Processes(Protocol):
         """Return what is shown where these metrics are declared."""
         ...
 
-    def keep_outcomes(self, text: bytes) -> None:
-        """Keep what became of answers, as text, in place of what was kept before."""
+    def keep(self, part: str, text: bytes) -> None:
+        """Keep a part of the page that one process knows for all, in place of what was kept of it before."""
         ...
 
-    def outcomes(self) -> bytes:
-        """Return what was kept last."""
+    def kept(self) -> bytes:
+        """Return what was kept last of every part, in alphabetic order."""
         ...
 
 
@@ -39,8 +39,8 @@ class OneProcess:
     """This process alone."""
 
     def __init__(self) -> None:
-        """Know no outcomes."""
-        self._outcomes = b""
+        """Know nothing yet."""
+        self._kept: dict[str, bytes] = {}
 
     def page_of(self, registry: CollectorRegistry) -> CollectorRegistry:
         """Return the metrics themselves, with what Python and the system know of this process."""
@@ -48,13 +48,13 @@ class OneProcess:
         GCCollector(registry=registry)
         return registry
 
-    def keep_outcomes(self, text: bytes) -> None:
-        """Keep them in memory."""
-        self._outcomes = text
+    def keep(self, part: str, text: bytes) -> None:
+        """Keep a part in memory."""
+        self._kept[part] = text
 
-    def outcomes(self) -> bytes:
-        """Return them from memory."""
-        return self._outcomes
+    def kept(self) -> bytes:
+        """Return every part from memory."""
+        return b"".join(self._kept[part] for part in sorted(self._kept))
 
 
 class SeveralProcesses:
@@ -82,13 +82,13 @@ class SeveralProcesses:
         page.register(_WorkerCollector(self._folder))
         return page
 
-    def keep_outcomes(self, text: bytes) -> None:
-        """Write them where all workers read them; one of them counts."""
-        _write_at_once(self._folder / OUTCOMES_FILE, text)
+    def keep(self, part: str, text: bytes) -> None:
+        """Write a part where all workers read it; one of them knows it."""
+        _write_at_once(self._folder / f"{part}{TEXT_SUFFIX}", text)
 
-    def outcomes(self) -> bytes:
-        """Return what was written last."""
-        return (self._folder / OUTCOMES_FILE).read_bytes()
+    def kept(self) -> bytes:
+        """Return what was written last of every part."""
+        return b"".join(file.read_bytes() for file in sorted(self._folder.glob(f"*{TEXT_SUFFIX}")))
 
     def note_started(self, number: int, pid: int) -> None:
         """Show the worker of this number from now on; called by the parent."""
