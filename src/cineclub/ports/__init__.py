@@ -55,7 +55,18 @@ from cineclub.ports.training import (
     TrainingLease,
     VersionArchive,
 )
-from cineclub.ports.watching import DriftMetrics, DriftVerdict
+from cineclub.ports.watching import (
+    DriftMetrics,
+    DriftVerdict,
+    EndedTrainings,
+    PoolMetrics,
+    PoolUsage,
+    TrainingFacts,
+    TrainingFactsReader,
+    TrainingMetrics,
+    TrainingOutcome,
+    WatchedPool,
+)
 
 __all__ = [
     "AnswerObserver",
@@ -66,6 +77,7 @@ __all__ = [
     "ComparisonStore",
     "DriftMetrics",
     "DriftVerdict",
+    "EndedTrainings",
     "ErasedUser",
     "Erasure",
     "FilmReader",
@@ -83,6 +95,8 @@ __all__ = [
     "OutcomeMetrics",
     "OutcomeStore",
     "People",
+    "PoolMetrics",
+    "PoolUsage",
     "PopularMovie",
     "PredictionLog",
     "PredictionMetrics",
@@ -105,10 +119,15 @@ __all__ = [
     "Standing",
     "StepProgress",
     "Training",
+    "TrainingFacts",
+    "TrainingFactsReader",
     "TrainingJobs",
     "TrainingLease",
+    "TrainingMetrics",
+    "TrainingOutcome",
     "TrainingStatus",
     "TrainingTrigger",
     "VersionArchive",
     "VersionRecord",
+    "WatchedPool",
 ]
