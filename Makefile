@@ -15,8 +15,8 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-gate bench-flow bench-memory bench-models \
-	bench-scale bench-serve bench-setup bench-snapshots lock clean
+.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-gate bench-flow bench-memory \
+	bench-middleware bench-models bench-scale bench-serve bench-setup bench-snapshots lock clean
 
 help: ## this list
 	@echo "make setup          .venv with everything from requirements.lock, and cineclub itself"
@@ -31,6 +31,7 @@ help: ## this list
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
 	@echo "make bench-serve    /predict/ beside a constant answer, beside a training, and with 25 M ratings; ONLY=speed for one"
 	@echo "make bench-memory   memory of several API workers, and of one after 200,000 requests and 20 hot reloads"
+	@echo "make bench-middleware  what measuring every request costs of the throughput; fails above 5 %"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
@@ -84,6 +85,9 @@ bench-serve: setup
 
 bench-memory: setup
 	$(BIN)/python benchmarks/memory.py
+
+bench-middleware: setup
+	$(BIN)/python benchmarks/middleware.py
 
 bench-setup: $(BENCH_INSTALLED)
 
