@@ -57,7 +57,6 @@ from cineclub.ports.training import (
 )
 from cineclub.ports.watching import (
     DriftMetrics,
-    DriftVerdict,
     EndedTrainings,
     PoolMetrics,
     PoolUsage,
@@ -76,7 +75,6 @@ __all__ = [
     "ComparisonMetrics",
     "ComparisonStore",
     "DriftMetrics",
-    "DriftVerdict",
     "EndedTrainings",
     "ErasedUser",
     "Erasure",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from cineclub.domain.drift import DriftVerdict
 from cineclub.ports.records import TrainingTrigger
 
-DriftVerdict = Literal["OK", "ALERT", "NOT_ENOUGH_DATA"]
 TrainingOutcome = Literal["succeeded", "failed", "cancelled"]
 
 

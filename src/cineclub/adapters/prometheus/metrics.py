@@ -9,10 +9,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.platform_collector import PlatformCollector
 
 from cineclub.adapters.prometheus.processes import OneProcess, Processes
+from cineclub.domain.drift import DriftVerdict
 from cineclub.domain.live_comparison import Purpose
 from cineclub.domain.outcomes import Outcomes, StrategyOutcomes, by_version
-from cineclub.domain.promotion import Verdict
-from cineclub.ports import Asker, DriftVerdict, PoolUsage, Promotion, TrainingFacts, TrainingOutcome, TrainingTrigger
+from cineclub.ports import Asker, PoolUsage, Promotion, TrainingFacts, TrainingOutcome, TrainingTrigger
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "OTHER"
@@ -29,7 +29,7 @@ OUTCOMES = {
 }
 TRIGGERS: tuple[TrainingTrigger, ...] = ("request", "schedule", "new_ratings", "drift")
 ENDS: tuple[TrainingOutcome, ...] = ("succeeded", "failed", "cancelled")
-VERDICTS: tuple[Verdict, ...] = ("PROMOTE", "REFRESH", "HOLD", "REJECT")
+VERDICTS = ("PROMOTE", "REFRESH", "HOLD", "REJECT")
 DRIFT_VERDICTS: dict[DriftVerdict, int] = {"OK": 0, "ALERT": 1, "NOT_ENOUGH_DATA": 2}
 NEVER_CHECKED = -1
 PURPOSES: tuple[Purpose, ...] = ("shadow", "probation")
