@@ -15,7 +15,7 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-gate bench-flow bench-memory \
+.PHONY: help setup demo test test-faults check audit dashboards bench-data bench-drift bench-gate bench-flow bench-memory \
 	bench-middleware bench-models bench-scale bench-serve bench-setup bench-snapshots lock clean
 
 help: ## this list
@@ -25,6 +25,7 @@ help: ## this list
 	@echo "make test-faults    the slow tests that kill processes"
 	@echo "make check          format, lint, types, layers, installed packages; no tests"
 	@echo "make audit          known vulnerabilities of what is in requirements.lock; asks an advisory service"
+	@echo "make dashboards     the files of Grafana, Prometheus and Alertmanager in ops/, from the code there"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
 	@echo "make bench-drift    false alarms and found troubles of drift, simulated; some minutes"
@@ -67,6 +68,9 @@ check: setup
 
 audit: setup
 	$(BIN)/python .ci/audit.py $(AUDIT)
+
+dashboards: setup
+	$(BIN)/python -m ops
 
 bench-data: setup
 	$(BIN)/python benchmarks/data.py
