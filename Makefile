@@ -36,7 +36,7 @@ help: ## this list
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
-	@echo "make lock           requirements.lock and requirements-bench.lock anew (needs uv)"
+	@echo "make lock           requirements*.lock here and in ops/ anew (needs uv)"
 	@echo "make clean          remove .venv and caches; the state in CINECLUB_HOME stays"
 
 setup: $(INSTALLED)
@@ -115,6 +115,8 @@ bench-scale: bench-setup
 lock:
 	$(COMPILE) --extra demo --extra client --group dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --group bench --constraint requirements.lock --output-file requirements-bench.lock
+	$(COMPILE) --constraint requirements.lock --output-file ops/requirements.lock pyproject.toml
+	$(COMPILE) --extra mlflow --output-file ops/requirements-mlflow.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
