@@ -168,6 +168,7 @@ class PrometheusMetrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self._database_up.set(1)  # also in the parent that only forks, which never looks and must not hide the others
 
     def pool_used(self, usage: PoolUsage) -> None:
         """Note how connections are used, and add what happened since this was last noted."""
