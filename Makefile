@@ -15,7 +15,7 @@ UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check audit bench-data bench-drift bench-drift-queries bench-flow bench-gate \
+.PHONY: help setup demo test test-faults check audit dashboards bench-data bench-drift bench-drift-queries bench-flow bench-gate \
 	bench-memory bench-middleware bench-models bench-scale bench-serve bench-setup bench-snapshots lock screenshots clean
 
 help: ## this list
@@ -25,6 +25,7 @@ help: ## this list
 	@echo "make test-faults    the slow tests that kill processes"
 	@echo "make check          format, lint, types, layers, installed packages; no tests"
 	@echo "make audit          known vulnerabilities of what is in requirements.lock; asks an advisory service"
+	@echo "make dashboards     the files of Grafana, Prometheus and Alertmanager in ops/, from the code there"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
 	@echo "make bench-drift-queries  seconds of counting for a check of drift; RATINGS=25000000 unless given"
 	@echo "make bench-gate     false promotions and power of the gate, simulated; a few minutes"
@@ -32,11 +33,12 @@ help: ## this list
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
 	@echo "make bench-serve    /predict/ beside a constant answer, beside a training, and with 25 M ratings; ONLY=speed for one"
 	@echo "make bench-memory   memory of several API workers, and of one after 200,000 requests and 20 hot reloads"
+	@echo "make bench-middleware  what measuring every request costs of the throughput; fails above 5 %"
 	@echo "make bench-models   models beside Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 unless given"
 	@echo "make bench-snapshots  keeping, loading and rewriting snapshots, statistics; RATINGS=10000000 unless given"
 	@echo "make screenshots    the pictures of the page in docs/images (needs Debian's chromium and chromium-driver)"
-	@echo "make lock           requirements.lock and requirements-bench.lock anew (needs uv)"
+	@echo "make lock           requirements*.lock here and in ops/ anew (needs uv)"
 	@echo "make clean          remove .venv and caches; the state in CINECLUB_HOME stays"
 
 setup: $(INSTALLED)
@@ -69,6 +71,9 @@ check: setup
 audit: setup
 	$(BIN)/python .ci/audit.py $(AUDIT)
 
+dashboards: setup
+	$(BIN)/python -m ops
+
 bench-data: setup
 	$(BIN)/python benchmarks/data.py
 
@@ -89,6 +94,9 @@ bench-serve: setup
 
 bench-memory: setup
 	$(BIN)/python benchmarks/memory.py
+
+bench-middleware: setup
+	$(BIN)/python benchmarks/middleware.py
 
 bench-setup: $(BENCH_INSTALLED)
 
@@ -115,6 +123,8 @@ screenshots: setup
 lock:
 	$(COMPILE) --extra demo --extra client --group dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --group bench --constraint requirements.lock --output-file requirements-bench.lock
+	$(COMPILE) --constraint requirements.lock --output-file ops/requirements.lock pyproject.toml
+	$(COMPILE) --extra mlflow --output-file ops/requirements-mlflow.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

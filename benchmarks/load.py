@@ -35,9 +35,9 @@ def predict_request(user_id: str, top_n: int = 10) -> bytes:
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
-def fastest_rate(requests: Sequence[bytes], seconds: float) -> float:
+def fastest_rate(requests: Sequence[bytes], seconds: float, port: int = PORT) -> float:
     """Return how many answers a second come at most."""
-    return len(asyncio.run(hammer(requests, seconds))) / seconds
+    return len(asyncio.run(hammer(requests, seconds, port=port))) / seconds
 
 
 def latencies_at(requests: Sequence[bytes], seconds: float, rate: float) -> Latencies:
@@ -45,7 +45,7 @@ def latencies_at(requests: Sequence[bytes], seconds: float, rate: float) -> Late
     return Latencies.of(asyncio.run(hammer(requests, seconds, rate)))
 
 
-async def hammer(requests: Sequence[bytes], seconds: float, rate: float | None = None) -> list[float]:
+async def hammer(requests: Sequence[bytes], seconds: float, rate: float | None = None, port: int = PORT) -> list[float]:
     """Return the seconds of each answer that came within the time.
 
     With a rate requests are due at even times, and an answer is late from when it was due, not from when it was sent.
@@ -55,7 +55,7 @@ async def hammer(requests: Sequence[bytes], seconds: float, rate: float | None =
     pause = N_CONNECTIONS / rate if rate else 0.0
 
     async def one_connection(offset: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         number, due = offset, begun + offset / rate if rate else begun
         while (now := time.perf_counter()) < begun + seconds:
             if rate:

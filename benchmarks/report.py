@@ -20,6 +20,7 @@ TITLES = {
     "scale": "At scale (`make bench-scale`)",
     "snapshots": "Snapshots and statistics (`make bench-snapshots`)",
     "serving": "Predictions over HTTP (`make bench-serve`)",
+    "middleware": "What measuring every request costs (`make bench-middleware`)",
     "memory": "Several workers and long service (`make bench-memory`)",
 }
 PREFACE = """# Benchmarks

@@ -24,6 +24,11 @@ async def is_degraded(service: Service) -> bool:
     return bool((await service.predict(2))["degraded"])
 
 
+async def is_shown(service: Service, line: str) -> bool:
+    """Say whether /metrics has a line."""
+    return line in (await service.client.get("/metrics")).text.splitlines()
+
+
 async def test_answers_go_on_without_the_database(home: Path, artifacts: Callable[[str], Artifact]) -> None:
     """Known users are answered from memory, others with popular films, writes are 503; all heals by itself."""
     with contextlib.ExitStack() as server:
@@ -48,6 +53,7 @@ async def test_answers_go_on_without_the_database(home: Path, artifacts: Callabl
                 assert error_of(refused)["code"] == "storage_unavailable"
             ready = await service.client.get("/ready")
             assert (ready.status_code, ready.json()["degraded"]) == (200, True)
+            await eventually(lambda: is_shown(service, "cineclub_database_up 0.0"))
             began = asyncio.get_running_loop().time()
             for _ in range(20):
                 assert (await service.predict(2))["degraded"]
@@ -55,6 +61,7 @@ async def test_answers_go_on_without_the_database(home: Path, artifacts: Callabl
             server.enter_context(embedded_postgres(home))
             await eventually(lambda: is_answered_from_the_database(service))
             assert (await service.client.post("/ratings/", json=rating)).status_code == 200
+            await eventually(lambda: is_shown(service, "cineclub_database_up 1.0"))
 
 
 async def test_the_popular_list_in_memory_outlives_the_database(home: Path) -> None:

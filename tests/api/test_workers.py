@@ -21,6 +21,7 @@ from cineclub.adapters.postgres.embedded import embedded_postgres
 from cineclub.adapters.postgres.migrate import migrate
 from cineclub.api.app import create_app
 from cineclub.settings import Settings
+from documented_metrics import documented, exposed
 from waiting import eventually
 
 SECONDS = 20.0
@@ -122,6 +123,22 @@ def test_outcomes_of_the_one_that_counts_are_shown_by_both(workers: Workers) -> 
             assert counted.search(workers.metrics())
 
 
+def test_trainings_and_connections_are_the_same_whichever_worker_is_asked(workers: Workers) -> None:
+    """What PostgreSQL knows is shown once, connections are added up, and the page has what its tables say."""
+    httpx.post(f"{workers.address}/training/", json={}, timeout=SECONDS)
+    eventually(lambda: "\ncineclub_trainings_queued 1.0\n" in workers.metrics())
+    for number in (1, 2):
+        with workers.only(number):
+            page = workers.metrics()
+            assert "\ncineclub_trainings_queued 1.0\n" in page
+            assert "\ncineclub_worker_up 0.0\n" in page
+            assert "\ncineclub_database_pool_limit 16.0\n" in page
+            assert "\ncineclub_database_up 1.0\n" in page
+            assert "\ncineclub_drift_verdict -1.0\n" in page
+            ours = {name for name in exposed(page) if name.startswith("cineclub_")}
+            assert ours == {name for name in documented() if name.startswith("cineclub_")}
+
+
 class Recorder:
     """A service that notes whether it was started."""
 
@@ -141,7 +158,7 @@ async def test_what_runs_once_runs_in_the_first_worker_alone(database_url: str, 
     """The others leave it out, and start everything else."""
     each, once = Recorder(), Recorder()
     parts = bootstrap.api_parts(Settings(home=home, database_url=SecretStr(database_url)))
-    assert [type(one).__name__ for one in parts.services_once] == ["OutcomeWatch"]
+    assert [type(one).__name__ for one in parts.services_once] == ["Watch", "OutcomeWatch"]
     app = create_app(replace(parts, services=(each,), services_once=(once,)))
     app.state.is_first = is_first
     async with app.router.lifespan_context(app):

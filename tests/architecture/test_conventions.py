@@ -112,7 +112,15 @@ def test_no_tracked_file_names_this_machine_or_a_package_index() -> None:
     assert not offenders
 
 
-@pytest.mark.parametrize(("name", "n_packages"), [("requirements.lock", 50), ("requirements-bench.lock", 5)])
+@pytest.mark.parametrize(
+    ("name", "n_packages"),
+    [
+        ("requirements.lock", 50),
+        ("requirements-bench.lock", 5),
+        ("ops/requirements.lock", 50),
+        ("ops/requirements-mlflow.lock", 70),
+    ],
+)
 def test_the_lock_files_pin_every_package_by_hash(name: str, n_packages: int) -> None:
     """Each requirement of a lock file has one version and at least one hash, and no index is named."""
     text = (ROOT / name).read_text()

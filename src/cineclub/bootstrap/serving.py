@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
     from cineclub.flows.prediction import PredictionFlow
-    from cineclub.ports import OutcomeMetrics, RatingWriter
+    from cineclub.flows.watching import Watch
+    from cineclub.ports import RatingWriter
     from cineclub.serving import ApiParts, Doors, Erasing
+
+POOL_LOOK_SECONDS, TRAININGS_LOOK_SECONDS = 1.0, 2.0
+"""How often /metrics learns of connections and of trainings."""
 
 
 def shared_metrics(settings: Settings, worker_number: Callable[[], int]) -> "SeveralProcesses":
@@ -58,7 +62,7 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
     keys, doorkeeper = _guard(settings, pool)
     log = _prediction_log(settings, pool, metrics)
     live = _live_model_holder(settings, pool, metrics)
-    monitoring, outcome_watch = _monitoring(settings, pool, metrics)
+    monitoring, watch, watches_once = _monitoring(settings, pool, metrics)
     drift, drift_watch = drift_parts(settings, pool, metrics)
     compared = comparing(settings, pool, metrics, promoter := PromotingProcess(database_url(settings), settings.home))
     predictor = PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC), compared.observer)
@@ -71,8 +75,8 @@ def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -
         live=live,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, *_notices(settings, pool, histories, predictor), log, live, *compared.services),
-        services_once=(outcome_watch, drift_watch, *compared.services_once),
+        services=(pool, keys, *_notices(settings, pool, histories, predictor), log, live, *compared.services, watch),
+        services_once=(*watches_once, drift_watch, *compared.services_once),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=promoter,
         monitoring=monitoring,
@@ -146,16 +150,20 @@ def _prediction_log(settings: Settings, pool: "ServingPool", metrics: "Prometheu
 
 
 def _monitoring(
-    settings: Settings, pool: "ServingPool", metrics: "OutcomeMetrics"
-) -> "tuple[MonitoringFlow, OutcomeWatch]":
-    """Return what says what became of answers, and what keeps it in the metrics and the log short."""
+    settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics"
+) -> "tuple[MonitoringFlow, Watch, tuple[Watch, OutcomeWatch]]":
+    """Return what says what became of answers, and what keeps metrics fresh: in each process, and in one alone."""
     from cineclub.adapters.postgres.outcomes import PostgresOutcomes
+    from cineclub.adapters.postgres.watching import PostgresTrainingFacts
     from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch, WatchTimes
+    from cineclub.flows.watching import watch_of_pool, watch_of_trainings
 
     store = PostgresOutcomes(pool, external_schema(settings))
     monitoring = MonitoringFlow(store, settings.outcome_window_days, lambda: datetime.now(tz=UTC))
     times = WatchTimes(settings.outcome_refresh_seconds, settings.prediction_log_days)
-    return monitoring, OutcomeWatch(monitoring, metrics, times)
+    trainings = watch_of_trainings(PostgresTrainingFacts(pool), metrics, TRAININGS_LOOK_SECONDS)
+    pool_watch = watch_of_pool(pool, metrics, POOL_LOOK_SECONDS)
+    return monitoring, pool_watch, (trainings, OutcomeWatch(monitoring, metrics, times))
 
 
 def _guard(settings: Settings, pool: "ServingPool") -> tuple["KeyRing", Doorkeeper]:

@@ -71,7 +71,17 @@ from cineclub.ports.training import (
     TrainingLease,
     VersionArchive,
 )
-from cineclub.ports.watching import DriftMetrics, DriftVerdict
+from cineclub.ports.watching import (
+    DriftMetrics,
+    EndedTrainings,
+    PoolMetrics,
+    PoolUsage,
+    TrainingFacts,
+    TrainingFactsReader,
+    TrainingMetrics,
+    TrainingOutcome,
+    WatchedPool,
+)
 
 __all__ = [
     "AlertReceiver",
@@ -90,7 +100,7 @@ __all__ = [
     "DriftChecks",
     "DriftMetrics",
     "DriftStatistics",
-    "DriftVerdict",
+    "EndedTrainings",
     "ErasedUser",
     "Erasure",
     "FilmReader",
@@ -112,6 +122,8 @@ __all__ = [
     "PastCheck",
     "People",
     "Period",
+    "PoolMetrics",
+    "PoolUsage",
     "PopularMovie",
     "PredictionLog",
     "PredictionMetrics",
@@ -135,10 +147,15 @@ __all__ = [
     "Standing",
     "StepProgress",
     "Training",
+    "TrainingFacts",
+    "TrainingFactsReader",
     "TrainingJobs",
     "TrainingLease",
+    "TrainingMetrics",
+    "TrainingOutcome",
     "TrainingStatus",
     "TrainingTrigger",
     "VersionArchive",
     "VersionRecord",
+    "WatchedPool",
 ]

@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from cineclub.adapters.postgres.sessions import LACKING, Row
 from cineclub.domain.errors import StorageUnavailable
+from cineclub.ports import PoolUsage
 
 MAX_CONNECTIONS = 8
 WAIT_SECONDS = 1.0
@@ -65,6 +66,20 @@ class ServingPool:
         except StorageUnavailable:
             return False
         return True
+
+    def usage(self) -> PoolUsage:
+        """Return how the connections are used now, and how they were since this was last asked."""
+        stats = self._pool.pop_stats() if self._pool is not None else {}
+        n_open = stats.get("pool_size", 0)
+        return PoolUsage(
+            is_away=self._is_away,
+            n_open=n_open,
+            n_in_use=n_open - stats.get("pool_available", 0),
+            n_waiting=stats.get("requests_waiting", 0),
+            n_most=MAX_CONNECTIONS,
+            n_lent=stats.get("requests_num", 0),
+            waited_seconds=stats.get("requests_wait_ms", 0) / 1000,
+        )
 
     @contextlib.asynccontextmanager
     async def connection(self, limit_seconds: float = 2.0) -> AsyncIterator[psycopg.AsyncConnection[Row]]:

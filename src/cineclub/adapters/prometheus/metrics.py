@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 
 from cineclub.adapters.prometheus.processes import OneProcess, Processes
+from cineclub.domain.drift import DriftVerdict
 from cineclub.domain.live_comparison import Purpose
 from cineclub.domain.outcomes import Outcomes, StrategyOutcomes, by_version
-from cineclub.ports import Asker, DriftVerdict, Promotion
+from cineclub.ports import Asker, PoolUsage, Promotion, TrainingFacts, TrainingOutcome, TrainingTrigger
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "OTHER"
@@ -26,9 +27,16 @@ OUTCOMES = {
     "coverage": "Share of the catalogue that was recommended, 30 days.",
     "popularity_share": "Share of the recommended films that are among the most rated tenth, 30 days.",
 }
+TRIGGERS: tuple[TrainingTrigger, ...] = ("request", "schedule", "new_ratings", "drift")
+ENDS: tuple[TrainingOutcome, ...] = ("succeeded", "failed", "cancelled")
+VERDICTS = ("PROMOTE", "REFRESH", "HOLD", "REJECT")
 DRIFT_VERDICTS: dict[DriftVerdict, int] = {"OK": 0, "ALERT": 1, "NOT_ENOUGH_DATA": 2}
 NEVER_CHECKED = -1
+PURPOSES: tuple[Purpose, ...] = ("shadow", "probation")
+LOSSES = ("dropped", "failed", "broken_version", "not_written")
 LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # or one more series for each of ours, which nobody reads
 
 
 class PrometheusMetrics:
@@ -60,8 +68,10 @@ class PrometheusMetrics:
             ["strategy", "model_version", "degraded"],
             registry=registry,
         )
+        self._measures: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._declare_model_and_log(registry)
         self._declare_comparisons(registry)
+        self._declare_pool(registry)
         self._declare_drift(registry)
         self._page = self._processes.page_of(registry)
         PlatformCollector(registry=self._page)
@@ -118,6 +128,9 @@ class PrometheusMetrics:
             ["cause"],
             registry=registry,
         )
+        for counter, values in ((self._compared, PURPOSES), (self._comparisons_lost, LOSSES)):
+            for value in values:
+                counter.labels(value)
         self._probation_alarms = Gauge(
             "cineclub_probation_alarms",
             "Promotions so far of which the former version's lists proved better.",
@@ -130,6 +143,45 @@ class PrometheusMetrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
+
+    def _declare_pool(self, registry: CollectorRegistry) -> None:
+        """Declare what is known of the connections to PostgreSQL, of all processes that share the requests together."""
+        gauges = {
+            "size": "Connections to PostgreSQL that the pools hold.",
+            "in_use": "Connections of the pools that are lent out or being opened.",
+            "waiting": "Requests that wait for a connection.",
+            "limit": "Connections that the pools may hold at most.",
+        }
+        self._pool = {
+            name: Gauge(f"cineclub_database_pool_{name}", meaning, registry=registry, multiprocess_mode="livesum")
+            for name, meaning in gauges.items()
+        }
+        self._pool_lent = Counter(
+            "cineclub_database_pool_requests", "Times that a connection was asked for.", registry=registry
+        )
+        self._pool_wait = Counter(
+            "cineclub_database_pool_wait_seconds", "Seconds that was waited for connections.", registry=registry
+        )
+        self._database_up = Gauge(
+            "cineclub_database_up",
+            "1 while PostgreSQL answers every process that serves, else 0.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._database_up.set(1)  # also in the parent that only forks, which never looks and must not hide the others
+
+    def pool_used(self, usage: PoolUsage) -> None:
+        """Note how connections are used, and add what happened since this was last noted."""
+        now = {"size": usage.n_open, "in_use": usage.n_in_use, "waiting": usage.n_waiting, "limit": usage.n_most}
+        for name, value in now.items():
+            self._pool[name].set(value)
+        self._pool_lent.inc(usage.n_lent)
+        self._pool_wait.inc(usage.waited_seconds)
+        self._database_up.set(not usage.is_away)
+
+    def trainings_known(self, facts: TrainingFacts) -> None:
+        """Note what PostgreSQL knows of all trainings, in place of what was known before."""
+        self._processes.keep("trainings", _text_of([*_training_families(facts), *_ended_families(facts)]))
 
     def _declare_drift(self, registry: CollectorRegistry) -> None:
         """Declare what is known of drift; the newest check is kept as a whole, so that no distance outlives it."""
@@ -167,9 +219,17 @@ class PrometheusMetrics:
 
     def observe_request(self, method: str, route: str, status: int, latency_seconds: float) -> None:
         """Count one request under its route template."""
+        counter, histogram = self._measures.get((method, route, status)) or self._measures_of(method, route, status)
+        counter.inc()
+        histogram.observe(latency_seconds)
+
+    def _measures_of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """Return what counts and times such requests; looked up once, for this stands in the way of every request."""
         known_method = method if method in METHODS else OTHER_METHOD
-        self._requests.labels(known_method, route, str(status)).inc()
-        self._latency.labels(known_method, route).observe(latency_seconds)
+        found = self._requests.labels(known_method, route, str(status)), self._latency.labels(known_method, route)
+        if known_method == method:
+            self._measures[method, route, status] = found
+        return found
 
     def count_answer(self, strategy: str, model_version: int | None, *, degraded: bool) -> None:
         """Count one answer."""
@@ -225,6 +285,75 @@ def _text_of(families: list[Metric]) -> bytes:
     return generate_latest(registry)
 
 
+def _training_families(facts: TrainingFacts) -> list[Metric]:
+    """Return how the queue and its worker stand, and what came of the trainings.
+
+    There is none of it before the first look: a counter that began at 0 would seem to have risen at each start.
+    """
+    versions = GaugeMetricFamily("cineclub_versions", "Registered versions by the gate's verdict.", labels=["verdict"])
+    for verdict in VERDICTS:
+        versions.add_metric([verdict], facts.n_versions.get(verdict, 0))
+    steps = GaugeMetricFamily(
+        "cineclub_training_step_duration_seconds",
+        "Seconds that each step of the newest successful training took.",
+        labels=["step"],
+    )
+    for step, seconds in facts.step_seconds.items():
+        steps.add_metric([step], seconds)
+    return [
+        _gauge(
+            "cineclub_worker_up",
+            "1 while a worker process is there to run what is queued, else 0.",
+            facts.is_worker_alive,
+        ),
+        _gauge("cineclub_trainings_queued", "Trainings that wait for a worker.", facts.n_queued),
+        _gauge("cineclub_trainings_running", "Trainings that run.", facts.n_running),
+        _gauge(
+            "cineclub_training_heartbeat_age_seconds",
+            "Seconds since the running training gave a sign of life; 0 while none runs.",
+            facts.heartbeat_age_seconds,
+        ),
+        _gauge(
+            "cineclub_trainings_known_timestamp_seconds",
+            "When PostgreSQL was last asked about trainings, in seconds since 1970.",
+            facts.known_at.timestamp(),
+        ),
+        versions,
+        steps,
+    ]
+
+
+def _ended_families(facts: TrainingFacts) -> list[Metric]:
+    """Return how trainings ended, those that never did with 0: a first failure must be seen to rise."""
+    found = {(one.outcome, one.trigger): one for one in facts.ended}
+    ended = CounterMetricFamily(
+        "cineclub_trainings",
+        "Trainings that ended, by outcome and by what started them.",
+        labels=["outcome", "trigger"],
+    )
+    seconds = CounterMetricFamily(
+        "cineclub_training_duration_seconds", "Seconds that ended trainings ran, by outcome.", labels=["outcome"]
+    )
+    newest = GaugeMetricFamily(
+        "cineclub_training_ended_timestamp_seconds",
+        "When the newest training of each outcome ended, in seconds since 1970; 0 before.",
+        labels=["outcome"],
+    )
+    for outcome in ENDS:
+        for trigger in TRIGGERS:
+            one = found.get((outcome, trigger))
+            ended.add_metric([outcome, trigger], one.n_ended if one else 0)
+        alike = [one for one in facts.ended if one.outcome == outcome]
+        seconds.add_metric([outcome], sum(one.seconds for one in alike))
+        newest.add_metric([outcome], max((one.newest_at.timestamp() for one in alike), default=0.0))
+    return [ended, seconds, newest]
+
+
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    """Return a metric without labels."""
+    return GaugeMetricFamily(name, meaning, value=value)
+
+
 def _drift_families(verdict: int, distances: Mapping[str, float], checked_seconds: float) -> list[Metric]:
     """Return what the newest check of drift found."""
     found = GaugeMetricFamily(
@@ -235,16 +364,16 @@ def _drift_families(verdict: int, distances: Mapping[str, float], checked_second
     for statistic, distance in sorted(distances.items()):
         found.add_metric([statistic], distance)
     return [
-        GaugeMetricFamily(
+        _gauge(
             "cineclub_drift_verdict",
             "Verdict of the newest drift check: 0 OK, 1 ALERT, 2 not enough data, -1 never checked.",
-            value=verdict,
+            verdict,
         ),
         found,
-        GaugeMetricFamily(
+        _gauge(
             "cineclub_drift_checked_timestamp_seconds",
             "When drift was last checked, in seconds since 1970; 0 before.",
-            value=checked_seconds,
+            checked_seconds,
         ),
     ]
 
@@ -260,10 +389,10 @@ def _outcome_families(outcomes: Outcomes | None) -> list[Metric]:
         "Answers with popular films in place of a personal model, 30 days.",
         labels=["model_version"],
     )
-    counted = GaugeMetricFamily(
+    counted = _gauge(
         "cineclub_recommendation_outcomes_timestamp_seconds",
         "When outcomes were last counted, in seconds since 1970; 0 before.",
-        value=outcomes.until.timestamp() if outcomes else 0.0,
+        outcomes.until.timestamp() if outcomes else 0.0,
     )
     for version in by_version(outcomes.strategies) if outcomes else ():
         label = _version_label(version.model_version)

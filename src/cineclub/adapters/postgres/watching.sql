@@ -1,0 +1,30 @@
+-- name: ended
+-- How many trainings ended how, by what started them.
+SELECT status AS outcome, trigger, count(*) AS n_ended, max(finished_at) AS newest_at,
+    coalesce(sum(extract(epoch FROM finished_at - started_at)), 0)::float8 AS seconds
+FROM cineclub.trainings
+WHERE status IN ('succeeded', 'failed', 'cancelled')
+GROUP BY status, trigger
+ORDER BY status, trigger;
+
+-- name: under_way
+-- How many trainings wait and run, and how old the sign of life of the running one is.
+SELECT clock_timestamp() AS known_at,
+    count(*) FILTER (WHERE status = 'queued') AS n_queued,
+    count(*) FILTER (WHERE status = 'running') AS n_running,
+    coalesce(max(extract(epoch FROM clock_timestamp() - heartbeat_at)) FILTER (WHERE status = 'running'), 0)::float8
+        AS heartbeat_age_seconds
+FROM cineclub.trainings
+WHERE status IN ('queued', 'running');
+
+-- name: versions
+-- How many versions were registered with which verdict.
+SELECT verdict, count(*) AS n_versions FROM cineclub.versions WHERE withdrawn_at IS NULL GROUP BY verdict;
+
+-- name: newest_steps
+-- How long each step of the newest successful training took.
+SELECT report -> 'step_seconds' AS step_seconds
+FROM cineclub.trainings
+WHERE status = 'succeeded'
+ORDER BY finished_at DESC
+LIMIT 1;

@@ -1,0 +1,63 @@
+"""docs/drawings.md names a function, a test and a metric for every box, and each of them exists."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from documented_metrics import documented
+
+ROOT = Path(__file__).parents[2]
+PARTS = re.split(r"^## (.+)$", (ROOT / "docs" / "drawings.md").read_text(), flags=re.MULTILINE)[1:]
+BOXES = {"Training": 9, "Prediction": 7, "Monitoring": 5}
+"""How many boxes each drawing has."""
+
+ROWS = [
+    (drawing, [cell.strip() for cell in line.strip("|").split("|")])
+    for drawing, text in zip(PARTS[::2], PARTS[1::2], strict=True)
+    for line in text.splitlines()
+    if line.startswith("| ") and not line.startswith("| box ")
+]
+
+
+def named(cell: str) -> list[str]:
+    """Return what stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def defined(path: Path) -> set[str]:
+    """Return the functions and classes of a module, methods with their class before them."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+            found |= {f"{node.name}.{method.name}" for method in methods}
+    return found
+
+
+def is_there(name: str) -> bool:
+    """Say whether a file has a function, or is there where none is named."""
+    place, _, function = name.partition("::")
+    path = ROOT / (place if place.startswith(("tests/", "ops/")) else f"src/cineclub/{place}")
+    return path.is_file() and (not function or function in defined(path))
+
+
+def test_every_box_has_a_row() -> None:
+    """The drawings are there with as many boxes as they have."""
+    assert {drawing: sum(one == drawing for one, _ in ROWS) for drawing in BOXES} == BOXES
+    assert {drawing for drawing, _ in ROWS} == set(BOXES)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda one: one[1][0])
+def test_what_a_box_names_exists(row: tuple[str, list[str]]) -> None:
+    """Its functions and tests are defined where it says, and its metrics stand in the tables."""
+    _, [_, functions, tests, metrics] = row
+    assert named(functions)
+    assert named(tests)
+    assert named(metrics)
+    assert [one for one in (*named(functions), *named(tests)) if not is_there(one)] == []
+    assert all(one.startswith("tests/") for one in named(tests))
+    assert set(named(metrics)) - set(documented()) == set()
