@@ -37,7 +37,7 @@ TAGS = [
     {"name": "ratings", "description": "Ratings as they are given; the next answer knows them."},
     {"name": "training", "description": "Train, follow, cancel: one training at a time, in a process of its own."},
     {"name": "models", "description": "Which model serves."},
-    {"name": "monitoring", "description": "What became of what was recommended."},
+    {"name": "monitoring", "description": "What became of what was recommended, and whether ratings change."},
     {"name": "operations", "description": "For the machines that watch this one."},
 ]
 

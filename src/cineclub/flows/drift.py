@@ -176,7 +176,7 @@ class DriftFlow:
     async def compare(
         self, period: Period, loaded: LoadedBaselines, current: Mapping[int, CurrentStatistics], threshold_pct: float
     ) -> tuple[BaselineComparison, ...]:
-        """Return the window beside each baseline; scipy is imported by this, in a thread."""
+        """Return the window beside each baseline; decided in a thread, so that answers go on."""
 
         def compared() -> tuple[BaselineComparison, ...]:
             return tuple(
