@@ -13,7 +13,7 @@ import httpx
 from api_processes import free_ports
 
 CINECLUB = str(Path(sys.executable).with_name("cineclub"))
-START_SECONDS, TRAINING_SECONDS, STOP_SECONDS = 120.0, 120.0, 30.0
+START_SECONDS, TRAINING_SECONDS, STOP_SECONDS = 300.0, 180.0, 30.0  # the demo trains before it answers
 
 
 def environment_of(home: Path, port: int, **more: str) -> dict[str, str]:

@@ -74,7 +74,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(driver: webdriver.Chrome, guarde
     page.shows("ease version 1", ".wide")
     page.shows("needs a key with the scope metrics", "#key-place")
     use_key(page, guarded.owner)
-    page.shows("since the service started")
+    page.shows("Server errors")
     assert page.text("#key-place") == ""
     kept = page.driver.execute_script("return [sessionStorage['cineclub-key'], localStorage.length, document.cookie]")
     assert kept == [guarded.owner, 0, ""]

@@ -173,7 +173,7 @@ def test_every_view_fits_a_phone_in_light_and_dark(page: Page, is_dark: bool) ->
 def test_traffic_is_drawn_from_the_metrics(page: Page) -> None:
     """Answers that are given while the page is open appear in its figures."""
     page.open("now")
-    page.shows("since the service started")
+    page.shows("Server errors")
 
     def is_seen() -> bool:
         for _ in range(5):
