@@ -50,7 +50,6 @@ def serve(variant: str, port: int) -> None:
     from cineclub import bootstrap  # noqa: PLC0415
     from cineclub.api.__main__ import COLLECT_AFTER  # noqa: PLC0415
     from cineclub.api.app import create_app  # noqa: PLC0415
-    from cineclub.api.middleware import RequestMeasurement  # noqa: PLC0415
     from cineclub.settings import Settings  # noqa: PLC0415
 
     bootstrap.keep_memory_together()  # as the service begins
@@ -59,7 +58,8 @@ def serve(variant: str, port: int) -> None:
     processes = bootstrap.shared_metrics(settings, lambda: 1) if variant.startswith("files") else None
     app = create_app(bootstrap.api_parts(settings, processes))
     if variant not in MEASURED:
-        app.user_middleware = [one for one in app.user_middleware if one.cls is not RequestMeasurement]
+        for one in app.user_middleware:
+            one.kwargs.pop("metrics", None)
     uvicorn.run(app, port=port, access_log=False, log_level="warning", server_header=False)
 
 
