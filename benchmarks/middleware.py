@@ -1,14 +1,16 @@
 """What measuring every request costs: the same service with and without the measurement, in turn, in the same run.
 
-Three servers over one database: without the measurement, with it, and with it as several processes keep counts: in
-files. They are asked in short turns, so that what else the machine does hits all alike, for the cheapest answers there
-are: those that are remembered.
+Five servers over one database: not measured; the same once more, which says how far two equal ones differ; measured;
+and both with counts in files, as several processes have them. They are asked in short turns for the cheapest answers
+there are, those that are remembered. A core that is always busy gives as many more answers as each takes less of it, so
+the cost is told by processor time, which does not know what else the machine does.
 """
 
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the API process has it
 
+import gc
 import statistics
 import subprocess
 import sys
@@ -24,11 +26,19 @@ from report import machine, write_report
 from section import table_of
 from service import CLIENT_CORE, PORT, SERVER_CORE, bring_in, database, promote
 
-VARIANTS = {"without": "not measured", "with": "measured", "files": "measured, counts in files"}
-N_TURNS = 30
-TURN_SECONDS = 1.0
+VARIANTS = {
+    "without": ("not measured", "without"),
+    "again": ("not measured, once more", "without"),
+    "with": ("measured", "without"),
+    "files-without": ("counts in files, not measured", "files-without"),
+    "files-with": ("counts in files, measured", "files-without"),
+}
+"""What each is called, and which one it is compared with."""
+N_TURNS = 60
+TURN_SECONDS = 0.5
 WARM_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0
+MEASURED = ("with", "files-with")
 MOST = 0.05
 """What the measurement may cost of the throughput."""
 
@@ -38,15 +48,18 @@ def serve(variant: str, port: int) -> None:
     import uvicorn  # noqa: PLC0415 - in the server's process alone
 
     from cineclub import bootstrap  # noqa: PLC0415
+    from cineclub.api.__main__ import COLLECT_AFTER  # noqa: PLC0415
     from cineclub.api.app import create_app  # noqa: PLC0415
-    from cineclub.api.middleware import RequestMeasurement  # noqa: PLC0415
     from cineclub.settings import Settings  # noqa: PLC0415
 
+    bootstrap.keep_memory_together()  # as the service begins
+    gc.set_threshold(*COLLECT_AFTER)
     settings = Settings()
-    processes = bootstrap.shared_metrics(settings, lambda: 1) if variant == "files" else None
+    processes = bootstrap.shared_metrics(settings, lambda: 1) if variant.startswith("files") else None
     app = create_app(bootstrap.api_parts(settings, processes))
-    if variant == "without":
-        app.user_middleware = [one for one in app.user_middleware if one.cls is not RequestMeasurement]
+    if variant not in MEASURED:
+        for one in app.user_middleware:
+            one.kwargs.pop("metrics", None)
     uvicorn.run(app, port=port, access_log=False, log_level="warning", server_header=False)
 
 
@@ -98,15 +111,14 @@ def measured(pids: dict[str, int], ports: dict[str, int], requests: list[bytes])
             before = processor_seconds(pids[variant])
             rates[variant].append(fastest_rate(requests, TURN_SECONDS, ports[variant]))
             seconds[variant] += processor_seconds(pids[variant]) - before
+    microseconds = {one: 1e6 * seconds[one] / (sum(rates[one]) * TURN_SECONDS) for one in pids}
     return {
-        variant: {
-            "rate": statistics.median(rates[variant]),
-            "microseconds": 1e6 * seconds[variant] / (sum(rates[variant]) * TURN_SECONDS),
-            "of_unmeasured": statistics.median(
-                one / other for one, other in zip(rates[variant], rates["without"], strict=True)
-            ),
+        one: {
+            "rate": statistics.median(rates[one]),
+            "microseconds": microseconds[one],
+            "throughput": microseconds[VARIANTS[one][1]] / microseconds[one],
         }
-        for variant in pids
+        for one in pids
     }
 
 
@@ -124,17 +136,17 @@ def main() -> None:
             fastest_rate(requests, WARM_SECONDS, port)
         figures = measured(pids, ports, requests)
     rows = [
-        [name, f"{one['rate']:,.0f}", f"{one['of_unmeasured']:.1%}", f"{one['microseconds']:.0f}"]
-        for name, one in ((VARIANTS[variant], figures[variant]) for variant in VARIANTS)
+        [title, f"{one['microseconds']:.0f}", f"{one['throughput']:.1%}", f"{one['rate']:,.0f}"]
+        for (title, _), one in ((VARIANTS[variant], figures[variant]) for variant in VARIANTS)
     ]
     note = (
-        f"{ratings.extent}; one process on one core, the client on the other, remembered answers, the cheapest there "
-        f"are; the median of {N_TURNS} turns of {TURN_SECONDS:.0f} s each, in turn. The measurement may cost "
-        f"{MOST:.0%} of the throughput."
+        f"{ratings.extent}; one process on one core, the client on the other, {N_TURNS} turns of {TURN_SECONDS} s; "
+        "answers a second are the median turn, on a machine that did other things too. Throughput: the processor time "
+        f"of an answer that is not measured by that of one that is. It may not fall by more than {MOST:.0%}."
     )
-    head = ["requests", "a second", "of the unmeasured", "µs of processor an answer"]
+    head = ["requests", "µs of processor an answer", "throughput of the unmeasured", "answers a second"]
     write_report("middleware", {"machine": machine(), "figures": figures}, table_of(head, rows, note))
-    sys.exit(any(1 - one["of_unmeasured"] > MOST for one in figures.values()))
+    sys.exit(any(1 - figures[variant]["throughput"] > MOST for variant in MEASURED))
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ TRAINING_ALERTS = (
         0,
         "A training failed",
         "GET /training/ has its error; the worker's log has the details.",
-        Case({'cineclub_trainings_total{outcome="failed",trigger="schedule"}': "0x5 1x60"}, "20m", "1.25"),
+        Case({'cineclub_trainings_total{outcome="failed",trigger="schedule"}': "0x5 1x60"}, "20m", "1"),
         Case({'cineclub_trainings_total{outcome="failed",trigger="schedule"}': "6x60"}, "20m"),
     ),
     Alert(
@@ -328,12 +328,23 @@ DRIFT_ALERTS = (
         "> 2",
         10,
         "Drift was last checked {value} days ago",
-        "Silence is not OK: does what runs cineclub drift still run, and how did it end?",
+        "Silence is not OK: the service checks every CINECLUB_DRIFT_CHECK_HOURS, look for drift_ lines in its log.",
         Case(
             {"cineclub_drift_checked_timestamp_seconds": "-259200x20", "cineclub_drift_verdict": "0x20"}, "15m", "3.01"
         ),
         Case({"cineclub_drift_checked_timestamp_seconds": "-259200x20", "cineclub_drift_verdict": "-1x20"}, "15m"),
         "max(cineclub_drift_verdict) >= 0",
+    ),
+    Alert(
+        "AlertsLost",
+        "warning",
+        "sum(increase(cineclub_lost_alerts_total[1h]))",
+        "> 0",
+        0,
+        "Alerts of drift that reached nobody in an hour: {value}",
+        "The address in CINECLUB_ALERT_WEBHOOK did not take them after several tries: the log says why.",
+        Case({"cineclub_lost_alerts_total": "0x5 1x60"}, "20m", "1"),
+        Case({"cineclub_lost_alerts_total": "3x60"}, "20m"),
     ),
 )
 

@@ -433,6 +433,11 @@ DRIFT = Dashboard(
                     (Query("max by (statistic) (cineclub_drift_distance)", "{{statistic}}"),),
                 ),
                 Panel(
+                    "Alerts that nobody was told of",
+                    "The webhook (CINECLUB_ALERT_WEBHOOK) did not take them after several tries.",
+                    (Query("sum(increase(cineclub_lost_alerts_total[1d]))", "lost in a day"),),
+                ),
+                Panel(
                     "Verdicts over time",
                     "0 OK, 1 ALERT, 2 not enough data, -1 never checked.",
                     (Query("max(cineclub_drift_verdict)", "verdict"),),

@@ -158,7 +158,7 @@ async def test_what_runs_once_runs_in_the_first_worker_alone(database_url: str, 
     """The others leave it out, and start everything else."""
     each, once = Recorder(), Recorder()
     parts = bootstrap.api_parts(Settings(home=home, database_url=SecretStr(database_url)))
-    assert [type(one).__name__ for one in parts.services_once] == ["Watch", "OutcomeWatch"]
+    assert [type(one).__name__ for one in parts.services_once] == ["Watch", "OutcomeWatch", "DriftWatch"]
     app = create_app(replace(parts, services=(each,), services_once=(once,)))
     app.state.is_first = is_first
     async with app.router.lifespan_context(app):

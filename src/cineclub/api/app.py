@@ -8,7 +8,7 @@ from fastapi import FastAPI
 import cineclub
 from cineclub.api import errors
 from cineclub.api.access import document_keys
-from cineclub.api.middleware import ErrorBoundary, RequestMeasurement
+from cineclub.api.middleware import ErrorBoundary
 from cineclub.api.rendered_lists import RenderedLists
 from cineclub.api.routes import (
     dashboard,
@@ -77,6 +77,5 @@ def create_app(parts: ApiParts) -> FastAPI:
     errors.install(app)
     app.add_middleware(ErrorBoundary)
     app.add_middleware(Shield, allowed_hosts=parts.doors.allowed_hosts, max_body_bytes=parts.doors.max_body_bytes)
-    app.add_middleware(ErrorBoundary, headers=HEADERS)  # the same under the shield itself
-    app.add_middleware(RequestMeasurement, metrics=parts.metrics)
+    app.add_middleware(ErrorBoundary, headers=HEADERS, metrics=parts.metrics)  # under the shield itself, and measured
     return app

@@ -17,67 +17,54 @@ UNMATCHED = "unmatched"
 FAILED, UNAVAILABLE = 500, 503
 
 
-class RequestMeasurement:
-    """Counts and times every request under its route template, the failed ones too."""
+class ErrorBoundary:
+    """Answers what nobody foresaw with an error id; the cause goes to the log and to nobody else.
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
-        """Wrap the application."""
+    With ``metrics`` it also counts and times every request under its route template, the failed ones too: one layer for
+    both, because each costs some of the time of every answer.
+    """
+
+    def __init__(
+        self, app: ASGIApp, headers: Sequence[tuple[bytes, bytes]] = (), metrics: RequestMetrics | None = None
+    ) -> None:
+        """Wrap the application; ``headers`` are added to the answer where nothing outside adds them."""
         self._app = app
+        self._headers = headers
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on and measure it."""
+        """Pass one request on, catch what it raises, and measure it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = perf_counter()
-        status = FAILED
+        begun, status = perf_counter(), 0
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if not status:  # the first message has it
                 status = message["status"]
             await send(message)
 
         try:
             await self._app(scope, receive, send_and_note)
-        finally:
-            self._metrics.observe_request(scope["method"], _route_of(scope), status, perf_counter() - begun)
-
-
-class ErrorBoundary:
-    """Answers what nobody foresaw with an error id; the cause goes to the log and to nobody else."""
-
-    def __init__(self, app: ASGIApp, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """Wrap the application; ``headers`` are added to the answer where nothing outside adds them."""
-        self._app = app
-        self._headers = headers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on and catch what it raises."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        has_begun = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
         except asyncio.CancelledError:  # the server stops, and has waited long enough for this request
-            if has_begun:
+            if status:
                 raise
             body = error_bytes("stopping", "this service is stopping before it could answer: send the request again")
-            await _send(send, UNAVAILABLE, body, self._headers)
+            await _send(send_and_note, UNAVAILABLE, body, self._headers)
         except Exception:
             error_id = secrets.token_hex(8)
             log.exception("unforeseen_error error_id=%s route=%s", error_id, _route_of(scope))
-            if has_begun:
+            if status:
                 raise
-            await _send_failure(send, error_id, self._headers)
+            await _send_failure(send_and_note, error_id, self._headers)
+        finally:
+            self._measure(scope, status or FAILED, perf_counter() - begun)
+
+    def _measure(self, scope: Scope, status: int, latency_seconds: float) -> None:
+        """Count one request, if requests are counted here."""
+        if self._metrics is not None:
+            self._metrics.observe_request(scope["method"], _route_of(scope), status, latency_seconds)
 
 
 async def _send_failure(send: Send, error_id: str, more: Sequence[tuple[bytes, bytes]]) -> None:
