@@ -192,7 +192,7 @@ def _drift(settings: "Settings") -> Finding:
 
     last = bootstrap.last_drift_check(settings)
     if last is None:
-        return Finding("OK", "drift was never checked yet: cineclub serve does so by itself, cineclub drift at once")
+        return Finding("OK", "drift was never checked yet: cineclub serve does so by itself")
     what = f"drift, checked {last.checked_at:%Y-%m-%d %H:%M} UTC: {last.verdict}, {last.summary}"
     if last.verdict == "ALERT":
         return Finding("WARN", what, "cineclub drift shows every figure; cineclub train learns from what is new")

@@ -166,9 +166,9 @@ class DriftFlow:
         for kept in loaded.kept.values():
             if kept.baseline_id not in found:
                 measure = Measure.of(kept.baseline)
-                ratings = await self._statistics.of_ratings(period, measure)
-                answers = await self._statistics.of_answers(
-                    [*earlier, period], measure.head_movie_ids, loaded.model_version
+                ratings, answers = await asyncio.gather(
+                    self._statistics.of_ratings(period, measure),
+                    self._statistics.of_answers([*earlier, period], measure.head_movie_ids, loaded.model_version),
                 )
                 found[kept.baseline_id] = CurrentStatistics(ratings, answers)
         return found

@@ -36,8 +36,11 @@ WHOLE_LIMIT_SECONDS = 600.0
 SPARE_SECONDS = 10.0
 """PostgreSQL gives up first: a count that takes too long must not look like a database that is away."""
 
-ANSWERS_DRAWN = 5_000
+ANSWERS_DRAWN, MORE_DRAWN = 2_000, 1.2
 """Of so many answers of a period, drawn by their ids, the films and scores are looked at."""
+
+USERS_ASKED = 30_000
+"""Of so many active users, drawn by their ids, it is looked up whether they are new."""
 
 MIN_COVERAGE, MAX_COVERAGE = 50, 2_000
 BINS = [f"bin_{nth}" for nth in range(N_BINS)]
@@ -122,10 +125,12 @@ class PostgresDriftStatistics:
         """
         async with self._counting() as connection:
             counts = await _rows(connection, sql.SQL(SQL["answer_counts"]), _ends_of(periods))
-            coverage_size = _coverage_size([row["n_answers"] for row in counts])
+            n_answers = [row["n_answers"] for row in counts]
+            coverage_size = _coverage_size(n_answers)
             asked = {
                 **_ends_of(periods),
                 "model_version": model_version,
+                "parts": [min(MORE_DRAWN * ANSWERS_DRAWN / max(count, 1), 1.0) for count in n_answers],
                 "sample_size": ANSWERS_DRAWN,
                 "coverage_size": coverage_size,
                 "head_movie_ids": list(head_movie_ids),
@@ -166,6 +171,7 @@ class PostgresDriftStatistics:
         return sql.SQL(SQL["ratings"]).format(
             given=self._query("given"),
             film=self._query("film"),
+            drawn_users=self._query("drawn_users"),
             users_before=self._query("rated_before", column=sql.Identifier("user_id")),
             films_before=self._query("rated_before", column=sql.Identifier("movie_id")),
             counted_bins=_listed(f"count(*) FILTER (WHERE b.bin = {nth}) AS {name}" for nth, name in each),
@@ -178,6 +184,7 @@ class PostgresDriftStatistics:
 
 CONSTANTS: Mapping[str, Any] = {
     "n_bins": N_BINS,
+    "users_asked": USERS_ASKED,
     "quantiles": list(QUANTILES),
     "no_genre": NO_GENRE,
     "no_year": NO_YEAR,
@@ -221,7 +228,7 @@ def _statistics_of(row: Row, period: Period, sample_size: int, *, is_whole: bool
         popularity_gini=row["popularity_gini"],
         sampled_popularity_gini=row["sampled_popularity_gini"] if row["n_sampled"] >= sample_size else None,
         segments=_segments_of(row["segments"]),
-        new_user_share=row["n_new_users"] / n_users if n_users and not is_whole else None,
+        new_user_share=row["new_user_share"] if not is_whole else None,
         new_movie_share=row["n_new_movies"] / n_movies if n_movies and not is_whole else None,
     )
 

@@ -12,7 +12,7 @@ FROM {schema}.ratings r
 WHERE r.rated_at >= %(starts_at)s AND r.rated_at < %(ends_at)s
 
 -- name: rated_before_internal
--- How much a user or film was rated before the period; asked one by one, because an index answers each at once.
+-- Whether a user or film was rated before the period; asked one by one, because an index answers each at once.
 LEFT JOIN LATERAL (
     SELECT true AS is_known FROM cineclub.ratings r
     WHERE r.{column} = p.{column} AND r.rated_at < %(starts_at)s LIMIT 1
@@ -23,6 +23,14 @@ LEFT JOIN LATERAL (
 LEFT JOIN (
     SELECT r.{column}, true AS is_known FROM {schema}.ratings r WHERE r.rated_at < %(starts_at)s GROUP BY r.{column}
 ) AS earlier ON earlier.{column} = p.{column}
+
+-- name: drawn_users_internal
+-- An order of users that looks random and is always the same.
+hashint8extended(user_id, 0)
+
+-- name: drawn_users_external
+-- The same for users of the owner's views.
+hashtextextended(user_id::text, 0)
 
 -- name: film_internal
 -- How a film of a rating is found among the films.
@@ -47,8 +55,15 @@ WITH given AS MATERIALIZED (
     ) AS b
     GROUP BY GROUPING SETS ((b.user_id), (b.movie_id))
 ), users AS MATERIALIZED (
-    SELECT p.*, coalesce(earlier.is_known, false) AS is_known
-    FROM (SELECT * FROM parts WHERE is_of_user ORDER BY user_id) AS p
+    SELECT * FROM parts WHERE is_of_user
+), asked_users AS (
+    -- in the order of their ratings, so that each page is read once; of very many some stand for all
+    SELECT coalesce(earlier.is_known, false) AS is_known
+    FROM (
+        SELECT * FROM (
+            SELECT user_id FROM users ORDER BY {drawn_users}, user_id LIMIT %(users_asked)s
+        ) AS few ORDER BY user_id
+    ) AS p
     {users_before}
 ), films AS MATERIALIZED (
     SELECT p.*, coalesce(earlier.is_known, false) AS is_known, head.movie_id IS NOT NULL AS is_head,
@@ -83,7 +98,8 @@ WITH given AS MATERIALIZED (
 )
 SELECT of_users.*, of_films.*, of_sample.*, of_segments.*
 FROM (
-    SELECT count(*) AS n_active_users, count(*) FILTER (WHERE NOT is_known) AS n_new_users,
+    SELECT count(*) AS n_active_users,
+        (SELECT avg((NOT is_known)::integer)::float8 FROM asked_users) AS new_user_share,
         percentile_cont(%(quantiles)s::float8[]) WITHIN GROUP (ORDER BY n_ratings) AS ratings_per_user
     FROM users
 ) AS of_users, (
@@ -171,15 +187,18 @@ CROSS JOIN LATERAL (
 ORDER BY w.nth;
 
 -- name: answers
--- What answers of some periods show, out of so many of each period that are drawn by their ids.
+-- What answers of some periods show, out of so many of each period that are drawn by their ids: first about so many.
 WITH drawn AS MATERIALIZED (
     SELECT w.nth, d.movie_ids, d.scores, d.is_scored, d.place
-    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) WITH ORDINALITY AS w (starts_at, ends_at, nth)
+    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[], %(parts)s::float8[]) WITH ORDINALITY
+        AS w (starts_at, ends_at, part, nth)
     CROSS JOIN LATERAL (
         SELECT p.movie_ids, p.scores,
             p.strategy = 'model' AND p.model_version = %(model_version)s::integer AS is_scored,
             row_number() OVER (ORDER BY uuid_hash_extended(p.recommendation_id, 0), p.recommendation_id) AS place
-        FROM cineclub.predictions p WHERE p.answered_at >= w.starts_at AND p.answered_at < w.ends_at
+        FROM cineclub.predictions p
+        WHERE p.answered_at >= w.starts_at AND p.answered_at < w.ends_at
+            AND uuid_hash_extended(p.recommendation_id, 0) & 9223372036854775807 <= w.part * 9223372036854775807
         ORDER BY place LIMIT %(sample_size)s
     ) AS d
 ), shown AS MATERIALIZED (
