@@ -43,11 +43,16 @@ async def test_an_alert_starts_one_training_and_is_told_once(database_url: str, 
     with alert_receiver() as receiver:
         settings = OFTEN | {"drift_action": "retrain", "alert_webhook": receiver.url}
         async with running(database_url, home, **settings) as service:
-            first = (await after_checks(service, 1))[-1]
+
+            async def is_trained() -> bool:
+                return bool((await service.client.get("/training/")).json()["trainings"])
+
+            await eventually(is_trained)
             listed = (await service.client.get("/training/")).json()["trainings"]
             await service.client.delete(f"/training/{listed[0]['training_id']}")
             checks = await after_checks(service, 4)
             page = (await service.client.get("/metrics")).text
+    first = checks[-1]
     [training] = await asyncio.to_thread(trainings, database_url)
     assert (first["verdict"], first["asked_by"], first["training_id"]) == ("ALERT", "watch", listed[0]["training_id"])
     assert (training[0], training[1], listed[0]["trigger"]) == ("drift", "cancelled", "drift")
