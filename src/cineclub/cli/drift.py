@@ -19,6 +19,7 @@ WIDTH = 80
 MOMENT = "%Y-%m-%d %H:%M"
 N_SEGMENTS = 8
 EXIT_STATUS = {"OK": 0, "ALERT": 3, "NOT_ENOUGH_DATA": 4}
+NOTHING = (None, None, None)
 SHORT = {"OK": "OK", "ALERT": "ALERT", "NOT_ENOUGH_DATA": "no data"}
 
 drift = typer.Typer(
@@ -93,8 +94,8 @@ def pin(
 
     with bootstrap.database(Settings()) as settings:
         asyncio.run(bootstrap.pin_drift_baseline(settings, version))
-    what = "taken from the ratings as they are" if version is None else f"of version {version}"
-    typer.echo(f"the baseline {what} is pinned: cineclub drift compares with it too")
+    what = "of the ratings as they are" if version is None else f"of version {version}"
+    typer.echo(f"the baseline {what} is pinned")
 
 
 @drift.command()
@@ -105,7 +106,7 @@ def unpin() -> None:
 
     with bootstrap.database(Settings()) as settings:
         asyncio.run(bootstrap.unpin_drift_baseline(settings))
-    typer.echo("no baseline is pinned: cineclub drift compares with that of the model in production")
+    typer.echo("no baseline is pinned: checks compare with that of production alone")
 
 
 def print_check(check: "DriftCheck", console: "Console") -> None:
@@ -115,7 +116,7 @@ def print_check(check: "DriftCheck", console: "Console") -> None:
         filled = textwrap.fill(text, WIDTH, subsequent_indent=indent)
         console.print(filled, markup=False, highlight=False, soft_wrap=False)
 
-    tell(f"{check.verdict}: {check.summary}", "  ")
+    tell(f"{check.verdict}: {check.summary.removeprefix('not enough data: ')}", "  ")
     window = check.window
     tell(
         f"{window.starts_at:{MOMENT}} to {window.ends_at:{MOMENT}} UTC: {window.n_ratings:,} ratings, "
@@ -124,7 +125,11 @@ def print_check(check: "DriftCheck", console: "Console") -> None:
     for comparison in check.comparisons:
         console.print()
         tell(_beside(comparison))
-        console.print(_statistics_table(comparison.statistics))
+        known = [one for one in comparison.statistics if (one.baseline, one.current, one.distance) != NOTHING]
+        if known:
+            console.print(_statistics_table(known))
+        if unknown := [one.name for one in comparison.statistics if one not in known]:
+            tell(f"not enough data: {', '.join(unknown)}", "  ")
         if comparison.segments:
             console.print(_segments_table(comparison.segments[:N_SEGMENTS]))
     if check.training_id is not None:
