@@ -74,3 +74,13 @@ def test_a_database_that_does_not_answer_is_an_error_and_never_ok(weeks: Setting
     """A failure has the exit status of errors."""
     failed = cineclub(weeks.home, "drift", CINECLUB_DATABASE_URL="postgresql://ann@127.0.0.1:1/films")
     assert (failed.returncode, failed.stdout) == (1, "")
+
+
+def test_the_webhook_is_a_secret(weeks: Settings) -> None:
+    """`cineclub settings` shows its host alone, and a wrong one is refused without being repeated."""
+    shown = cineclub(weeks.home, "settings", CINECLUB_ALERT_WEBHOOK="https://ann:sesame@hooks.test/opensesame?k=sesame")
+    assert "CINECLUB_ALERT_WEBHOOK=https://hooks.test/********" in shown.stdout
+    refused = cineclub(weeks.home, "settings", CINECLUB_ALERT_WEBHOOK="file:///opensesame")
+    assert refused.returncode == 1
+    assert "CINECLUB_ALERT_WEBHOOK" in refused.stderr
+    assert "sesame" not in shown.stdout + shown.stderr + refused.stdout + refused.stderr
