@@ -181,3 +181,11 @@ def test_traffic_is_drawn_from_the_metrics(page: Page) -> None:
         return "p99" in page.text() and bool(page.all(".curve"))
 
     page.until(is_seen, "the answers are not seen")
+
+
+def test_drift_is_checked_on_demand(page: Page) -> None:
+    """The service's own check appears with its verdict, and among the kept ones."""
+    page.open("drift")
+    page.click("#check-drift")
+    page.until(lambda: page.text("#drift-result .headline") != "", "there is no verdict")
+    page.shows("asked here or over HTTP")

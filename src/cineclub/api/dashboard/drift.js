@@ -11,6 +11,9 @@ export const TITLE = "Drift";
 const TONES = { OK: "good", ALERT: "bad", NOT_ENOUGH_DATA: "plain" };
 const MAX_SEGMENTS = 12;
 const N_CHECKS_SHOWN = 8;
+const WINDOWS = [["1d", "1 day"], ["7d", "7 days"], ["14d", "14 days"], ["30d", "30 days"], ["90d", "90 days"]];
+const ENDS = [["", "now"], ["newest", "the newest rating"]];
+const ASKERS = { api: "asked here or over HTTP", cli: "asked in a terminal", watch: "by itself" };
 
 /** Show the view in `root`. */
 export function show(root) {
@@ -37,16 +40,19 @@ function missing() {
 }
 
 function form(look) {
-  const window_ = h("select", { id: "drift-window" }, ...[["1d", "1 day"], ["7d", "7 days"], ["14d", "14 days"], ["30d", "30 days"]].map(([value, name]) => h("option", { value, selected: value === "7d" }, name)));
+  const choices = (pairs, chosen) => pairs.map(([value, name]) => h("option", { value, selected: value === chosen }, name));
+  const length = h("select", { id: "drift-window" }, ...choices(WINDOWS, "7d"));
+  const end = h("select", { id: "drift-until" }, ...choices(ENDS, ""));
   const threshold = h("input", { id: "drift-threshold", type: "number", min: 1, max: 1000, step: "any", value: 10, required: true });
   const check = (event) => {
     event.preventDefault();
-    look(`?window=${window_.value}&threshold_pct=${encodeURIComponent(threshold.value)}`);
+    look(`?window=${length.value}&threshold_pct=${encodeURIComponent(threshold.value)}${end.value ? `&until=${end.value}` : ""}`);
   };
   return h(
     "form",
     { class: "fields", on: { submit: check } },
-    h("div", {}, h("label", { for: "drift-window" }, "Window"), window_),
+    h("div", {}, h("label", { for: "drift-window" }, "Window"), length),
+    h("div", {}, h("label", { for: "drift-until" }, "Up to"), end),
     h("div", {}, h("label", { for: "drift-threshold" }, "Threshold of simple figures, %"), threshold),
     h("button", { type: "submit", class: "main", id: "check-drift" }, "Check now"),
   );
@@ -93,7 +99,7 @@ function statisticsOf(statistics, title) {
     about(one.current),
     one.change_pct === null || one.change_pct === undefined ? "–" : `${one.change_pct > 0 ? "+" : ""}${number(one.change_pct, 1)} %`,
     about(one.distance),
-    isDistance(one) ? about(one.threshold) : `${about(one.threshold)} %`,
+    one.threshold === null || isDistance(one) ? about(one.threshold) : `${about(one.threshold)} %`,
     badge(...verdict(one.verdict)),
   ];
   return table(`${title}: figures`, columns, statistics.map((one) => ({ cells: cells(one) })));
@@ -125,7 +131,8 @@ function segmentTitle(one) {
 }
 
 function historyOf(newestFirst, state) {
-  const checks = newestFirst.toSorted((one, other) => Date.parse(one.checked_at) - Date.parse(other.checked_at));
+  const usual = newestFirst.filter((one) => one.is_usual !== false);
+  const checks = (usual.length ? usual : newestFirst).toSorted((one, other) => Date.parse(one.checked_at) - Date.parse(other.checked_at));
   if (!checks.length) return nothing("No check is kept yet.");
   const names = [...new Set(checks.flatMap((one) => Object.keys(one.distances ?? {})))].toSorted();
   if (!names.includes(state.statistic)) state.statistic = mostMoved(checks, names);
@@ -133,7 +140,7 @@ function historyOf(newestFirst, state) {
   const draw = () => fill(picture, place(h("div", {}), (width) => lines(width, timePlot(checks, state))));
   const choice = h("select", { id: "drift-statistic", on: { change: (event) => ((state.statistic = event.target.value), draw()) } }, ...names.map((one) => h("option", { value: one, selected: one === state.statistic }, words(one))));
   draw();
-  return h("div", {}, names.length > 0 && h("p", {}, h("label", { for: "drift-statistic" }, "Distance of "), choice), names.length > 0 && picture, legend(), checkTable(checks));
+  return h("div", {}, names.length > 0 && h("p", {}, h("label", { for: "drift-statistic" }, "Distance of "), choice), names.length > 0 && picture, legend(), checkTable(newestFirst));
 }
 
 /** Return the figure whose newest distance is the largest beside its usual one. */
@@ -165,8 +172,10 @@ function legend() {
   return h("p", { class: "legend" }, h("span", { class: "key-dot good" }), " OK ", h("span", { class: "key-dot triangle bad" }), " ALERT ", h("span", { class: "key-dot plain" }), " not enough data");
 }
 
+/** Return every check, newest first; the plot above leaves out those that asked about something unusual. */
 function checkTable(checks) {
-  const rows = checks.toReversed().map((one) => ({ cells: [moment(one.checked_at), badge(...verdict(one.verdict)), h("span", { class: "why" }, sentence(one.summary))] }));
+  const askedBy = (one) => `${ASKERS[one.asked_by] ?? ""}${one.is_usual === false ? ", otherwise than usual" : ""}`;
+  const rows = checks.map((one) => ({ cells: [moment(one.checked_at), badge(...verdict(one.verdict)), h("span", { class: "why" }, sentence(one.summary), h("small", {}, ` ${askedBy(one)}`))] }));
   const columns = [{ title: "When" }, { title: "Verdict" }, { title: "What moved most" }];
   const [shown, older] = [rows.slice(0, N_CHECKS_SHOWN), rows.slice(N_CHECKS_SHOWN)];
   return h(

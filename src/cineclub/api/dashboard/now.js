@@ -16,7 +16,8 @@ const LATENCY = "cineclub_http_request_duration_seconds";
 const REQUESTS = "cineclub_http_requests_total";
 const ANSWERS = "cineclub_predictions_total";
 const isAnswer = (labels) => labels.route === "/predict/";
-const isOfOthers = (labels) => !["/metrics", "/ready", "/assets/{name}", "/"].includes(labels.route);
+const OWN_ROUTES = ["/", "/assets/{name}", "/metrics", "/models/production", "/ready"];
+const isOfOthers = (labels) => !OWN_ROUTES.includes(labels.route);
 const isFailure = (labels) => labels.status.startsWith("5") && isOfOthers(labels);
 const isPopular = (labels) => labels.strategy === "popular";
 
