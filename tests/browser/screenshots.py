@@ -78,7 +78,7 @@ def pictures_of(page: Page) -> None:
     page.find(".report svg .dot")
     write(page, "page-trainings-dark.png")
     picture_of_progress(page)
-    for name, width, is_dark in (("light", DESKTOP[0], False), ("dark", DESKTOP[0], True), ("phone", PHONE[0], False)):
+    for name, width, is_dark in (("phone", PHONE[0], False), ("dark", DESKTOP[0], True), ("light", DESKTOP[0], False)):
         page.open("now", width=width, is_dark=is_dark)
         page.until(lambda: curve_points(page) > READINGS, "no curve is drawn")
         write(page, f"page-now-{name}.png")

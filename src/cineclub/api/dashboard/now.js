@@ -35,8 +35,8 @@ export function show(root) {
     card("Answers of the last 30 days", { className: "full" }, outcomes),
   );
   const readings = [];
-  load(outcomes, () => get("monitoring/recommendations?days=30"), outcomesOf);
   const stops = [
+    every(60_000, () => load(outcomes, () => get("monitoring/recommendations?days=30"), outcomesOf)),
     every(5000, () => load(production, () => get("models/production"), productionOf, noModel())),
     every(5000, () => load(health, readiness, healthOf)),
     every(POLL_MILLISECONDS, () => load(traffic, () => reading(readings), () => trafficOf(readings))),
@@ -135,9 +135,9 @@ function tile(title, said, readings, unit, series, written) {
 function coldStartTile(readings, shares) {
   const { samples } = readings.at(-1);
   const all = total(samples, ANSWERS);
-  const said = all ? `${percent(total(samples, ANSWERS, isPopular) / all, 1)} since the service started` : "no answer yet";
+  const said = all ? `${percent(total(samples, ANSWERS, isPopular) / all, 1)} of all answers` : "no answer yet";
   const made = tile("Cold start", said, readings, "share of the answers that are popular films", [{ name: "cold start", values: shares }], percent);
-  made.append(h("p", { class: "soft" }, "Popular films in place of a personal list: for new people, or without a model."));
+  made.append(h("p", { class: "soft" }, "Popular films in place of a personal list, for new people or without a model; in all since the service started."));
   return made;
 }
 
