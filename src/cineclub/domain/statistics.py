@@ -116,7 +116,7 @@ def baseline_of(
     n_windows = min(max_windows, (end - first) // length)
     recent = np.flatnonzero(log.rated_at >= end - n_windows * length)
     nth_of_recent = (end - 1 - log.rated_at[recent]) // length
-    sample_size = _sample_size(np.bincount(nth_of_recent, minlength=1)) if n_windows else SAMPLE_SIZE
+    sample_size = sample_size_of(np.bincount(nth_of_recent, minlength=n_windows).tolist())
     windows = [
         rated.statistics((end - (nth + 1) * length, end - nth * length), sample_size, rng, recent[nth_of_recent == nth])
         for nth in reversed(range(n_windows))
@@ -251,8 +251,10 @@ class _Rated:
         )
 
 
-def _sample_size(n_of_windows: NDArray[np.int64]) -> int:
+def sample_size_of(n_of_windows: Sequence[int]) -> int:
     """Return on how many ratings of each window the concentration is computed, so that most windows have as many."""
+    if not n_of_windows:
+        return SAMPLE_SIZE
     return int(np.clip(np.median(n_of_windows) / 2, MIN_SAMPLE_SIZE, SAMPLE_SIZE))
 
 

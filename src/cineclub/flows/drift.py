@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Literal
 
-import numpy as np
-
 from cineclub.domain.drift import (
     AnswerStatistics,
     compare_answers,
@@ -22,11 +20,11 @@ from cineclub.domain.drift import (
 from cineclub.domain.errors import InvalidInput, NotEnoughData
 from cineclub.domain.statistics import (
     MAX_WINDOWS,
-    MIN_SAMPLE_SIZE,
     SAMPLE_SIZE,
     WINDOW_DAYS,
     Baseline,
     PeriodStatistics,
+    sample_size_of,
 )
 from cineclub.ports import (
     AskedBy,
@@ -296,7 +294,7 @@ class DriftFlow:
         """Return a baseline with the newest windows of a length that lie in a period as a whole."""
         periods = extent.windows_before(timedelta(days=window_days), MAX_WINDOWS)
         sizes = await self._statistics.sizes(periods) if periods else []
-        sample_size = int(np.clip(np.median(sizes) / 2, MIN_SAMPLE_SIZE, SAMPLE_SIZE)) if sizes else SAMPLE_SIZE
+        sample_size = sample_size_of(sizes)
         measure = Measure(baseline.scale, sample_size, baseline.head_movie_ids)
         windows = tuple([await self._statistics.of_ratings(period, measure) for period in periods])
         return replace(baseline, window_days=window_days, sample_size=sample_size, windows=windows)
