@@ -28,6 +28,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of every test that is a coroutine, whatever else is installed."""
+    return "asyncio"
+
+
 @contextlib.contextmanager
 def open_folder() -> Iterator[Path]:
     """Give a fresh folder that also the user who runs PostgreSQL can enter."""

@@ -20,12 +20,6 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artif
     return artifact_of
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """The event loop of the service."""
-    return "asyncio"
-
-
 @pytest.fixture
 def filled_url(database_url: str) -> str:
     """A database with the small catalogue, without a model."""

@@ -57,12 +57,6 @@ async def read(histories: CurrentHistories, reader: SlowReader, found: UserRatin
     return await task
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop of the service."""
-    return "asyncio"
-
-
 async def test_nothing_is_kept_before_changes_are_told() -> None:
     """Without notices every history is read anew."""
     reader = SlowReader()
