@@ -167,6 +167,7 @@ def answers(nth: int, n_answers: int = 500, **other: object) -> AnswerStatistics
         starts_at=MONDAY + timedelta(weeks=nth),
         ends_at=MONDAY + timedelta(weeks=nth + 1),
         n_answers=n_answers,
+        n_scored=n_answers,
         head_share=0.5 + shift,
         sampled_coverage=0.3 + shift,
         genre_shares={"Drama": 0.6 + shift, "War": 0.4 - shift},
@@ -203,6 +204,32 @@ def test_scores_of_another_model_are_not_compared() -> None:
     before = [answers(nth, score_shares=()) for nth in range(8)]
     found = {one.name: one.verdict for one in compare_answers(before, answers(8), 10)}
     assert found["answers_score_distribution"] == "NOT_ENOUGH_DATA"
+
+
+def test_a_share_of_nothing_may_become_a_small_one() -> None:
+    """A closed catalogue that gets one new film is no alert, one that gets a tenth anew is."""
+    closed = tuple(replace(one, new_movie_share=0.0) for one in baseline().windows)
+    for share, verdict in ((0.001, "OK"), (0.009, "OK"), (0.1, "ALERT")):
+        found = compare_ratings(replace(baseline(), windows=closed), replace(week(12), new_movie_share=share), 10)
+        assert verdicts(found)["new_movie_share"] == verdict, share
+
+
+@pytest.mark.parametrize("weeks_later", [12, 52, 104, 260])
+def test_growth_that_goes_on_is_ok_beside_a_baseline_that_stays(weeks_later: int) -> None:
+    """A pinned baseline of a service that grew by 5 % a week alarms neither after a year nor after five."""
+    n_ratings = int(2000 * 1.05**weeks_later)
+    found = compare_ratings(baseline(26, 1.05), week(weeks_later, n_ratings, n_ratings // 10), 10)
+    assert verdicts(found)["ratings_a_day"] == "OK"
+
+
+def test_windows_with_few_scores_of_the_version_are_left_out() -> None:
+    """A week in which it was promoted may hold many answers, and five of its own."""
+    before = [answers(nth, n_scored=5, score_shares=(1.0, *EVEN[:9])) for nth in range(4)]
+    before += [answers(nth) for nth in range(4, 8)]
+    turned = (0.5, 0.5, *(0.0,) * 8)
+    for n_scored, verdict in ((500, "ALERT"), (99, "NOT_ENOUGH_DATA")):
+        found = compare_answers(before, answers(8, n_scored=n_scored, score_shares=turned), 10)
+        assert {one.name: one.verdict for one in found}["answers_score_distribution"] == verdict
 
 
 @pytest.mark.parametrize(

@@ -36,18 +36,20 @@ class AnswerStatistics:
         starts_at: from when on.
         ends_at: until when, exclusive.
         n_answers: how many answers were logged.
+        n_scored: how many of those that were looked at are the serving version's own lists, of which the scores are.
         head_share: how many of the films shown, one in three answers counted three times, are the baseline's head.
         sampled_coverage: how many different films equally many answers of each period show, of the whole catalogue;
             None if there are fewer answers.
         genre_shares: by genre; a film shown counts for each of its genres in equal parts.
         cold_start_share: how many answers hold popular films in place of a personal model's.
         score_shares: (n_bins,) the share of scores in equal parts between the same two ends for every period, the
-            lowest first; empty where the model that served is another one.
+            lowest first, what lies beyond the ends in the outer parts; empty where the model that served is another.
     """
 
     starts_at: datetime
     ends_at: datetime
     n_answers: int
+    n_scored: int
     head_share: float | None
     sampled_coverage: float | None
     genre_shares: Mapping[str, float]
@@ -117,6 +119,9 @@ MIN_RATINGS, MIN_USERS = 100, 20
 
 MIN_ANSWERS = 100
 MIN_GENRE_RATINGS = 30
+LEAST_CHANGE = 0.01
+"""A figure that moves by less is never an alert: a share of nothing at all may become one in a hundred."""
+
 LEAST_TASTE = 0.03
 """A genre's mean that moves by less than this part of the scale is never an alert."""
 
@@ -171,12 +176,18 @@ def compare_answers(
         figure("answers_coverage", [one.sampled_coverage for one in known], current.sampled_coverage),
         mix("answers_genre_mix", [one.genre_shares for one in known], current.genre_shares),
         figure("answers_cold_start_share", [one.cold_start_share for one in known], current.cold_start_share),
-        mix(
-            "answers_score_distribution",
-            [_by_position(one.score_shares) for one in known],
-            _by_position(current.score_shares),
-        ),
+        _score_distribution(known, current),
     )
+
+
+def _score_distribution(windows: Sequence[AnswerStatistics], current: AnswerStatistics) -> StatisticChange:
+    """Return the scores beside those of the windows in which the same version gave enough answers."""
+    scored = [one for one in windows if one.n_scored >= MIN_ANSWERS]
+    sizes = [one.n_scored for one in scored]
+    shares = _by_position(current.score_shares) if current.n_scored >= MIN_ANSWERS else {}
+    noise = _noise(sizes, current.n_scored) if scored and shares else 1.0
+    name: tuple[str, Subject] = ("answers_score_distribution", "answers")
+    return _distribution(name, [_by_position(one.score_shares) for one in scored], shares, sizes, noise)
 
 
 def with_answers(comparison: DriftComparison, of_answers: tuple[StatisticChange, ...]) -> DriftComparison:
@@ -289,7 +300,7 @@ class _Ratings:
         length = _days(self.windows[-1])
         positions = [(one.ends_at - self.windows[0].ends_at).total_seconds() / 86_400 / length for one in self.windows]
         at = (self.current.ends_at - self.windows[0].ends_at).total_seconds() / 86_400 / length
-        normal = range_of_volumes(values, positions, min(at, 2 * positions[-1] + 1))
+        normal = range_of_volumes(values, positions, at)
         return _beside_range((name, "ratings"), values, of(self.current), (normal.low, normal.high))
 
     def _taste_by_genre(self) -> StatisticChange:
@@ -330,7 +341,7 @@ def _figure(
         return StatisticChange(*name, _mean(known), value, None, None, None, "NOT_ENOUGH_DATA")
     mean = sum(known) / len(known)
     normal = range_of_figures(known, abs(mean) / 100, noise)
-    least = abs(mean) * threshold_pct / 100
+    least = max(abs(mean) * threshold_pct / 100, LEAST_CHANGE)
     return _beside_range(name, known, value, (min(normal.low, mean - least), max(normal.high, mean + least)))
 
 
@@ -340,7 +351,7 @@ def _beside_range(
     """Return a figure beside bounds; the threshold is the change, in percent, at the bound on the side it moved to."""
     mean, (low, high) = sum(values) / len(values), normal
     verdict: DriftVerdict = "OK" if low <= value <= high else "ALERT"
-    if not mean:
+    if not mean:  # there is no percentage of nothing
         return StatisticChange(*name, mean, value, None, None, None, verdict)
     bound = high if value >= mean else low
     threshold = abs(bound - mean) / abs(mean) * 100

@@ -22,12 +22,13 @@ SPREAD_FLOOR = 0.05
 """Distances and volumes that hardly vary are allowed 5 % for a standard deviation."""
 
 LEAST_DISTANCE = 0.05
-"""A nearer distribution is never an alert: that is 5 of 100 ratings moved to or from a part that had 30."""
+"""A nearer distribution is never an alert: that is about 5 of 100 ratings moved to or from a part that had 30."""
 
 VOLUME_FLOOR, VOLUME_CEILING = 0.5, 3.0
 """A volume is never an alert above half and below three times what was to be expected."""
 
-TINY = 1e-6
+TINY, MOST_LOG = 1e-6, 700.0
+"""Volumes are kept above and below this, so that neither a logarithm nor its inverse is infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,9 @@ def range_of_volumes(volumes: Sequence[float], positions: Sequence[float], at: f
         centres.append(float(start + slope * at))
         spread, degrees = float((rest**2).sum() / (len(logs) - 2)) ** 0.5, len(logs) - 2
     reach = t_quantile(CHANCE, degrees) * max(spread, SPREAD_FLOOR) * (1 + 1 / len(logs)) ** 0.5
-    return Range(
-        float(np.exp(min(centres) + min(-reach, np.log(VOLUME_FLOOR)))),
-        float(np.exp(max(centres) + max(reach, np.log(VOLUME_CEILING)))),
-    )
+    low = min(centres) + min(-reach, np.log(VOLUME_FLOOR))
+    high = max(centres) + max(reach, np.log(VOLUME_CEILING))
+    return Range(float(np.exp(low)), float(np.exp(min(high, MOST_LOG))))
 
 
 def farthest_normal(distances: Sequence[float], noise: float = 1.0) -> float:

@@ -25,7 +25,7 @@ from cineclub.domain.segments import (
 )
 
 N_BINS = 10
-"""Equal parts of the scale, as PostgreSQL's width_bucket makes them; on half stars each value has its own."""
+"""Equal parts of the scale, the last with its upper end; on half stars each value has its own."""
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 SAMPLE_SIZE, MIN_SAMPLE_SIZE = 10_000, 500

@@ -1,6 +1,7 @@
 """Statistics of answers are what a plain reading of the log gives."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,10 +101,10 @@ ANSWERS = st.lists(
 @given(ANSWERS)
 def test_answers_are_counted_as_a_plain_reading_counts_them(films_url: str, answers: list[Answer]) -> None:
     """Head share, genres, cold starts and scores, in every period."""
-    of_version = [
+    earlier = [
         score
         for one in answers
-        if 0 <= one.hours < 72 and one.strategy == "model" and one.version == VERSION
+        if 0 <= one.hours < 48 and one.strategy == "model" and one.version == VERSION
         for score in one.scores
     ]
     for nth, found in enumerate(counted(films_url, answers)):
@@ -121,16 +122,33 @@ def test_answers_are_counted_as_a_plain_reading_counts_them(films_url: str, answ
             pytest.approx(sum(one.strategy == "popular" for one in personal) / len(personal)) if personal else None
         )
         scores = [s for one in mine if one.strategy == "model" and one.version == VERSION for s in one.scores]
-        assert found.score_shares == pytest.approx(shares_of(scores, of_version))
+        assert found.score_shares == pytest.approx(shares_of(scores, earlier))
 
 
-def shares_of(scores: Sequence[float], of_version: Sequence[float]) -> tuple[float, ...]:
-    """Return the share of each equal part between the lowest and the highest score of the version."""
+def shares_of(scores: Sequence[float], earlier: Sequence[float]) -> tuple[float, ...]:
+    """Return the share of each equal part between the 1st and 99th percentile of the version's earlier scores."""
     if not scores:
         return ()
-    low, high = min(of_version), max(of_version)
-    bins = [min(int((one - low) / (high - low) * N_BINS), N_BINS - 1) if high > low else 0 for one in scores]
+    low, high = (_percentile(earlier, share) for share in (0.01, 0.99)) if earlier else (0.0, 0.0)
+    bins = [int(max(min((one - low) / (high - low) * N_BINS, N_BINS - 1), 0)) if high > low else 0 for one in scores]
     return tuple(bins.count(nth) / len(bins) for nth in range(N_BINS))
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    """Return a percentile as PostgreSQL's percentile_cont reckons it, to the last bit."""
+    rising, place = sorted(values), share * (len(values) - 1)
+    low, high = rising[math.floor(place)], rising[math.ceil(place)]
+    return low if math.floor(place) == math.ceil(place) else low + (place - math.floor(place)) * (high - low)
+
+
+def test_one_wild_score_does_not_hide_that_all_others_moved(films_url: str) -> None:
+    """The parts come from the days before, and what lies beyond them falls into the outer ones."""
+    usual = [Answer(hour, (1,), (1.0 + nth % 10,)) for hour in (1, 25) for nth in range(100)]
+    moved = [Answer(49, (1,), (10.0 if nth else 1e30,)) for nth in range(100)]
+    found = counted(films_url, [*usual, *moved])
+    assert [one.n_scored for one in found] == [100, 100, 100]
+    assert found[2].score_shares[-1] == 1
+    assert found[1].score_shares[-1] == pytest.approx(0.1)
 
 
 def test_coverage_is_that_of_equally_many_answers(films_url: str) -> None:

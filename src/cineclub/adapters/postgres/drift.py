@@ -259,6 +259,7 @@ def _answers_of(period: Period, counted: Row, shown: Row | None, coverage_size: 
         starts_at=period.starts_at,
         ends_at=period.ends_at,
         n_answers=counted["n_answers"],
+        n_scored=shown["n_scored"] if shown else 0,
         head_share=shown["n_head"] / n_shown if shown and n_shown else None,
         sampled_coverage=shown["n_covered"] / shown["n_movies"] if shown and is_covered else None,
         genre_shares={name: part / n_shown for name, part in shown["genres"].items()} if shown and n_shown else {},

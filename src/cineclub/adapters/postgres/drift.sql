@@ -234,17 +234,22 @@ WITH drawn AS MATERIALIZED (
     FROM drawn d CROSS JOIN LATERAL unnest(d.scores) AS one (score)
     WHERE d.is_scored AND one.score BETWEEN '-3.4e38'::real AND '3.4e38'::real
 ), ends AS (
-    SELECT min(score) AS lowest, max(score) AS highest FROM scores
+    -- of the earlier periods, without their outliers: one wild score of the newest must not make all others look alike
+    SELECT percentile_cont(0.01) WITHIN GROUP (ORDER BY score) AS lowest,
+        percentile_cont(0.99) WITHIN GROUP (ORDER BY score) AS highest
+    FROM scores WHERE nth < cardinality(%(starts)s::timestamptz[])
 ), binned AS (
-    SELECT s.nth, least(CASE WHEN ends.highest > ends.lowest THEN floor(
-            (s.score - ends.lowest) / (ends.highest - ends.lowest) * %(n_bins)s::integer
-        ) ELSE 0 END, %(n_bins)s::integer - 1)::integer AS bin
+    SELECT s.nth, CASE WHEN ends.highest > ends.lowest THEN floor(greatest(least(
+            (s.score - ends.lowest) / (ends.highest - ends.lowest) * %(n_bins)s::integer, %(n_bins)s::integer - 1
+        ), 0)) ELSE 0 END::integer AS bin
     FROM scores s CROSS JOIN ends
+), scored AS (
+    SELECT nth, count(*) FILTER (WHERE is_scored) AS n_scored FROM drawn GROUP BY nth
 ), of_scores AS (
     SELECT nth, jsonb_object_agg(bin, n_scores) AS scores
     FROM (SELECT nth, bin, count(*) AS n_scores FROM binned GROUP BY nth, bin) AS counted
     GROUP BY nth
 )
 SELECT f.nth::integer AS nth, f.n_shown, f.n_covered, f.n_head, coalesce(g.genres, '{{}}') AS genres,
-    coalesce(o.scores, '{{}}') AS scores, (SELECT count(*) FROM cineclub.movies) AS n_movies
-FROM of_films f LEFT JOIN genres g USING (nth) LEFT JOIN of_scores o USING (nth);
+    coalesce(o.scores, '{{}}') AS scores, scored.n_scored, (SELECT count(*) FROM cineclub.movies) AS n_movies
+FROM of_films f JOIN scored USING (nth) LEFT JOIN genres g USING (nth) LEFT JOIN of_scores o USING (nth);

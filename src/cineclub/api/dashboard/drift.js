@@ -60,7 +60,7 @@ function form(look) {
 
 function checkOf(check, state) {
   const { window: seen } = check;
-  const judged = check.comparisons.flatMap((one) => one.statistics).filter(isDistance);
+  const judged = (check.comparisons[0]?.statistics ?? []).filter(isDistance); // the history has those of the first
   state.thresholds = new Map(judged.map((one) => [one.name, one.threshold]));
   return h(
     "div",

@@ -25,7 +25,15 @@ function show() {
   const root = h("div", { class: `view ${known}` });
   fill(content, h("h1", {}, VIEWS[known].TITLE), root);
   document.title = `${VIEWS[known].TITLE} – cineclub`;
-  end = VIEWS[known].show(root, decodeURIComponent(argument)) ?? (() => {});
+  end = VIEWS[known].show(root, decoded(argument)) ?? (() => {});
+}
+
+function decoded(argument) {
+  try {
+    return decodeURIComponent(argument);
+  } catch {
+    return argument; // somebody typed the address
+  }
 }
 
 function move() {
