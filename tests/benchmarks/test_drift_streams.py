@@ -29,7 +29,7 @@ def real() -> Stream:
     if REAL_RATINGS.is_dir():
         source = open_source(REAL_RATINGS)
         return replayed(source.read(source.scale, lambda _fraction, _part: None))
-    return replayed(demo_source().read(RatingScale(0.5, 5.0), lambda _fraction, _part: None), 26)
+    return replayed(demo_source().read(RatingScale(0.5, 5.0), lambda _fraction, _part: None), 52)
 
 
 def test_a_year_of_stable_growth_has_two_alerts_at_most() -> None:
