@@ -88,6 +88,7 @@ class DriftWatch:
     async def start(self) -> None:
         """Begin to check in the background, a moment from now."""
         self._stopping.clear()
+        self._metrics.drift_watched(self._interval, self._now())
         self._task = asyncio.create_task(self._watch(), name="drift watch")
 
     async def stop(self) -> None:
@@ -99,14 +100,20 @@ class DriftWatch:
             self._task = None
 
     async def look(self) -> None:
-        """Make the check that is due, if one is, and tell the metrics of the newest one.
+        """Tell the metrics of the newest check, and make the one that is due, if one is.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer; the check is made later.
         """
+        await self._tell_metrics()  # first: a check that fails must not hide the one before
         own = await self._checks.last("watch")
         if own is None or self._now() - own.checked_at >= self._interval:
-            await self._response.follow(await self._check())
+            check = await self._check()
+            await self._tell_metrics()
+            await self._response.follow(check)
+
+    async def _tell_metrics(self) -> None:
+        """Tell the metrics of the newest check that was kept, if there is one."""
         newest = await self._checks.last()
         if newest is not None:
             self._metrics.drift_checked(newest.verdict, newest.distances, newest.checked_at)
