@@ -46,6 +46,7 @@ class Alert:
         is_silent: one, close to the other, in which it does not.
         guard: a further condition, an expression; empty for none.
         shown: how the value is written.
+        more: further cases, of either kind.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Alert:
     is_silent: Case
     guard: str = ""
     shown: Shown = "humanize"
+    more: tuple[Case, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -82,8 +84,9 @@ class Alert:
         }
 
     def cases(self) -> list[dict[str, Any]]:
-        """Return both cases as promtool reads them."""
-        return [self._case("fires", self.fires), self._case("is silent", self.is_silent)]
+        """Return every case as promtool reads it."""
+        more = [self._case(f"{nth}th case", case) for nth, case in enumerate(self.more, 3)]
+        return [self._case("fires", self.fires), self._case("is silent", self.is_silent), *more]
 
     def _annotations(self, value: str) -> dict[str, str]:
         """Return what people read, with a value."""
@@ -309,6 +312,25 @@ TRAINING_ALERTS = (
     ),
 )
 
+
+DRIFT_CHECKED = "max(cineclub_drift_checked_timestamp_seconds)"
+DRIFT_INTERVAL = "max(cineclub_drift_check_interval_seconds)"
+STARTED = 'min(process_start_time_seconds{job="cineclub"})'
+
+
+def _drift_case(
+    *, checked: str, interval: str = "86400x20", started: str = "-604800x20", value: str | None = None
+) -> Case:
+    """Return a case of when drift was checked, how often it should be, and since when the service runs."""
+    series = {
+        "cineclub_drift_checked_timestamp_seconds": checked,
+        "cineclub_drift_check_interval_seconds": interval,
+        'process_start_time_seconds{job="cineclub"}': started,
+        'process_start_time_seconds{job="prometheus"}': "-2592000x20",
+    }
+    return Case(series, "15m", value)
+
+
 DRIFT_ALERTS = (
     Alert(
         "Drift",
@@ -324,16 +346,18 @@ DRIFT_ALERTS = (
     Alert(
         "DriftNotChecked",
         "warning",
-        "(time() - max(cineclub_drift_checked_timestamp_seconds)) / 86400",
-        "> 2",
+        f"(time() - ({DRIFT_CHECKED} != 0 or {STARTED})) / {DRIFT_INTERVAL}",
+        "> 2.5",
         10,
-        "Drift was last checked {value} days ago",
-        "Silence is not OK: the service checks every CINECLUB_DRIFT_CHECK_HOURS, look for drift_ lines in its log.",
-        Case(
-            {"cineclub_drift_checked_timestamp_seconds": "-259200x20", "cineclub_drift_verdict": "0x20"}, "15m", "3.01"
+        "Drift was last checked {value} times CINECLUB_DRIFT_CHECK_HOURS ago",
+        "Silence is not OK: the service checks by itself, look for drift_ lines in its log.",
+        _drift_case(checked="-259200x20", value="3.01"),
+        _drift_case(checked="-259200x20", interval="259200x20"),
+        more=(
+            _drift_case(checked="0x20", started="-259200x20", value="3.01"),
+            _drift_case(checked="0x20", started="-86400x20"),
+            _drift_case(checked="-3600x20", started="-259200x20"),
         ),
-        Case({"cineclub_drift_checked_timestamp_seconds": "-259200x20", "cineclub_drift_verdict": "-1x20"}, "15m"),
-        "max(cineclub_drift_verdict) >= 0",
     ),
     Alert(
         "AlertsLost",

@@ -178,6 +178,9 @@ class Settings(BaseSettings):
         if not re.match(r"^https?://[^/\s]+\S*$", value.get_secret_value()):
             message = "must look like https://host/path"
             raise ValueError(message)
+        if re.match(r"^https?://[^/?#]*@", value.get_secret_value()):
+            message = "must have no user and password before the host: use an address whose path holds the token"
+            raise ValueError(message)
         return value
 
     @field_validator("outcome_window_days")

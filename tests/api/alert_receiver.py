@@ -26,7 +26,13 @@ def alert_receiver(*statuses: int) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             receiver.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
+            self.send_response(status := receiver.statuses.pop(0) if receiver.statuses else 200)
+            if status // 100 == 3:
+                self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

@@ -92,6 +92,26 @@ async def test_a_training_under_way_is_left_alone(database_url: str, home: Path)
     assert [row[0] for row in await asyncio.to_thread(trainings, database_url)] == ["request"]
 
 
+async def test_a_check_that_fails_does_not_hide_the_one_before(
+    database_url: str, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a restart the newest kept check is shown, though the one that is due cannot be made."""
+    promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC), hated="Horror"))
+    async with running(database_url, home, **OFTEN) as service:
+        await after_checks(service, 1)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE cineclub.ratings RENAME COLUMN rating TO stars")
+    async with running(database_url, home, **OFTEN) as service:
+
+        async def is_logged() -> bool:
+            return "drift_not_checked" in caplog.text
+
+        await eventually(is_logged)
+        page = (await service.client.get("/metrics")).text
+    assert "\ncineclub_drift_verdict 1.0\n" in page
+    assert "\ncineclub_drift_alerts_total 0.0\n" in page
+
+
 async def test_a_check_that_fails_is_no_verdict(
     database_url: str, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

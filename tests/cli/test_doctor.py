@@ -1,12 +1,15 @@
 """What `cineclub doctor` finds, and how it says to mend it."""
 
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import COLUMNS, cineclub
 
 from cineclub.cli import diagnosis
+from cineclub.ports import PastCheck
 from cineclub.settings import Settings
 
 
@@ -48,3 +51,18 @@ def test_a_misspelled_variable_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("CINECLUB_POORT", "8001")
     statuses = {finding.what: finding.status for finding in diagnosis.environment_findings(Settings(home=tmp_path))}
     assert statuses["no setting of cineclub: CINECLUB_POORT"] == "WARN"
+
+
+@pytest.mark.parametrize(("hours", "status"), [(24.0, "WARN"), (48.0, "OK")])
+def test_a_check_of_drift_that_is_long_ago_is_no_ok(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hours: float, status: str
+) -> None:
+    """Three days without a check are too many where one is due each day, and not where one is due every other day."""
+    checked_at = datetime.now(UTC) - timedelta(days=3)
+    last = PastCheck(1, checked_at, "watch", is_usual=True, verdict="OK", summary="as usual", distances={}, **NOTHING)
+    monkeypatch.setattr("cineclub.bootstrap.last_drift_check", lambda _: last)
+    found = diagnosis._drift(Settings(home=tmp_path, drift_check_hours=hours))
+    assert found.status == status, found
+
+
+NOTHING: dict[str, Any] = {"training_id": None, "notified_at": None}

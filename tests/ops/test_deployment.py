@@ -67,6 +67,16 @@ def test_every_variable_of_compose_is_in_the_example_and_no_password_is() -> Non
             assert (how, example[name]) == (":?", "")
 
 
+def test_compose_passes_on_every_setting_of_drift_with_its_default() -> None:
+    """Whoever sets one in ops/.env changes what the service does."""
+    passed = compose()["services"]["api"]["environment"]
+    names = [name for name in Settings.model_fields if name.startswith("drift_")]
+    defaults = {name: str(Settings.model_fields[name].default).removesuffix(".0") for name in names}
+    expected = {f"CINECLUB_{name.upper()}": f"${{CINECLUB_{name.upper()}:-{defaults[name]}}}" for name in names}
+    assert {name: text for name, text in passed.items() if name in expected} == expected
+    assert passed["CINECLUB_ALERT_WEBHOOK"] == "${CINECLUB_ALERT_WEBHOOK:-}"
+
+
 def test_every_service_of_compose_is_healthy_by_a_check_and_hidden_from_others() -> None:
     """Each says when it is ready, keeps what it knows in a named volume, and listens on this machine alone."""
     document = compose()

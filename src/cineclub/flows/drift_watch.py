@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from cineclub.domain.errors import StorageUnavailable
-from cineclub.ports import AlertReceiver, DriftActions, DriftCheck, DriftChecks, DriftMetrics
+from cineclub.ports import AlertReceiver, DriftActions, DriftCheck, DriftChecks, DriftMetrics, PastCheck
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +40,33 @@ class DriftResponse:
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
-        if check.verdict != "ALERT" or self._rules.action == "off":
+        if check.verdict != "ALERT":
             return check
-        if self._rules.action == "retrain":
+        return replace(check, training_id=await self._act(check))
+
+    async def catch_up(self) -> None:
+        """Follow the newest alert of this service that nothing followed from, because something failed meanwhile.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        check = await self._actions.unfollowed(self._rules.cooldown)
+        if check is not None:
+            await self._act(check)
+
+    async def _act(self, check: DriftCheck | PastCheck) -> str | None:
+        """Do what is to follow from an alert, and return the training that it started."""
+        training_id = check.training_id
+        if self._rules.action == "retrain" and training_id is None:
             reason = f"drift check {check.check_id}: {check.summary}"
             training_id = await self._actions.start_training(check.check_id, reason, self._rules.cooldown)
-            check = replace(check, training_id=training_id)
-        await self._tell(check)
-        return check
+        if self._rules.action != "off":
+            await self._tell(check)
+        await self._actions.note_followed(check.check_id)
+        return training_id
 
-    async def _tell(self, check: DriftCheck) -> None:
-        """Tell whoever wants to know."""
+    async def _tell(self, check: DriftCheck | PastCheck) -> None:
+        """Tell whoever wants to know; who is stopped meanwhile leaves it to whoever comes next."""
         if self._receiver is None or not await self._actions.claim_notice(check.check_id, self._rules.cooldown):
             return
         message = {
@@ -59,8 +75,11 @@ class DriftResponse:
             "check_id": check.check_id,
             "checked_at": check.checked_at.isoformat(),
         }
-        if not await self._receiver.tell(message):
-            await self._actions.give_notice_back(check.check_id)
+        is_sent = False
+        try:
+            is_sent = await self._receiver.tell(message)
+        finally:
+            await asyncio.shield(self._actions.settle_notice(check.check_id, is_sent=is_sent))
 
 
 class DriftWatch:
@@ -88,6 +107,7 @@ class DriftWatch:
     async def start(self) -> None:
         """Begin to check in the background, a moment from now."""
         self._stopping.clear()
+        self._metrics.drift_watched(self._interval, self._now())
         self._task = asyncio.create_task(self._watch(), name="drift watch")
 
     async def stop(self) -> None:
@@ -99,14 +119,21 @@ class DriftWatch:
             self._task = None
 
     async def look(self) -> None:
-        """Make the check that is due, if one is, and tell the metrics of the newest one.
+        """Tell the metrics of the newest check, and make the one that is due, if one is.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer; the check is made later.
         """
+        await self._tell_metrics()  # first: a check that fails must not hide the one before
+        await self._response.catch_up()
         own = await self._checks.last("watch")
         if own is None or self._now() - own.checked_at >= self._interval:
-            await self._response.follow(await self._check())
+            check = await self._check()
+            await self._tell_metrics()
+            await self._response.follow(check)
+
+    async def _tell_metrics(self) -> None:
+        """Tell the metrics of the newest check that was kept, if there is one."""
         newest = await self._checks.last()
         if newest is not None:
             self._metrics.drift_checked(newest.verdict, newest.distances, newest.checked_at)

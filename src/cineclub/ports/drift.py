@@ -259,13 +259,31 @@ class DriftActions(Protocol):
     async def claim_notice(self, check_id: int, cooldown: timedelta) -> bool:
         """Say whether whoever wants to know is to be told of an alert: nobody was within the cool-down.
 
+        How it ended is told by ``settle_notice``; a claim of which that is not known after two minutes holds no more.
+
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
         ...
 
-    async def give_notice_back(self, check_id: int) -> None:
-        """Note that nobody could be told, so that the next alert is tried again.
+    async def settle_notice(self, check_id: int, *, is_sent: bool) -> None:
+        """Note that whoever wants to know was told, or that nobody could be, so that the next alert is tried again.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def note_followed(self, check_id: int) -> None:
+        """Note that all that is to follow from a check was done; nothing while another is telling of it.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        ...
+
+    async def unfollowed(self, cooldown: timedelta) -> PastCheck | None:
+        """Return the newest alert of the service's own checks within the cool-down of which something is left to do.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.

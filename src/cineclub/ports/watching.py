@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from cineclub.domain.drift import DriftVerdict
@@ -109,10 +109,14 @@ class PoolMetrics(Protocol):
 class DriftMetrics(Protocol):
     """What is known of the drift of ratings and answers."""
 
+    def drift_watched(self, interval: timedelta, started_at: datetime) -> None:
+        """Note that this process checks drift from now on, and how often."""
+        ...
+
     def drift_checked(self, verdict: DriftVerdict, distances: Mapping[str, float], checked_at: datetime) -> None:
         """Note the newest check that was kept, with the distance of each statistic that has one.
 
         Told by one process alone, which reads the checks of all (the service, the command line). To be told of the same
-        check again changes nothing; an alert counts once, and not if it is older than the process.
+        check again changes nothing; an alert counts once, and not if it is from before this process began to watch.
         """
         ...

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import psycopg
@@ -17,9 +18,10 @@ from cineclub.adapters.postgres.drift_baselines import PostgresDriftBaselines, b
 from cineclub.adapters.postgres.drift_checks import PostgresDriftChecks
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.domain.documents import to_document
-from cineclub.domain.errors import NotFound
+from cineclub.domain.errors import NotFound, StorageUnavailable
 from cineclub.domain.ratings import Movie, RatingLog, RatingScale
 from cineclub.domain.statistics import baseline_of
+from cineclub.flows.drift_watch import ActionRules, DriftResponse
 from cineclub.ports import CheckedWindow, DriftCheck
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -117,3 +119,102 @@ def test_several_who_act_on_alerts_at_once_start_one_training_and_tell_once(data
     notices, starts = with_pool(database_url, work)
     assert sorted(notices) == [False, False, False, True]
     assert [one is None for one in starts].count(False) == 1
+
+
+class Told:
+    """Whoever is told of alerts: the first message may never be answered."""
+
+    def __init__(self, *, hangs: bool = False) -> None:
+        """Nothing was told yet."""
+        self.messages: list[Mapping[str, Any]] = []
+        self.is_asked = asyncio.Event()
+        self.hangs = hangs
+
+    async def tell(self, message: Mapping[str, Any]) -> bool:
+        """Take a message."""
+        self.is_asked.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        self.messages.append(message)
+        return True
+
+
+RULES = ActionRules("alert", timedelta(hours=1))
+
+
+async def recorded_alert(store: PostgresDriftChecks) -> DriftCheck:
+    """Return an alert of now that was kept."""
+    now = datetime.now(UTC)
+    window = CheckedWindow(now - timedelta(days=7), now, 7.0, 10, 0)
+    check = DriftCheck(0, now, "ALERT", "Horror moved", window, 10.0, ())
+    return replace(check, check_id=await store.record(check, "watch", is_usual=True))
+
+
+def test_who_is_stopped_while_telling_leaves_it_to_the_next(database_url: str) -> None:
+    """The claim is given back, and whoever looks next tells of the very alert, once."""
+
+    async def work(pool: ServingPool) -> tuple[int, list[Mapping[str, Any]]]:
+        store, hanging, told = PostgresDriftChecks(pool), Told(hangs=True), Told()
+        check = await recorded_alert(store)
+        telling = asyncio.create_task(DriftResponse(store, hanging, RULES).follow(check))
+        await asyncio.wait_for(hanging.is_asked.wait(), 30)
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        for _ in range(2):
+            await DriftResponse(store, told, RULES).catch_up()
+        return check.check_id, told.messages
+
+    check_id, messages = with_pool(database_url, work)
+    assert [one["check_id"] for one in messages] == [check_id]
+
+
+def test_an_alert_that_could_not_be_followed_is_followed_at_the_next_look(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL went away between the check and its notice; one that is older than the cool-down is left alone."""
+
+    async def work(pool: ServingPool) -> tuple[int, list[Mapping[str, Any]]]:
+        store, told = PostgresDriftChecks(pool), Told()
+        response, check = DriftResponse(store, told, RULES), await recorded_alert(store)
+        with monkeypatch.context() as away:
+            away.setattr(store, "claim_notice", _away)
+            with pytest.raises(StorageUnavailable):
+                await response.follow(check)
+        await DriftResponse(store, told, ActionRules("alert", timedelta())).catch_up()
+        assert told.messages == []
+        await response.catch_up()
+        return check.check_id, told.messages
+
+    check_id, messages = with_pool(database_url, work)
+    assert [one["check_id"] for one in messages] == [check_id]
+
+
+async def _away(*_: Any) -> bool:
+    """Fail as PostgreSQL does.
+
+    Raises:
+        StorageUnavailable: always.
+    """
+    message = "PostgreSQL does not answer"
+    raise StorageUnavailable(message)
+
+
+def test_a_claim_of_who_was_killed_ends_after_two_minutes(database_url: str) -> None:
+    """Before that nobody else tells, and the alert is not taken for followed; afterwards it is told."""
+
+    async def work(pool: ServingPool) -> list[int]:
+        store, told = PostgresDriftChecks(pool), Told()
+        response, check = DriftResponse(store, told, RULES), await recorded_alert(store)
+        assert await store.claim_notice(check.check_id, RULES.cooldown)
+        await response.catch_up()
+        n_told = [len(told.messages)]
+        async with pool.connection() as connection:
+            await connection.execute(
+                "UPDATE cineclub.drift_checks SET notice_claimed_at = notice_claimed_at - interval '2 minutes'"
+            )
+        for _ in range(2):
+            await response.catch_up()
+            n_told.append(len(told.messages))
+        return n_told
+
+    assert with_pool(database_url, work) == [0, 1, 1]

@@ -1,8 +1,15 @@
 """What /metrics says of drift."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import values
 
 from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+from cineclub.adapters.prometheus.processes import VARIABLE, SeveralProcesses
+
+DAILY = timedelta(days=1)
 
 
 def page_of(metrics: PrometheusMetrics) -> str:
@@ -35,7 +42,39 @@ def test_the_newest_check_replaces_the_one_before_and_an_alert_counts_once() -> 
 def test_an_alert_from_before_the_service_began_is_shown_and_not_counted() -> None:
     """A restart does not count the last alert anew."""
     metrics = PrometheusMetrics()
+    metrics.drift_watched(DAILY, datetime.now(tz=UTC))
     metrics.drift_checked("ALERT", {}, datetime.now(tz=UTC) - timedelta(hours=1))
     page = page_of(metrics)
     assert "\ncineclub_drift_verdict 1.0\n" in page
     assert "\ncineclub_drift_alerts_total 0.0\n" in page
+
+
+def test_how_often_drift_is_checked_is_shown() -> None:
+    """The alert about missing checks depends on it."""
+    metrics = PrometheusMetrics()
+    metrics.drift_watched(DAILY, datetime.now(tz=UTC))
+    assert "\ncineclub_drift_check_interval_seconds 86400.0\n" in page_of(metrics)
+
+
+def test_a_successor_of_the_same_parent_does_not_count_the_alert_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both were forked from one parent, which began before the alert; the second began to watch after it."""
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    number = [0]
+    processes = SeveralProcesses(tmp_path / "metrics", lambda: number[0])
+    first, successor = PrometheusMetrics(processes), PrometheusMetrics(processes)
+    began = datetime.now(tz=UTC) + timedelta(seconds=1)
+    alerted, again = began + timedelta(minutes=1), began + timedelta(minutes=2)
+    number[0] = 1
+    first.drift_watched(DAILY, began)
+    first.drift_checked("ALERT", {}, alerted)
+    number[0] = 0
+    successor.rows_waiting(0)  # of the parent: what follows is read anew from the files of number 1, as after a fork
+    number[0] = 1
+    successor.drift_watched(DAILY, again)
+    successor.drift_checked("ALERT", {}, alerted)
+    assert "\ncineclub_drift_alerts_total 1.0\n" in page_of(successor)
+    successor.drift_checked("ALERT", {}, again + timedelta(minutes=1))
+    assert "\ncineclub_drift_alerts_total 2.0\n" in page_of(successor)

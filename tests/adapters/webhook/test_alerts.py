@@ -41,3 +41,12 @@ def test_an_alert_that_nobody_takes_is_counted_as_lost(caplog: pytest.LogCapture
     assert sent(receiver.url) == (False, 1)
     assert sent("http://[::bad/opensesame") == (False, 1)
     assert "opensesame" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_an_address_that_has_moved_is_no_delivery(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A redirect is a failure, though the page that it leads to answers with 200."""
+    with alert_receiver(status, status, status) as receiver:
+        assert sent(receiver.url) == (False, 1)
+    assert len(receiver.messages) == 3
+    assert f"status {status}" in caplog.text

@@ -15,6 +15,8 @@ from cineclub.ports import AskedBy, DriftCheck, PastCheck
 
 SQL = named_queries("drift_store.sql")
 WRITE_LIMIT_SECONDS = 10.0
+CLAIM_SECONDS = 120.0
+"""Whoever has begun to tell of an alert and has not said for so long how that ended is dead."""
 
 
 class PostgresDriftChecks:
@@ -69,19 +71,43 @@ class PostgresDriftChecks:
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
-        asked = {"check_id": check_id, "cooldown_seconds": cooldown.total_seconds()}
+        asked = {
+            "check_id": check_id,
+            "cooldown_seconds": cooldown.total_seconds(),
+            "claim_seconds": CLAIM_SECONDS,
+        }
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection, connection.transaction():
             await connection.execute(SQL["one_at_a_time"], _ALONE)
             return (await connection.execute(SQL["claim_notice"], asked)).rowcount > 0
 
-    async def give_notice_back(self, check_id: int) -> None:
-        """Note that nobody could be told, so that the next alert is tried again.
+    async def settle_notice(self, check_id: int, *, is_sent: bool) -> None:
+        """Note that whoever wants to know was told, or that nobody could be, so that the next alert is tried again.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
-            await connection.execute(SQL["give_notice_back"], {"check_id": check_id})
+            await connection.execute(SQL["settle_notice"], {"check_id": check_id, "is_sent": is_sent})
+
+    async def note_followed(self, check_id: int) -> None:
+        """Note that all that is to follow from a check was done.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
+            await connection.execute(SQL["note_followed"], {"check_id": check_id})
+
+    async def unfollowed(self, cooldown: timedelta) -> PastCheck | None:
+        """Return the newest alert of the service's own checks within the cool-down of which something is left to do.
+
+        Raises:
+            StorageUnavailable: PostgreSQL does not answer.
+        """
+        asked = {"cooldown_seconds": cooldown.total_seconds()}
+        async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
+            row = await (await connection.execute(SQL["unfollowed"], asked)).fetchone()
+        return None if row is None else _past(row)
 
     async def start_training(self, check_id: int, reason: str, cooldown: timedelta) -> str | None:
         """Queue a training because of drift, and return its id; None while one is under way or in the cool-down.

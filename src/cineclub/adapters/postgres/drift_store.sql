@@ -63,16 +63,34 @@ WHERE is_usual AND asked_by = coalesce(%(asked_by)s::text, asked_by)
 ORDER BY id DESC LIMIT 1;
 
 -- name: claim_notice
--- Be the one who tells of an alert, if nobody did so a short while ago.
-UPDATE cineclub.drift_checks SET notified_at = clock_timestamp()
+-- Be the one who tells of an alert, if nobody did so a short while ago and nobody is at it; who died meanwhile is not.
+UPDATE cineclub.drift_checks SET notice_claimed_at = clock_timestamp()
 WHERE id = %(check_id)s AND NOT EXISTS (
     SELECT FROM cineclub.drift_checks
     WHERE notified_at > clock_timestamp() - make_interval(secs => %(cooldown_seconds)s)
+    OR notified_at IS NULL
+    AND notice_claimed_at > clock_timestamp() - make_interval(secs => least(%(cooldown_seconds)s, %(claim_seconds)s))
 );
 
--- name: give_notice_back
--- Nobody could be told.
-UPDATE cineclub.drift_checks SET notified_at = NULL WHERE id = %(check_id)s;
+-- name: settle_notice
+-- Note that it was told, or that nobody could be told.
+UPDATE cineclub.drift_checks SET
+    notified_at = CASE WHEN %(is_sent)s THEN clock_timestamp() END,
+    notice_claimed_at = CASE WHEN %(is_sent)s THEN notice_claimed_at END
+WHERE id = %(check_id)s;
+
+-- name: note_followed
+-- Nothing more follows from a check, unless somebody has begun to tell of it and has not said how that ended.
+UPDATE cineclub.drift_checks SET followed_at = clock_timestamp()
+WHERE id = %(check_id)s AND (notice_claimed_at IS NULL OR notified_at IS NOT NULL);
+
+-- name: unfollowed
+-- The newest alert of the service's own checks that nothing followed from yet, and that is not too old for it.
+SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, training_id, notified_at
+FROM cineclub.drift_checks
+WHERE is_usual AND asked_by = 'watch' AND verdict = 'ALERT' AND followed_at IS NULL
+AND checked_at > clock_timestamp() - make_interval(secs => %(cooldown_seconds)s)
+ORDER BY id DESC LIMIT 1;
 
 -- name: start_training
 -- Queue a training because of drift, unless one is under way or drift started one a short while ago.

@@ -1,7 +1,7 @@
 """Every metric of the API process: its name, meaning, unit and labels, all in this file."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -189,16 +189,22 @@ class PrometheusMetrics:
         self._alerts_lost = Counter(
             "cineclub_lost_alerts", "Alerts that the webhook did not take after several tries.", registry=registry
         )
-        self._drift_told_until = datetime.now(tz=UTC)
+        self._drift_told_until: datetime | None = None
         self._processes.keep("drift", _text_of(_drift_families(NEVER_CHECKED, {}, 0.0)))
+
+    def drift_watched(self, interval: timedelta, started_at: datetime) -> None:
+        """Note how often drift is checked; alerts count from here on, for those before were counted by another."""
+        self._drift_told_until = started_at
+        self._processes.keep("drift_watch", _text_of(_drift_watch_families(interval)))
 
     def drift_checked(self, verdict: DriftVerdict, distances: Mapping[str, float], checked_at: datetime) -> None:
         """Note the newest check of drift; an alert counts once."""
         families = _drift_families(DRIFT_VERDICTS[verdict], distances, checked_at.timestamp())
         self._processes.keep("drift", _text_of(families))
-        if checked_at > self._drift_told_until:
-            self._drift_told_until = checked_at
-            self._drift_alerts.inc(verdict == "ALERT")
+        is_news = self._drift_told_until is not None and checked_at > self._drift_told_until
+        if is_news and verdict == "ALERT":
+            self._drift_alerts.inc()
+        self._drift_told_until = max(checked_at, self._drift_told_until or checked_at)
 
     def alert_lost(self) -> None:
         """Count an alert that the webhook did not take."""
@@ -375,6 +381,17 @@ def _drift_families(verdict: int, distances: Mapping[str, float], checked_second
             "When drift was last checked, in seconds since 1970; 0 before.",
             checked_seconds,
         ),
+    ]
+
+
+def _drift_watch_families(interval: timedelta) -> list[Metric]:
+    """Return how drift is watched."""
+    return [
+        _gauge(
+            "cineclub_drift_check_interval_seconds",
+            "Seconds after which the service checks drift again by itself.",
+            interval.total_seconds(),
+        )
     ]
 
 

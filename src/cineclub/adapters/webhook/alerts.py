@@ -14,6 +14,16 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 5.0
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would ask for the page there without the message, and take that for delivered."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Return no request, so that the status of the redirect is the answer."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
 class Webhook:
     """Implements the port ``AlertReceiver``."""
 
@@ -40,7 +50,7 @@ class Webhook:
         body, headers = json.dumps(message).encode(), {"Content-Type": "application/json"}
         try:
             request = urllib.request.Request(self._url, body, headers)  # noqa: S310 - settings allow http and https alone
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+            with _OPENER.open(request, timeout=TIMEOUT_SECONDS):
                 return None
         except urllib.error.HTTPError as error:
             return f"status {error.code}"

@@ -30,10 +30,14 @@ CREATE TABLE cineclub.drift_checks (
     summary text NOT NULL,
     distances jsonb NOT NULL,
     document jsonb NOT NULL,
+    notice_claimed_at timestamptz,
     notified_at timestamptz,
+    followed_at timestamptz,
     training_id uuid
 );
 CREATE INDEX drift_checks_checked_at_idx ON cineclub.drift_checks (checked_at DESC);
 
 COMMENT ON COLUMN cineclub.drift_checks.is_usual IS 'whether it asked what the settings ask, about what is now';
-COMMENT ON COLUMN cineclub.drift_checks.notified_at IS 'when whoever wants to know of alerts was about to be told';
+COMMENT ON COLUMN cineclub.drift_checks.notice_claimed_at IS 'when somebody began to tell whoever wants to know of alerts';
+COMMENT ON COLUMN cineclub.drift_checks.notified_at IS 'when that was taken';
+COMMENT ON COLUMN cineclub.drift_checks.followed_at IS 'when all that is to follow from it was done';
