@@ -30,7 +30,7 @@ from cineclub.replay.plan import MonthPlan
 from cineclub.settings import Settings
 
 MICROSECONDS = 1_000_000
-SAMPLED_A_DAY = 60
+SAMPLED_A_DAY = 150
 POPULAR_STREAM, FROZEN_STREAM, SAMPLE_STREAM, PROMOTION_STREAM = 1, 2, 3, 4
 MEDIAN, ALMOST_ALL = 0.5, 0.99
 Load = Callable[[int], FittedModel]
@@ -97,7 +97,7 @@ class _Judge:
                 self._line("served", asked.ranks, asked.days),
                 self._line("popular", popular, asked.days),
                 self._line("first model, frozen", frozen, asked.days),
-                self._best(),
+                *self._best(),
             ),
             n_past=len(month.calendar.past),
             n_played=len(month.played.encounters),
@@ -135,8 +135,8 @@ class _Judge:
             ranks[rows] = ranks_of(as_popular(self._load(version), Popular), self._histories, rows)
         return ranks
 
-    def _best(self) -> Line:
-        """Return the version of each day that was best on a sample of its questions, among those there were."""
+    def _best(self) -> tuple[Line, Line]:
+        """Return the version of each day that was best on a sample of its questions, and what was served there."""
         models = self._month.played.models
         sample = sample_of(self._asked.days, SAMPLED_A_DAY, self._rng(SAMPLE_STREAM))
         days = self._asked.days[sample]
@@ -148,7 +148,10 @@ class _Judge:
             ranks[version] = np.zeros(len(sample), np.int64)
             ranks[version][rows] = ranks_of(self._load(version), self._histories, sample[rows])
         best, _ = best_by_day(ranks, since, days)
-        return self._line(f"best in hindsight ({len(sample):,} sampled)", best, days)
+        return (
+            self._line("best in hindsight", best, days),
+            self._line(f"served, the same {len(sample):,}", self._asked.ranks[sample], days),
+        )
 
     def _versions_by_day(self) -> tuple[int | None, ...]:
         """Return which version gave most answers of each day."""

@@ -42,7 +42,7 @@ class MonthPlan:
     n_days: int = 30
     seed: int = 0
     scenario: str = "calm"
-    day_seconds: float = 14.0
+    day_seconds: float = 13.0
     most_a_day: int = MOST_A_DAY
     preparation_seconds: float = 60.0
 

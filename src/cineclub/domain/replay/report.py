@@ -104,7 +104,7 @@ class MonthReport:
         n_played: ratings given in it.
         n_left_out: ratings that were not played because their person gave enough on that day.
         n_people: how many different people came.
-        lines: served, popular, frozen, in this order; then the best in hindsight, over a sample.
+        lines: served, popular, frozen, in this order; then the best in hindsight, over a sample, and served there.
         ahead_of_popular: by how much the served lists hit more often, each person with one vote.
         ahead_of_frozen: the same against the first model, had it served for the whole month.
         versions_by_day: which version gave most answers of each day.
