@@ -106,12 +106,15 @@ class Evidence:
         return verdict, max(met[0], injected.began_at), whole[0] if whole else None
 
     def _of_crippled(self, injected: Injected) -> tuple[str, float | None, float | None]:
-        """Return when probation let the former version serve again."""
+        """Return when drift of answers or probation raised an alarm, and when the former version served again."""
         back = [one for one in self._rollbacks() if one.promoted_at.timestamp() > injected.began_at]
-        if not back:
-            return "not rolled back", None, None
-        at = back[0].promoted_at.timestamp()
-        return f"ROLLBACK to version {back[0].version}", at, at
+        at = back[0].promoted_at.timestamp() if back else None
+        alarms = [when for when, verdict, summary in self._checks() if verdict == "ALERT" and "of answers" in summary]
+        noticed = [when for when in (*alarms, at) if when is not None and when > injected.began_at]
+        if at is None:
+            return "not rolled back", min(noticed, default=None), None
+        by_drift = ", after an alarm of drift of answers" if min(noticed) < at else ""
+        return f"ROLLBACK to version {back[0].version}{by_drift}", min(noticed), at
 
     def _of_spoilt_ratings(self, injected: Injected) -> tuple[str, float | None, float | None]:
         """Return the first alarm after the ratings began to be spoilt, and the first check after it that is calm."""

@@ -13,7 +13,7 @@ SECONDS_OF_A_DAY, HOURS_OF_A_DAY = 86_400, 24
 LONGEST_DAYS = 366
 SHORTEST_DAY_SECONDS = 2.0
 DRIFT_CHECKS_A_DAY = 2
-PROBATION_DAYS, MODEL_AGE_DAYS, OUTCOME_DAYS = 2.0, 5.0, 1.0
+PROBATION_DAYS, MODEL_AGE_DAYS, OUTCOME_DAYS = 5.0, 5.0, 1.0
 MODELS = ("popular", "ease")
 """What each night tries: the floor, and one whose lists are good and that is tuned within seconds."""
 

@@ -42,7 +42,7 @@ INJECTED: dict[Scenario, tuple[EventKind, ...]] = {
     "outage": ("database_restart", "killed_worker"),
     "all": tuple(WORDS),
 }
-TASTE_SHARE, MOST_COMMON_SHARE = 0.08, 0.6
+TASTE_SHARE, MOST_COMMON_SHARE = 0.2, 0.6
 
 
 @dataclass(frozen=True, slots=True)
