@@ -69,7 +69,7 @@ def _smooth(values: Sequence[float | None]) -> list[float | None]:
 
 def _x(at_days: float, n_days: int) -> float:
     """Return where a moment lies."""
-    return LEFT + (RIGHT - LEFT) * at_days / n_days
+    return LEFT + (RIGHT - LEFT) * min(at_days / n_days, 1.0)
 
 
 def _frame(n_days: int, highest: float) -> Iterator[str]:
