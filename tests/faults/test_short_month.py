@@ -1,11 +1,14 @@
 """Three simulated days with everything that can be injected: the loop finds each trouble and heals by itself."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from cineclub.cli.main import app
 from cineclub.domain.replay.events import WORDS
 from cineclub.replay.plan import MonthPlan
 from cineclub.replay.run import replay, write
@@ -36,6 +39,21 @@ def test_a_month_of_three_days_with_every_event_heals_without_a_person(tmp_path:
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("over HTTP", "")
 
 
-def test_the_command_is_there() -> None:
-    """``cineclub replay`` is a command beside the others."""
-    assert "replay" in {command.name for command in app.registered_commands}
+def test_ctrl_c_ends_a_month_with_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    """The throw-away folder is gone, and so is every process that used it."""
+    code = "from cineclub.cli.main import main; main()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "COLUMNS": "80"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, "replay", "--days", "3"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stderr is not None
+    lines = iter(running.stderr.readline, "")
+    assert any("first training" in line for line in lines)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "the month was stopped" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(str(tmp_path).encode() in command for command in commands)
