@@ -26,7 +26,7 @@ def replay(
     day_seconds: Annotated[float, typer.Option(help="how long a simulated day takes")] = 13.0,
     most_a_day: Annotated[int, typer.Option(min=1, help="ratings that one person gives on a day at most")] = 100,
 ) -> None:
-    """Let the whole service live through a month of real ratings, and judge it.
+    """Play a month of real ratings against the service.
 
     Everything runs in a throw-away folder: service, worker, PostgreSQL, MLflow's store. Exit status 3 says that
     something did not hold. Needs httpx: pip install 'cineclub[client]'.
