@@ -212,7 +212,7 @@ class Director:
         verdict = f"version {last.version} {last.verdict}" if last.verdict else "in training"
         share = n_hits / max(1, len(encounters))
         return (
-            f"day {day:>2} of {self._plan.n_days}: hit rate@10 {share:.3f} over {len(encounters):>6,} answers, "
+            f"day {day:>2} of {self._plan.n_days}: hit rate {share:.3f} over {len(encounters):>6,} answers, "
             f"{n_failed} failed, {verdict}"
         )
 
