@@ -139,8 +139,14 @@ class Evidence:
         return [
             (_seconds(one.checked_at), one.verdict, one.summary)
             for one in reversed(self.played.drift_checks)
-            if one.is_usual and _seconds(one.checked_at) >= self.played.day_began_at[0]
+            if one.is_usual and self.played.day_began_at[0] <= _seconds(one.checked_at) <= self._traffic_ended_at
         ]
+
+    @property
+    def _traffic_ended_at(self) -> float:
+        """When the last day was over: after it, while the last training ends, nobody rates, which is no drift."""
+        asked = [one.asked_at for one in self.played.encounters]
+        return max(self.played.day_began_at[-1] + self.day_seconds, max(asked, default=0.0))
 
     def _rollbacks(self) -> list[PromotionOut]:
         """Return what probation rolled back, the oldest first."""
