@@ -14,6 +14,9 @@ BENCH_PIP := $(BENCH_BIN)/python -m pip --disable-pip-version-check --quiet
 UV ?= uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header
 
+SCENARIO ?= calm
+MONTH_DATA ?= $(wildcard ../shared/data/ml-latest-small)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-faults check audit dashboards bench-data bench-drift bench-drift-queries bench-flow bench-gate \
 	bench-memory bench-middleware bench-models bench-scale bench-serve bench-setup bench-snapshots lock screenshots clean
@@ -24,6 +27,7 @@ help: ## this list
 	@echo "make test           the whole test suite (6 minutes at most)"
 	@echo "make test-faults    the slow tests that kill processes"
 	@echo "make check          format, lint, types, layers, installed packages; no tests"
+	@echo "make month          the whole service lives through 30 simulated days (8 minutes); SCENARIO=all injects trouble"
 	@echo "make audit          known vulnerabilities of what is in requirements.lock; asks an advisory service"
 	@echo "make dashboards     the files of Grafana, Prometheus and Alertmanager in ops/, from the code there"
 	@echo "make bench-data     loading and importing beside psql's own copy, 10 M generated rows"
@@ -79,6 +83,9 @@ bench-data: setup
 
 bench-drift-queries: setup
 	$(BIN)/python benchmarks/drift_queries.py $(if $(RATINGS),--ratings $(RATINGS))
+
+month: setup
+	$(BIN)/cineclub replay $(MONTH_DATA) --scenario $(SCENARIO) --output docs/month
 
 bench-gate: setup
 	$(BIN)/python benchmarks/gate.py

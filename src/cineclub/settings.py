@@ -4,7 +4,7 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -86,9 +86,9 @@ class Settings(BaseSettings):
         le=36_500,
         description="logged answers that are older are deleted; at least the outcome window",
     )
-    outcome_window_days: int = Field(
-        default=7,
-        ge=1,
+    outcome_window_days: float = Field(
+        default=7.0,
+        gt=0,
         le=365,
         validate_default=True,
         description="a film rated within so many days after it was recommended counts as taken",
@@ -116,7 +116,9 @@ class Settings(BaseSettings):
     drift_check_hours: float = Field(
         default=24.0, gt=0, le=24 * 366, description="how often the service checks by itself whether ratings drift"
     )
-    drift_window_days: int = Field(default=7, ge=1, le=366, description="how many days are compared with earlier ones")
+    drift_window_days: float = Field(
+        default=7.0, gt=0, le=366, description="how many days are compared with earlier ones"
+    )
     drift_threshold_pct: float = Field(
         default=10.0, ge=0.1, le=1000, description="a figure that changes by fewer percent is never drift"
     )
@@ -149,10 +151,40 @@ class Settings(BaseSettings):
     )
 
     @classmethod
+    def apart(cls, **values: Any) -> Self:
+        """Return settings of these values, and else the defaults, whatever the environment says.
+
+        Raises:
+            ValidationError: a value is not what it may be.
+        """
+        defaults = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in cls.model_fields.items()
+            if name not in values
+        }
+        return cls(**{cls._given_as(name): value for name, value in (defaults | values).items()})
+
+    @classmethod
+    def _given_as(cls, name: str) -> str:
+        """Return the name by which a value is given in a program."""
+        alias = cls.model_fields[name].validation_alias
+        return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment in which another process has the same settings; what is not set is left out."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            self.variable_of(name): str(value.get_secret_value() if isinstance(value, SecretStr) else value)
+            for name, value in values.items()
+            if value is not None
+        }
+
+    @classmethod
     def variable_of(cls, name: str) -> str:
         """Return the environment variable of a setting."""
-        alias = cls.model_fields[name].validation_alias
-        return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{name.upper()}"
+        given_as = cls._given_as(name)
+        return f"{PREFIX}{name.upper()}" if given_as == name else given_as
 
     @classmethod
     def unknown_variables(cls) -> list[str]:
@@ -185,7 +217,7 @@ class Settings(BaseSettings):
 
     @field_validator("outcome_window_days")
     @classmethod
-    def _is_within_the_log(cls, value: int, info: ValidationInfo) -> int:
+    def _is_within_the_log(cls, value: float, info: ValidationInfo) -> float:
         """Refuse a window that outlasts the log: its last days would find no answers."""
         kept_days = info.data.get("prediction_log_days")
         if kept_days is not None and value > kept_days:

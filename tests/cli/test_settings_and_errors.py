@@ -96,7 +96,7 @@ def test_a_log_shorter_than_the_outcome_window_is_refused(tmp_path: Path) -> Non
     """The sentence names both settings, also where the window is the default."""
     shown = cineclub(tmp_path, "settings", CINECLUB_PREDICTION_LOG_DAYS="3")
     assert shown.returncode != 0
-    assert "CINECLUB_OUTCOME_WINDOW_DAYS is 7, but: " in shown.stderr
+    assert "CINECLUB_OUTCOME_WINDOW_DAYS is 7.0, but: " in shown.stderr
     assert "CINECLUB_PREDICTION_LOG_DAYS" in shown.stderr
 
 
@@ -107,3 +107,21 @@ def test_an_address_for_alerts_with_a_password_is_refused_and_not_shown(tmp_path
     assert "no user and password" in " ".join((shown.stdout + shown.stderr).split())
     assert "opensesame" not in shown.stdout + shown.stderr
     assert "Traceback" not in shown.stderr
+
+
+def test_settings_apart_know_nothing_of_the_environment_and_reach_another_process_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a month that is simulated in a throw-away folder could reach what its user really runs."""
+    monkeypatch.setenv("CINECLUB_DATABASE_URL", "postgresql://somebody@elsewhere/real")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere:5000")
+    monkeypatch.setenv("CINECLUB_PORT", "9999")
+    settings = Settings.apart(home=tmp_path, outcome_window_days=0.25)
+    assert settings.database_url is None
+    assert settings.mlflow_tracking_uri is None
+    assert settings.port == 8000
+    for name in ("CINECLUB_DATABASE_URL", "MLFLOW_TRACKING_URI", "CINECLUB_PORT"):
+        monkeypatch.delenv(name)
+    for name, value in settings.variables.items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings

@@ -38,7 +38,7 @@ class RecommendationOutcomesOut(BaseModel):
     days: int
     since: datetime
     counted_at: datetime
-    window_days: int = Field(description="how old an answer may be when a film is taken from it")
+    window_days: float = Field(description="how old an answer may be when a film is taken from it")
     n_movies: int = Field(description="films of the catalogue")
     versions: list[VersionOutcomesOut] = Field(description="the newest first")
 

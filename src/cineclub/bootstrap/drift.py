@@ -91,7 +91,7 @@ def _flow(settings: Settings, pool: "ServingPool") -> "DriftFlow":
         PostgresDriftStatistics(pool, external_schema(settings)),
         PostgresDriftBaselines(pool),
         PostgresDriftChecks(pool),
-        DriftQuestion(float(settings.drift_window_days), settings.drift_threshold_pct),
+        DriftQuestion(settings.drift_window_days, settings.drift_threshold_pct),
         _now,
     )
 

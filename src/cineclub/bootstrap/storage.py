@@ -87,6 +87,17 @@ def is_embedded_server_running(settings: Settings) -> bool:
     return is_server_running(settings.home)
 
 
+def stop_embedded_server(settings: Settings) -> None:
+    """Stop the embedded PostgreSQL under whoever uses it; `cineclub serve` starts it again.
+
+    Raises:
+        StorageUnavailable: it does not run.
+    """
+    from cineclub.adapters.postgres.embedded import interrupt_server
+
+    interrupt_server(settings.home)
+
+
 def server_facts(settings: Settings) -> "ServerFacts":
     """Return which PostgreSQL answers, and the number of the newest migration there."""
     from cineclub.adapters.postgres.migrate import server_facts as facts

@@ -50,8 +50,8 @@ def check(
     from cineclub.settings import Settings
 
     wanted = Settings()
-    pct = wanted.drift_threshold_pct if threshold_pct is None else threshold_pct
-    question = DriftQuestion.of(window or f"{wanted.drift_window_days}d", pct, until)
+    usual = DriftQuestion(wanted.drift_window_days, wanted.drift_threshold_pct)
+    question = usual.asked_as(window or None, threshold_pct, until)
     with bootstrap.database(wanted) as settings:
         found = asyncio.run(bootstrap.check_drift(settings, question))
     if as_json:

@@ -87,7 +87,7 @@ class Outcomes:
 
     since: datetime
     until: datetime
-    window_days: int
+    window_days: float
     n_movies: int
     strategies: tuple[StrategyOutcomes, ...]
 

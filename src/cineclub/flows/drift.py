@@ -75,6 +75,16 @@ class DriftQuestion:
             raise InvalidInput(A_THRESHOLD)
         return cls(_days_of(window), threshold_pct, _end_of(until))
 
+    def asked_as(self, window: str | None, threshold_pct: float | None, until: str | None) -> "DriftQuestion":
+        """Return this question with what a person has written in place of what it says; None leaves that as it is.
+
+        Raises:
+            InvalidInput: one of the three is not what it may be.
+        """
+        pct = self.threshold_pct if threshold_pct is None else threshold_pct
+        asked = DriftQuestion.of("1d" if window is None else window, pct, until)
+        return replace(asked, window_days=self.window_days) if window is None else asked
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedBaselines:

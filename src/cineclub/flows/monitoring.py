@@ -31,7 +31,7 @@ class MonitoringFlow:
     def __init__(
         self,
         store: OutcomeStore,
-        window_days: int,
+        window_days: float,
         now: Callable[[], datetime],
         seconds: Callable[[], float] = monotonic,
     ) -> None:

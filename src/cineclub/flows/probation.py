@@ -34,7 +34,7 @@ class ProbationRules:
 
     mode: ProbationMode
     days: float
-    window_days: int
+    window_days: float
     refresh_seconds: float
 
 

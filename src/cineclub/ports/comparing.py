@@ -81,7 +81,7 @@ class ComparisonStore(Protocol):
         """
         ...
 
-    async def count(self, since: datetime, until: datetime, window_days: int) -> tuple[PairOutcomes, ...]:
+    async def count(self, since: datetime, until: datetime, window_days: float) -> tuple[PairOutcomes, ...]:
         """Return what became of the answers compared from ``since`` to ``until``, by the ratings given until then.
 
         Raises:

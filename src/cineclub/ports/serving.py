@@ -213,7 +213,7 @@ class PredictionLog(Protocol):
 class OutcomeStore(Protocol):
     """What became of the logged answers; async."""
 
-    async def count(self, since: datetime, until: datetime, window_days: int) -> Outcomes:
+    async def count(self, since: datetime, until: datetime, window_days: float) -> Outcomes:
         """Return what became of the answers from ``since`` to ``until``, by the ratings given until then.
 
         Raises:

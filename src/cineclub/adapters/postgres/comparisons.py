@@ -53,7 +53,7 @@ class PostgresComparisons:
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection, connection.transaction():
             await connection.cursor().executemany(SQL["write"], [_columns(one) for one in answers])
 
-    async def count(self, since: datetime, until: datetime, window_days: int) -> tuple[PairOutcomes, ...]:
+    async def count(self, since: datetime, until: datetime, window_days: float) -> tuple[PairOutcomes, ...]:
         """Return what became of the answers compared from ``since`` to ``until``, by the ratings given until then.
 
         Raises:
@@ -62,7 +62,7 @@ class PostgresComparisons:
         named: dict[str, Any] = {
             "since": since,
             "until": until,
-            "window_hours": 24 * window_days,
+            "window_seconds": 86_400 * window_days,
             "liked_part": RELEVANT_FRACTION_OF_SCALE,
         }
         return tuple(_pair_of(row) for row in await counted_rows(self._pool, self._query, named))

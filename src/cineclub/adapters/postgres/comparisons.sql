@@ -14,7 +14,7 @@ WITH given AS (
             c.purpose, c.served_version, c.other_version, c.served_movie_ids, c.other_movie_ids
         FROM cineclub.comparisons c
         WHERE c.user_id = given.user_id
-            AND c.compared_at >= greatest(%(since)s, given.rated_at - make_interval(hours => %(window_hours)s::integer))
+            AND c.compared_at >= greatest(%(since)s, given.rated_at - make_interval(secs => %(window_seconds)s::double precision))
             AND c.compared_at < given.rated_at
             AND (given.movie_id = ANY(c.served_movie_ids) OR given.movie_id = ANY(c.other_movie_ids))
         ORDER BY c.purpose, c.served_version, c.other_version, c.compared_at DESC, c.recommendation_id DESC

@@ -27,16 +27,16 @@ class PostgresOutcomes:
         self._pool = pool
         self._query = _query(external_schema)
 
-    async def count(self, since: datetime, until: datetime, window_days: int) -> Outcomes:
+    async def count(self, since: datetime, until: datetime, window_days: float) -> Outcomes:
         """Return what became of the answers from ``since`` to ``until``, by the ratings given until then.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer, or not within a minute.
         """
-        named: dict[str, datetime | int] = {
+        named: dict[str, datetime | float] = {
             "since": since,
             "until": until,
-            "window_hours": 24 * window_days,
+            "window_seconds": 86_400 * window_days,
             "popular_part": POPULAR_PART,
         }
         rows = await counted_rows(self._pool, self._query, named)

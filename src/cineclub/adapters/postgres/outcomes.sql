@@ -9,7 +9,7 @@ WITH given AS (
     CROSS JOIN LATERAL (
         SELECT p.recommendation_id FROM cineclub.predictions p
         WHERE p.user_id = given.user_id
-            AND p.answered_at >= greatest(%(since)s, given.rated_at - make_interval(hours => %(window_hours)s::integer))
+            AND p.answered_at >= greatest(%(since)s, given.rated_at - make_interval(secs => %(window_seconds)s::double precision))
             AND p.answered_at < given.rated_at
             AND given.movie_id = ANY(p.movie_ids)
         ORDER BY p.answered_at DESC, p.recommendation_id DESC LIMIT 1
@@ -24,7 +24,7 @@ WITH given AS (
         count(*) AS n_answers,
         count(*) FILTER (WHERE a.user_id IS NULL) AS n_anonymous,
         count(*) FILTER (WHERE a.user_id IS NOT NULL
-            AND a.answered_at > %(until)s - make_interval(hours => %(window_hours)s::integer)) AS n_open,
+            AND a.answered_at > %(until)s - make_interval(secs => %(window_seconds)s::double precision)) AS n_open,
         count(taken.recommendation_id) AS n_hits,
         coalesce(sum(taken.n_films), 0)::bigint AS n_taken,
         coalesce(sum(taken.rating_sum), 0) AS taken_rating_sum

@@ -8,7 +8,6 @@ from cineclub.api.access import ADMIN, METRICS, GuardedRoute
 from cineclub.api.drift_schemas import BaselinesOut, DriftHistoryOut, DriftOut, PinRequest
 from cineclub.api.routes.wiring import Parts, failures
 from cineclub.domain.documents import to_document
-from cineclub.flows.drift import DriftQuestion
 from cineclub.ports import KeptBaseline
 from cineclub.serving import ApiParts
 
@@ -34,9 +33,7 @@ async def drift(
     those before the model in production was trained, and those of the pinned baseline. Nothing follows from this
     request but a line in the history: the service acts on the checks that it makes by itself.
     """
-    usual = parts.drift.usual
-    pct = usual.threshold_pct if threshold_pct is None else threshold_pct
-    question = DriftQuestion.of(f"{usual.window_days:.0f}d" if window is None else window, pct, until)
+    question = parts.drift.usual.asked_as(window, threshold_pct, until)
     document: dict[str, Any] = to_document(await parts.drift.recent_check(question))
     return document
 

@@ -1,0 +1,1 @@
+"""``cineclub replay``: the whole service lives through a simulated month in a throw-away folder, and is judged."""
