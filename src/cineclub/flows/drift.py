@@ -230,8 +230,9 @@ class DriftFlow:
             NotEnoughData: there are no ratings yet.
             StorageUnavailable: PostgreSQL does not answer, or not in time.
         """
-        await self._baselines.pin(model_version if model_version is not None else await self._taken_now())
-        self._fresh.clear()
+        async with self._checking:
+            await self._baselines.pin(model_version if model_version is not None else await self._taken_now())
+            self._fresh.clear()
 
     async def unpin(self) -> None:
         """Let no baseline be pinned.
@@ -239,8 +240,9 @@ class DriftFlow:
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
-        await self._baselines.pin(None)
-        self._fresh.clear()
+        async with self._checking:
+            await self._baselines.pin(None)
+            self._fresh.clear()
 
     async def history(self, limit: int, before: int | None = None) -> list[PastCheck]:
         """Return the checks, newest first, those before the one with this id if it is given.

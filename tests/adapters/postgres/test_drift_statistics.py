@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
 from cineclub.adapters.postgres import drift as drift_module
 from cineclub.adapters.postgres.drift import PostgresDriftStatistics
@@ -227,3 +228,27 @@ def test_a_count_that_takes_too_long_leaves_the_requests_alone(films_url: str, m
             await pool.stop()
 
     assert asyncio.run(measure())
+
+
+def test_statements_that_take_too_long_together_do_not_look_like_an_outage(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends the second before the connection is cut: nobody else is told that it does not answer."""
+    monkeypatch.setattr(drift_module, "SPARE_SECONDS", 1.0)
+
+    async def pauses(pool: ServingPool) -> None:
+        async with PostgresDriftStatistics(pool)._counting(2.0) as counting:
+            for _ in range(2):
+                await counting.rows(sql.SQL("SELECT pg_sleep(1.8)"), {})
+
+    async def work() -> bool:
+        pool = ServingPool(database_url)
+        await pool.start()
+        try:
+            with pytest.raises(StorageUnavailable, match="counting for drift took more than 2 s"):
+                await pauses(pool)
+            return pool.usage().is_away
+        finally:
+            await pool.stop()
+
+    assert not asyncio.run(work())

@@ -14,6 +14,7 @@ from drifting_ratings import fill_weeks, promote_with_baseline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cineclub.adapters.postgres.drift import PostgresDriftStatistics
 from cineclub.adapters.postgres.drift_baselines import PostgresDriftBaselines, baseline_of_document
 from cineclub.adapters.postgres.drift_checks import PostgresDriftChecks
 from cineclub.adapters.postgres.serving_pool import ServingPool
@@ -21,6 +22,7 @@ from cineclub.domain.documents import to_document
 from cineclub.domain.errors import NotFound, StorageUnavailable
 from cineclub.domain.ratings import Movie, RatingLog, RatingScale
 from cineclub.domain.statistics import baseline_of
+from cineclub.flows.drift import DriftFlow, DriftQuestion
 from cineclub.flows.drift_watch import ActionRules, DriftResponse
 from cineclub.ports import CheckedWindow, DriftCheck
 
@@ -119,6 +121,38 @@ def test_several_who_act_on_alerts_at_once_start_one_training_and_tell_once(data
     notices, starts = with_pool(database_url, work)
     assert sorted(notices) == [False, False, False, True]
     assert [one is None for one in starts].count(False) == 1
+
+
+def test_of_many_lengths_of_a_baseline_the_newest_stay(database_url: str) -> None:
+    """Whoever asks for ever other windows does not fill the disk; what was asked for last is found again."""
+    promote_with_baseline(database_url, fill_weeks(database_url, NOW), 7)
+
+    async def work(pool: ServingPool) -> list[bool]:
+        store = PostgresDriftBaselines(pool)
+        kept = (await store.of_production()).kept
+        assert kept is not None
+        for days in range(20, 0, -1):
+            await store.keep_length(kept.baseline_id, replace(kept.baseline, window_days=days + 0.5))
+        return [await store.of_length(kept.baseline_id, days + 0.5) is not None for days in range(1, 21)]
+
+    assert with_pool(database_url, work) == [True] * 16 + [False] * 4
+
+
+def test_pinning_waits_for_a_check_under_way(database_url: str) -> None:
+    """Only one of them counts at a time, and no check is compared with a baseline that goes meanwhile."""
+    promote_with_baseline(database_url, fill_weeks(database_url, NOW), 7)
+
+    async def work(pool: ServingPool) -> list[bool]:
+        store = PostgresDriftBaselines(pool)
+        statistics, checks = PostgresDriftStatistics(pool), PostgresDriftChecks(pool)
+        flow = DriftFlow(statistics, store, checks, DriftQuestion(7.0, 10.0), lambda: NOW)
+        async with flow._checking:
+            pinning = asyncio.create_task(flow.pin(7))
+            done, _ = await asyncio.wait([pinning], timeout=0.3)
+        await pinning
+        return [bool(done), await store.pinned() is not None]
+
+    assert with_pool(database_url, work) == [False, True]
 
 
 class Told:

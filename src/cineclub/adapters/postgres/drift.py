@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -71,8 +73,8 @@ class PostgresDriftStatistics:
             "head_movie_ids": list(measure.head_movie_ids),
             **CONSTANTS,
         }
-        async with self._counting(WHOLE_LIMIT_SECONDS if is_whole else LIMIT_SECONDS) as connection:
-            [row] = await _rows(connection, self._ratings, named)
+        async with self._counting(WHOLE_LIMIT_SECONDS if is_whole else LIMIT_SECONDS) as counting:
+            [row] = await counting.rows(self._ratings, named)
         return _statistics_of(row, period, measure.sample_size, is_whole=is_whole)
 
     async def sizes(self, periods: Sequence[Period]) -> list[int]:
@@ -81,8 +83,8 @@ class PostgresDriftStatistics:
         Raises:
             StorageUnavailable: PostgreSQL does not answer, or not within a minute.
         """
-        async with self._counting() as connection:
-            rows = await _rows(connection, self._query("window_sizes"), _ends_of(periods))
+        async with self._counting() as counting:
+            rows = await counting.rows(self._query("window_sizes"), _ends_of(periods))
         return [row["n_ratings"] for row in rows]
 
     async def extent(self, until: datetime) -> Period | None:
@@ -91,8 +93,8 @@ class PostgresDriftStatistics:
         Raises:
             StorageUnavailable: PostgreSQL does not answer, or not within a minute.
         """
-        async with self._counting() as connection:
-            [row] = await _rows(connection, self._query("extent"), {"ends_at": until})
+        async with self._counting() as counting:
+            [row] = await counting.rows(self._query("extent"), {"ends_at": until})
         return None if row["oldest"] is None else Period.up_to(row["oldest"], row["newest"])
 
     async def measure(self, until: datetime, sample_size: int) -> Measure:
@@ -103,9 +105,9 @@ class PostgresDriftStatistics:
             StorageUnavailable: PostgreSQL does not answer, or not within a minute.
         """
         asked = {"ends_at": until, "head_part": HEAD_PART, "max_head": MAX_HEAD}
-        async with self._counting() as connection:
-            scales = await _rows(connection, sql.SQL(SQL["scale"]), {})
-            head = await _rows(connection, self._query("head"), asked)
+        async with self._counting() as counting:
+            scales = await counting.rows(sql.SQL(SQL["scale"]), {})
+            head = await counting.rows(self._query("head"), asked)
         if not scales:
             message = "there are no ratings yet: run `cineclub import PATH`, or `cineclub demo`"
             raise NotEnoughData(message)
@@ -123,8 +125,8 @@ class PostgresDriftStatistics:
         Raises:
             StorageUnavailable: PostgreSQL does not answer, or not within a minute.
         """
-        async with self._counting() as connection:
-            counts = await _rows(connection, sql.SQL(SQL["answer_counts"]), _ends_of(periods))
+        async with self._counting() as counting:
+            counts = await counting.rows(sql.SQL(SQL["answer_counts"]), _ends_of(periods))
             n_answers = [row["n_answers"] for row in counts]
             coverage_size = _coverage_size(n_answers)
             asked = {
@@ -137,7 +139,7 @@ class PostgresDriftStatistics:
                 "no_genre": NO_GENRE,
                 "n_bins": N_BINS,
             }
-            shown = await _rows(connection, sql.SQL(SQL["answers"]).format(), asked)
+            shown = await counting.rows(sql.SQL(SQL["answers"]).format(), asked)
         of_period = {row["nth"]: row for row in shown}
         return [
             _answers_of(period, counted, of_period.get(nth), coverage_size)
@@ -145,16 +147,13 @@ class PostgresDriftStatistics:
         ]
 
     @contextlib.asynccontextmanager
-    async def _counting(
-        self, limit_seconds: float = LIMIT_SECONDS
-    ) -> AsyncIterator[psycopg.AsyncConnection[dict[str, Any]]]:
-        """Give a transaction whose statements PostgreSQL ends after so long."""
-        limit = {"milliseconds": str(round(1000 * limit_seconds))}
+    async def _counting(self, limit_seconds: float = LIMIT_SECONDS) -> AsyncIterator["_Counting"]:
+        """Give a transaction whose statements PostgreSQL ends once they took so long together."""
+        ends_at = monotonic() + limit_seconds
         async with self._pool.connection(limit_seconds + SPARE_SECONDS) as connection:
             try:
                 async with connection.transaction():
-                    await connection.execute(SQL["settings"], limit)
-                    yield connection
+                    yield _Counting(connection, ends_at)
             except psycopg.errors.QueryCanceled as error:
                 message = f"counting for drift took more than {limit_seconds:.0f} s: ask for a shorter window"
                 raise StorageUnavailable(message) from error
@@ -195,11 +194,18 @@ CONSTANTS: Mapping[str, Any] = {
 }
 
 
-async def _rows(
-    connection: psycopg.AsyncConnection[dict[str, Any]], query: sql.SQL | sql.Composed, named: Mapping[str, Any]
-) -> list[Row]:
-    """Return the rows of a query, planned for these very values."""
-    return await (await connection.execute(query, named, prepare=False)).fetchall()
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """A transaction that asks until a moment of the clock that only runs on."""
+
+    connection: psycopg.AsyncConnection[dict[str, Any]]
+    ends_at: float
+
+    async def rows(self, query: sql.SQL | sql.Composed, named: Mapping[str, Any]) -> list[Row]:
+        """Return the rows of a query, planned for these very values; PostgreSQL ends it when the time is over."""
+        left = max(round(1000 * (self.ends_at - monotonic())), 1)  # 0 would be no limit at all
+        await self.connection.execute(SQL["settings"], {"milliseconds": str(left)})
+        return await (await self.connection.execute(query, named, prepare=False)).fetchall()
 
 
 def _listed(expressions: Iterator[str] | Sequence[str]) -> sql.SQL:

@@ -17,6 +17,7 @@ from cineclub.ports import KeptBaseline, ProductionBaseline, RegisteredVersion
 
 SQL = named_queries("drift_store.sql")
 WRITE_LIMIT_SECONDS = 10.0
+LENGTHS_KEPT = 16
 ALONE = {"family": ADVISORY_FAMILY, "drift": AdvisoryLock.DRIFT}
 
 
@@ -76,7 +77,7 @@ class PostgresDriftBaselines:
         return None if row is None else baseline_of_document(row["document"])
 
     async def keep_length(self, baseline_id: int, baseline: Baseline) -> None:
-        """Keep a baseline with windows of another length.
+        """Keep a baseline with windows of another length, and forget all but the newest few lengths of it.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
@@ -84,6 +85,7 @@ class PostgresDriftBaselines:
         asked = {"baseline_id": baseline_id, "window_days": baseline.window_days}
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
             await connection.execute(SQL["keep_length"], asked | {"document": Jsonb(to_document(baseline))})
+            await connection.execute(SQL["forget_lengths"], {"baseline_id": baseline_id, "n_kept": LENGTHS_KEPT})
 
 
 def keep_baseline(database_url: str, version: RegisteredVersion, statistics: str) -> None:

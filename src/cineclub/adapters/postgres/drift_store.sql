@@ -42,6 +42,13 @@ INSERT INTO cineclub.drift_baseline_lengths (baseline_id, window_days, document)
 SELECT id, %(window_days)s, %(document)s FROM cineclub.drift_baselines WHERE id = %(baseline_id)s
 ON CONFLICT DO NOTHING;
 
+-- name: forget_lengths
+-- Keep the newest few lengths of a baseline: each is as big as the baseline, and whoever asks may ask for any.
+DELETE FROM cineclub.drift_baseline_lengths WHERE baseline_id = %(baseline_id)s AND window_days NOT IN (
+    SELECT window_days FROM cineclub.drift_baseline_lengths
+    WHERE baseline_id = %(baseline_id)s ORDER BY kept_at DESC LIMIT %(n_kept)s
+);
+
 -- name: record
 -- Keep a check.
 INSERT INTO cineclub.drift_checks (checked_at, asked_by, is_usual, verdict, summary, distances, document)

@@ -17,6 +17,7 @@ CREATE UNIQUE INDEX drift_baselines_one_pinned ON cineclub.drift_baselines ((tru
 CREATE TABLE cineclub.drift_baseline_lengths (
     baseline_id bigint NOT NULL REFERENCES cineclub.drift_baselines (id) ON DELETE CASCADE,
     window_days double precision NOT NULL,
+    kept_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     document jsonb NOT NULL,
     PRIMARY KEY (baseline_id, window_days)
 );
