@@ -102,7 +102,7 @@ def test_a_log_shorter_than_the_outcome_window_is_refused(tmp_path: Path) -> Non
 
 def test_an_address_for_alerts_with_a_password_is_refused_and_not_shown(tmp_path: Path) -> None:
     """It could not be posted to; what is said names the setting and nothing of the address."""
-    shown = cineclub(tmp_path, "settings", CINECLUB_ALERT_WEBHOOK="https://ann:opensesame@example.org/hook")
+    shown = cineclub(tmp_path, "settings", CINECLUB_ALERT_WEBHOOK="https://user:opensesame@example.org/hook")
     assert shown.returncode != 0
     assert "no user and password" in " ".join((shown.stdout + shown.stderr).split())
     assert "opensesame" not in shown.stdout + shown.stderr
