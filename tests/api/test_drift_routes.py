@@ -45,6 +45,8 @@ async def test_a_usual_week_is_ok(database_url: str, home: Path) -> None:
     own = next(one for one in history if one["check_id"] == check["check_id"])
     assert (own["verdict"], own["asked_by"], own["is_usual"]) == ("OK", "api", True)
     assert own["distances"]["rating_distribution"] == named(check)["rating_distribution"]["distance"]
+    assert own["changes"]["mean_rating"] == named(check)["mean_rating"]["change_pct"]
+    assert own["segments"] == comparison["segments"][:3]
 
 
 async def test_a_reversal_of_taste_is_an_alert_that_names_its_genre(database_url: str, home: Path) -> None:

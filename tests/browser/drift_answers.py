@@ -78,4 +78,6 @@ def _kept(nth: int) -> dict[str, Any]:
             verdict, "12 ratings are too few to say anything"
         ),
         "distances": {} if nth == 1 else distances,
+        "changes": {} if nth == 1 else {"mean_rating": -6.0 if is_shifted else round(100 * wave, 1)},
+        "segments": check()["comparisons"][0]["segments"][:3] if is_shifted else [],
     }

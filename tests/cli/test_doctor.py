@@ -65,4 +65,4 @@ def test_a_check_of_drift_that_is_long_ago_is_no_ok(
     assert found.status == status, found
 
 
-NOTHING: dict[str, Any] = {"training_id": None, "notified_at": None}
+NOTHING: dict[str, Any] = {"training_id": None, "notified_at": None, "changes": {}, "segments": ()}

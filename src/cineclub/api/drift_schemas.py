@@ -131,6 +131,8 @@ class PastDriftOut(BaseModel):
     verdict: Verdict
     summary: str
     distances: dict[str, float] = Field(description="by statistic, of those that have one")
+    changes: dict[str, float] = Field(description="in percent, by statistic, of those that are figures")
+    segments: list[SegmentChangeOut] = Field(description="the three parts that moved most")
     training_id: str | None = Field(description="the training that the check has started")
     notified_at: datetime | None = Field(description="when the webhook was told")
 

@@ -120,7 +120,10 @@ class DriftCheck:
 
 @dataclass(frozen=True, slots=True)
 class PastCheck:
-    """What is kept of a check: who asked, whether it asked what the settings ask, what it said and did."""
+    """What is kept of a check: who asked, whether it asked what the settings ask, what it said and did.
+
+    Distances, changes in percent (by statistic) and the three parts that moved most are beside the first baseline.
+    """
 
     check_id: int
     checked_at: datetime
@@ -129,6 +132,8 @@ class PastCheck:
     verdict: DriftVerdict
     summary: str
     distances: Mapping[str, float]
+    changes: Mapping[str, float]
+    segments: Sequence[SegmentChange]
     training_id: str | None
     notified_at: datetime | None
 

@@ -11,6 +11,7 @@ from cineclub.adapters.postgres.jobs import CHANNEL
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, AdvisoryLock, Row, named_queries, session
 from cineclub.domain.documents import to_document
+from cineclub.domain.segment_changes import SegmentChange
 from cineclub.ports import AskedBy, DriftCheck, PastCheck
 
 SQL = named_queries("drift_store.sql")
@@ -139,7 +140,13 @@ def last_check(database_url: str) -> PastCheck | None:
 
 def _past(row: Row) -> PastCheck:
     """Return the check of a row."""
-    return PastCheck(**{**row, "training_id": str(row["training_id"]) if row["training_id"] else None})
+    return PastCheck(
+        **{
+            **row,
+            "segments": tuple(SegmentChange(**one) for one in row["segments"]),
+            "training_id": str(row["training_id"]) if row["training_id"] else None,
+        }
+    )
 
 
 _ALONE = {"family": ADVISORY_FAMILY, "drift": AdvisoryLock.DRIFT}

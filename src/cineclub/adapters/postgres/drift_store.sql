@@ -57,15 +57,25 @@ RETURNING id;
 
 -- name: recent
 -- The checks, newest first.
-SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, training_id, notified_at
-FROM cineclub.drift_checks
+SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, changes.changes,
+    jsonb_path_query_array(document, '$.comparisons[0].segments[0 to 2]') AS segments, training_id, notified_at
+FROM cineclub.drift_checks CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(one ->> 'name', one -> 'change_pct'), '{}') AS changes
+    FROM jsonb_array_elements(document #> '{comparisons,0,statistics}') AS each (one)
+    WHERE one ->> 'change_pct' IS NOT NULL
+) AS changes
 WHERE %(before)s::bigint IS NULL OR id < %(before)s
 ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: last
 -- The newest check that asked what the settings ask, by anybody or by one who asks.
-SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, training_id, notified_at
-FROM cineclub.drift_checks
+SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, changes.changes,
+    jsonb_path_query_array(document, '$.comparisons[0].segments[0 to 2]') AS segments, training_id, notified_at
+FROM cineclub.drift_checks CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(one ->> 'name', one -> 'change_pct'), '{}') AS changes
+    FROM jsonb_array_elements(document #> '{comparisons,0,statistics}') AS each (one)
+    WHERE one ->> 'change_pct' IS NOT NULL
+) AS changes
 WHERE is_usual AND asked_by = coalesce(%(asked_by)s::text, asked_by)
 ORDER BY id DESC LIMIT 1;
 
@@ -93,8 +103,13 @@ WHERE id = %(check_id)s AND (notice_claimed_at IS NULL OR notified_at IS NOT NUL
 
 -- name: unfollowed
 -- The newest alert of the service's own checks that nothing followed from yet, and that is not too old for it.
-SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, training_id, notified_at
-FROM cineclub.drift_checks
+SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, changes.changes,
+    jsonb_path_query_array(document, '$.comparisons[0].segments[0 to 2]') AS segments, training_id, notified_at
+FROM cineclub.drift_checks CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(one ->> 'name', one -> 'change_pct'), '{}') AS changes
+    FROM jsonb_array_elements(document #> '{comparisons,0,statistics}') AS each (one)
+    WHERE one ->> 'change_pct' IS NOT NULL
+) AS changes
 WHERE is_usual AND asked_by = 'watch' AND verdict = 'ALERT' AND followed_at IS NULL
 AND checked_at > clock_timestamp() - make_interval(secs => %(cooldown_seconds)s)
 ORDER BY id DESC LIMIT 1;

@@ -60,7 +60,7 @@ function form(look) {
 
 function checkOf(check, state) {
   const { window: seen } = check;
-  const judged = (check.comparisons[0]?.statistics ?? []).filter(isDistance); // the history has those of the first
+  const judged = check.comparisons[0]?.statistics ?? []; // the history has those of the first
   state.thresholds = new Map(judged.map((one) => [one.name, one.threshold]));
   return h(
     "div",
@@ -134,36 +134,44 @@ function historyOf(newestFirst, state) {
   const usual = newestFirst.filter((one) => one.is_usual !== false);
   const checks = (usual.length ? usual : newestFirst).toSorted((one, other) => Date.parse(one.checked_at) - Date.parse(other.checked_at));
   if (!checks.length) return nothing("No check is kept yet.");
-  const names = [...new Set(checks.flatMap((one) => Object.keys(one.distances ?? {})))].toSorted();
+  const names = [...new Set(checks.flatMap((one) => Object.keys(moves(one))))].toSorted();
   if (!names.includes(state.statistic)) state.statistic = mostMoved(checks, names);
   const picture = h("div", {});
   const draw = () => fill(picture, place(h("div", {}), (width) => lines(width, timePlot(checks, state))));
   const choice = h("select", { id: "drift-statistic", on: { change: (event) => ((state.statistic = event.target.value), draw()) } }, ...names.map((one) => h("option", { value: one, selected: one === state.statistic }, words(one))));
   draw();
-  return h("div", {}, names.length > 0 && h("p", {}, h("label", { for: "drift-statistic" }, "Distance of "), choice), names.length > 0 && picture, legend(), checkTable(newestFirst));
+  return h("div", {}, names.length > 0 && h("p", {}, h("label", { for: "drift-statistic" }, "How far moved: "), choice), names.length > 0 && picture, legend(), checkTable(newestFirst));
 }
 
-/** Return the figure whose newest distance is the largest beside its usual one. */
+/** Return how far each figure of a check moved: distances, and changes in percent either way. */
+function moves(one) {
+  const changes = Object.entries(one.changes ?? {}).map(([name, change]) => [name, Math.abs(change)]);
+  return { ...Object.fromEntries(changes), ...one.distances };
+}
+
+/** Return the figure that lately moved farthest beside what it usually does. */
 function mostMoved(checks, names) {
-  const newest = checks.at(-1).distances ?? {};
+  const newest = moves(checks.at(-1));
   const beside = (name) => {
-    const all = checks.map((one) => one.distances?.[name]).filter(Number.isFinite).toSorted((one, other) => one - other);
+    const all = checks.map((one) => moves(one)[name]).filter(Number.isFinite).toSorted((one, other) => one - other);
     return (newest[name] ?? 0) / (all[Math.floor(all.length / 2)] || 1);
   };
   return names.toSorted((one, other) => beside(other) - beside(one))[0];
 }
 
 function timePlot(checks, { statistic, thresholds }) {
-  const values = checks.map((one) => one.distances?.[statistic] ?? null);
+  const values = checks.map((one) => moves(one)[statistic] ?? null);
+  const isPercent = checks.some((one) => statistic in (one.changes ?? {}));
+  const what = isPercent ? `change of ${words(statistic)}, either way` : `distance of ${words(statistic)} from the baseline`;
   return {
-    label: `Distance of ${words(statistic)} in ${checks.length} checks; the table below names each check's verdict`,
-    unit: `distance of ${words(statistic)} from the baseline${thresholds.has(statistic) ? "; dashed: threshold" : ""}`,
+    label: `${what} in ${checks.length} checks; the table below names each check's verdict`,
+    unit: `${what}${thresholds.has(statistic) ? "; dashed: threshold" : ""}`,
     level: thresholds.get(statistic) ?? null,
     height: 180,
     times: checks.map((one) => Date.parse(one.checked_at)),
     timeLabel: (time) => new Date(time).toLocaleDateString("en-GB", { dateStyle: "medium" }),
     series: [{ name: words(statistic), values }],
-    written: about,
+    written: isPercent ? (value) => `${about(value)} %` : about,
     marks: checks.map((one) => ({ tone: TONES[one.verdict] ?? "plain", title: `${moment(one.checked_at)}: ${verdict(one.verdict)[0]}. ${one.summary ?? ""}` })),
   };
 }
@@ -172,10 +180,16 @@ function legend() {
   return h("p", { class: "legend" }, h("span", { class: "key-dot good" }), " OK ", h("span", { class: "key-dot triangle bad" }), " ALERT ", h("span", { class: "key-dot plain" }), " not enough data");
 }
 
+/** Return which parts of the ratings moved most in a check. */
+function whereOf(one) {
+  if (!one.segments?.length) return null;
+  return h("small", { class: "where" }, `Moved most: ${one.segments.map((each) => `${each.name} (${words(each.dimension)}) ${percent(each.share_of_change)}`).join(", ")}`);
+}
+
 /** Return every check, newest first; the plot above leaves out those that asked about something unusual. */
 function checkTable(checks) {
   const askedBy = (one) => `${ASKERS[one.asked_by] ?? ""}${one.is_usual === false ? ", otherwise than usual" : ""}`;
-  const rows = checks.map((one) => ({ cells: [moment(one.checked_at), badge(...verdict(one.verdict)), h("span", { class: "why" }, sentence(one.summary), h("small", {}, ` ${askedBy(one)}`))] }));
+  const rows = checks.map((one) => ({ cells: [moment(one.checked_at), badge(...verdict(one.verdict)), h("span", { class: "why" }, sentence(one.summary), h("small", {}, ` ${askedBy(one)}`), whereOf(one))] }));
   const columns = [{ title: "When" }, { title: "Verdict" }, { title: "What moved most" }];
   const [shown, older] = [rows.slice(0, N_CHECKS_SHOWN), rows.slice(N_CHECKS_SHOWN)];
   return h(
