@@ -16,10 +16,11 @@ from cineclub.adapters.postgres.embedded import embedded_postgres, is_server_run
 from cineclub.domain.errors import StorageUnavailable
 
 HOLD_A_SERVER = """
-import sys, time
+import signal, sys, time
 from collections.abc import Callable
 from pathlib import Path
 from cineclub.adapters.postgres.embedded import embedded_postgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in the background
 with embedded_postgres(Path(sys.argv[1])):
     print("ready", flush=True)
     time.sleep(60)
