@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cineclub.domain.evaluation import Judgement
-from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold, refresh_instead
+from cineclub.domain.promotion import (
+    Incumbent,
+    Likeness,
+    PromotionDecision,
+    decide_promotion,
+    hold,
+    refresh_instead,
+    without_refresh,
+)
 from cineclub.domain.ratings import RatingScale
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.training_plan import TrainingPlan
@@ -98,22 +106,37 @@ def test_a_model_without_stars_breaks_no_rating_guardrail() -> None:
     assert decide(challenger, judgement("knn", 0.1)).verdict == "PROMOTE"
 
 
+@pytest.mark.parametrize(("ndcg", "verdict"), [(0.1, "REFRESH"), (0.04, "HOLD")])
+def test_the_same_recipe_is_refreshed_if_it_still_earns_its_place(ndcg: float, verdict: str) -> None:
+    """A refit has to beat Popular."""
+    assert decide(judgement("ease", ndcg), judgement("ease", ndcg)).verdict == verdict
+
+
 @pytest.mark.parametrize(
-    ("ndcg", "overlap", "verdict"),
-    [(0.1, 0.7, "REFRESH"), (0.1, None, "REFRESH"), (0.04, 0.7, "HOLD"), (0.1, 0.01, "REJECT")],
+    ("list_overlap", "kept_coverage", "words"),
+    [
+        (0.7, 0.9, ""),
+        (0.1, 0.8, ""),
+        (float("nan"), 1.0, ""),
+        (0.01, 1.0, "share 1% with production's, at least 10% needed"),
+        (0.7, 0.5, "50% of as many films as production, at least 80% needed"),
+    ],
 )
-def test_the_same_recipe_is_refreshed_if_it_still_earns_its_place(
-    ndcg: float, overlap: float | None, verdict: str
+def test_a_refit_whose_lists_are_not_like_productions_is_broken(
+    list_overlap: float, kept_coverage: float, words: str
 ) -> None:
-    """A refit has to beat Popular and to give lists that resemble those it replaces."""
-    decision = decide(judgement("ease", ndcg), judgement("ease", ndcg), list_overlap=overlap)
-    assert decision.verdict == verdict
+    """Other films for the same people, or far fewer of them."""
+    fault = Likeness(list_overlap, kept_coverage).fault(Recipe("ease"), PLAN)
+    assert (words in fault, bool(fault)) == (True, bool(words))
 
 
-def test_a_refit_that_recommends_few_films_is_not_sane() -> None:
-    """Coverage that collapses against the deployed model stops a refresh."""
-    decision = decide(judgement("ease", 0.1), judgement("ease", 0.1), list_overlap=0.7, kept_coverage=0.5)
-    assert (decision.verdict, "50% of as many films" in decision.reason) == ("REJECT", True)
+def test_a_broken_refit_is_rejected_and_leaves_another_challengers_verdict_as_it_is() -> None:
+    """Whether the refit was the challenger, or was made instead of one that is held."""
+    refit = without_refresh(decide(judgement("ease", 0.1), judgement("ease", 0.1)), "broken")
+    assert (refit.verdict, refit.reason) == ("REJECT", "broken")
+    held = decide(judgement("ease", 0.1), judgement("knn", 0.1))
+    kept = without_refresh(held, "broken")
+    assert (kept.verdict, kept.recipe, kept.reason) == ("HOLD", held.recipe, f"{held.reason}; broken")
 
 
 def test_a_refit_that_is_worse_than_what_is_deployed_is_rejected() -> None:

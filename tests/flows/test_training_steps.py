@@ -146,6 +146,35 @@ def test_production_learns_from_new_ratings_where_a_challenger_does_not_replace_
     assert len(trainer.registry.load(second.version).movie_ids) == second.filters["everything"].after.n_movies
 
 
+def test_a_refit_is_held_against_production_as_it_would_serve(trainer: Trainer) -> None:
+    """Production knows the films of the newest window, and so does the refit that would serve.
+
+    The recipe as it is fitted before that window, for the comparison, knows fewer, and lists fewer for that alone.
+    """
+    plan = replace(PLAN, models=("ease",), tunes_leader=False, wanted_judged_users=10_000, max_coverage_fall=0.01)
+    log = log_of_tastes(n_movies=480)
+    first, second = trainer.train(plan, log), trainer.train(plan, log)
+    n_known = len(trainer.registry.load(first.version).movie_ids)
+    assert second.filters["before_test"].after.n_movies < n_known
+    assert second.decision.verdict == "REFRESH"
+
+
+@pytest.mark.parametrize("models", [("ease",), ("bias",)])
+def test_a_refit_on_ratings_that_lost_most_films_does_not_serve(trainer: Trainer, models: tuple[str, ...]) -> None:
+    """Production stays, whether its recipe was the challenger or was refitted instead of one; one version is kept."""
+    first = trainer.train(replace(PLAN, models=("ease",), tunes_leader=False))
+    log = log_of_tastes()
+    kept = np.unique(log.movie_ids)[::3]
+    damaged = log.take(np.isin(log.movie_ids, kept))
+    plan = replace(PLAN, models=models, tunes_leader=False, wanted_judged_users=10_000)
+    second = trainer.train(plan, damaged)
+    assert "the refit of ease is not sane" in second.decision.reason
+    assert second.decision == second.challenger_verdict
+    assert not second.decision.is_promoted
+    assert (trainer.registry.production().version, second.version) == (first.version, first.version + 1)
+    assert trainer.registry.load(second.version).recipe.model == models[0]
+
+
 def test_a_held_challenger_stands_beside_the_refit_of_production(trainer: Trainer) -> None:
     """Two versions of one training: the refit serves, the challenger is kept under its alias as it was judged."""
     trainer.train_until(0.9, replace(PLAN, models=("ease",), tunes_leader=False))

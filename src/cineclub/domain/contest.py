@@ -8,7 +8,15 @@ import numpy as np
 from cineclub.domain.errors import NotEnoughData
 from cineclub.domain.evaluation import Judgement, judge, list_overlap
 from cineclub.domain.filtering import FilterReport
-from cineclub.domain.promotion import Incumbent, PromotionDecision, decide_promotion, hold, refresh_instead
+from cineclub.domain.promotion import (
+    Comparison,
+    Incumbent,
+    Likeness,
+    PromotionDecision,
+    decide_promotion,
+    hold,
+    refresh_instead,
+)
 from cineclub.domain.ratings import RatingLog
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
@@ -202,16 +210,20 @@ def judge_as_deployed(served: FittedModel, recipe: Recipe, ground: Ground) -> Ju
 
 
 def incumbent_of(rival: Judgement, production: Production, ground: Ground) -> Incumbent:
-    """Return production as the gate sees it, with what a refit's lists share with those of the served model."""
-    known = Incumbent(rival, production.age_days, is_in_drift=production.is_in_drift)
-    if ground.is_deployed:
-        return replace(known, comparison="as deployed")
-    if production.served is None:
-        return known
-    trial = ground.trials[-1]
-    deployed, refit = judge(production.served, trial.window, trial.top_k), rival.newest(len(trial.window))
-    kept_coverage = refit.n_recommended / max(deployed.n_recommended, 1)
-    return replace(known, list_overlap=list_overlap(refit, deployed), kept_coverage=kept_coverage)
+    """Return production as the gate sees it."""
+    comparison: Comparison = "as deployed" if ground.is_deployed else "recipe refitted"
+    return Incumbent(rival, production.age_days, comparison, production.is_in_drift)
+
+
+def fault_of_refit(refit: FittedModel, served: FittedModel, trial: Trial, plan: TrainingPlan) -> str:
+    """Return what shows that a refit is broken, beside the served model for a trial's people; empty where it is sane.
+
+    The refit is the one that would serve. One that was fitted before a window has seen fewer ratings and films than
+    production has, and lists fewer films for that reason alone.
+    """
+    ours, theirs = (judge(one, trial.window, trial.top_k) for one in (refit, served))
+    likeness = Likeness(list_overlap(ours, theirs), ours.n_recommended / max(theirs.n_recommended, 1))
+    return likeness.fault(refit.recipe, plan)
 
 
 def judgement_of(board: Scoreboard, recipe: Recipe) -> Judgement:

@@ -113,11 +113,6 @@ class Judgement:
         """How many different films came up in any list."""
         return len(np.unique(self.recommended[self.recommended != NO_FILM]))
 
-    def newest(self, n_users: int) -> "Judgement":
-        """Return the part of a pooled judgement that is about the newest window, which has so many people."""
-        parts: dict[str, Any] = {name: getattr(self, name)[-n_users:] for name in BY_USER}
-        return replace(self, per_user={name: values[-n_users:] for name, values in self.per_user.items()}, **parts)
-
     @property
     def rmse(self) -> float:
         """The root mean squared error over all predicted held-out ratings; NaN without any."""

@@ -1,7 +1,7 @@
 """Whether a challenger replaces the model in production: one pure decision that explains itself."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -35,17 +35,12 @@ class Incumbent:
         judgement: how it did on the challenger's windows: its recipe fitted on the challenger's rows, or the model
             as it is deployed.
         age_days: how long ago it was registered.
-        list_overlap: the mean share of films that the lists of a refit of its recipe have in common with those of
-            the deployed model; None where that could not be loaded.
-        kept_coverage: the coverage of the refit as a share of the deployed model's; None likewise.
         comparison: which of the two was judged.
         is_in_drift: whether what people rate has moved away from what it learned.
     """
 
     judgement: Judgement
     age_days: float
-    list_overlap: float | None = None
-    kept_coverage: float | None = None
     comparison: Comparison = "recipe refitted"
     is_in_drift: bool = False
 
@@ -95,11 +90,46 @@ def refresh_instead(
     has_evidence = decision.interval.n_users >= plan.min_judged_users
     if decision.is_promoted or decision.recipe == production.recipe or not has_evidence:
         return None
-    verdict, reason = _refresh(production, popular, incumbent, plan)
+    verdict, reason = _refresh(production, popular)
     if verdict != "REFRESH":
         return None
     outcome = f"{reason}; the challenger's verdict was {decision.verdict}: {decision.reason}"
     return PromotionDecision("REFRESH", outcome, production.recipe, decision.interval, decision.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How a refit's lists resemble those of the model that serves, for the same people.
+
+    Attributes:
+        list_overlap: the mean share of films that the lists of a person have in common, 0 to 1; NaN without people.
+        kept_coverage: how many different films the refit lists, as a share of what the served model lists.
+    """
+
+    list_overlap: float
+    kept_coverage: float
+
+    def fault(self, recipe: Recipe, plan: TrainingPlan) -> str:
+        """Return what shows that the refit of a recipe is broken, empty where it is sane."""
+        least_kept = 1 - plan.max_coverage_fall
+        if self.list_overlap < MIN_LIST_OVERLAP:
+            found = f"its lists share {self.list_overlap:.0%} with production's, at least {MIN_LIST_OVERLAP:.0%} needed"
+        elif self.kept_coverage < least_kept:
+            kept, least = f"{self.kept_coverage:.0%}", f"{least_kept:.0%}"
+            found = f"it recommends {kept} of as many films as production, at least {least} needed"
+        else:
+            return ""
+        return f"the refit of {recipe.model} is not sane: {found}"
+
+
+def without_refresh(verdict: PromotionDecision, fault: str) -> PromotionDecision:
+    """Return what happens where the refit of production's recipe turned out broken: its rejection, or nothing else.
+
+    ``verdict`` is the challenger's own: it stands where the refit was made instead of another recipe.
+    """
+    if verdict.is_promoted:
+        return replace(verdict, verdict="REJECT", reason=fault)
+    return replace(verdict, reason=f"{verdict.reason}; {fault}")
 
 
 def hold(challenger: Judgement, popular: Judgement, reason: str, plan: TrainingPlan) -> PromotionDecision:
@@ -168,7 +198,7 @@ def _verdict(
     if challenger.recipe == production.recipe:
         if interval.high < 0:
             return "REJECT", f"the refit of {_versus(challenger, incumbent, interval, plan)}"
-        return _refresh(challenger, popular, incumbent, plan)
+        return _refresh(challenger, popular)
     return _contest(challenger, incumbent, interval, plan)
 
 
@@ -188,19 +218,10 @@ def _contest(
     return "HOLD", f"inconclusive, {versus}"
 
 
-def _refresh(refit: Judgement, popular: Judgement, incumbent: Incumbent, plan: TrainingPlan) -> tuple[Verdict, str]:
-    """Return the verdict on production's own recipe, fitted on newer data: it must be sane and beat Popular still."""
+def _refresh(refit: Judgement, popular: Judgement) -> tuple[Verdict, str]:
+    """Return the verdict on production's own recipe, fitted on newer data: it must beat Popular still."""
     recipe = refit.recipe
     gain = _mean(refit.by_person(refit.ndcg - popular.ndcg))
-    overlap, kept = incumbent.list_overlap, incumbent.kept_coverage
-    if overlap is not None and overlap < MIN_LIST_OVERLAP:
-        lists = f"its lists share {overlap:.0%} with production's, at least {MIN_LIST_OVERLAP:.0%} needed"
-        return "REJECT", f"the refit of {recipe.model} is not sane: {lists}"
-    if kept is not None and kept < 1 - plan.max_coverage_fall:
-        films = (
-            f"it recommends {kept:.0%} of as many films as production, at least {1 - plan.max_coverage_fall:.0%} needed"
-        )
-        return "REJECT", f"the refit of {recipe.model} is not sane: {films}"
     if recipe != popular.recipe and gain <= 0:
         return "HOLD", f"{recipe.model} no longer beats popular: nDCG {gain:+.4f}"
     return "REFRESH", f"the recipe of production on newer ratings; nDCG {gain:+.4f} against popular"

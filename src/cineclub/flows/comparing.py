@@ -11,6 +11,7 @@ from cineclub.domain.contest import (
     Ground,
     Production,
     deployed_ground,
+    fault_of_refit,
     gate_rng,
     incumbent_of,
     judge_all,
@@ -20,7 +21,7 @@ from cineclub.domain.contest import (
 )
 from cineclub.domain.errors import BrokenArtifact, InvalidInput, NotEnoughData
 from cineclub.domain.evaluation import Judgement
-from cineclub.domain.promotion import decide_promotion
+from cineclub.domain.promotion import decide_promotion, without_refresh
 from cineclub.domain.ratings import RatingLog
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
@@ -176,6 +177,9 @@ class ComparingFlow:
         )
         incumbent = incumbent_of(judged.first, production, ground)
         decision = decide_promotion(judged.second, judged.popular, incumbent, self.plan, gate_rng(self.plan))
+        if decision.verdict == "REFRESH":
+            fault = fault_of_refit(theirs.fitted, ours.fitted, ground.trials[-1], self.plan)
+            decision = without_refresh(decision, fault) if fault else decision
         return VersionComparison(
             first=ours.described(),
             second=theirs.described(),

@@ -16,6 +16,7 @@ from cineclub.domain.contest import (
     decide,
     deployed_ground,
     deployed_period,
+    fault_of_refit,
     gate_rng,
     judge_all,
     rolling_ground,
@@ -26,7 +27,7 @@ from cineclub.domain.errors import BrokenArtifact, NotFound
 from cineclub.domain.evaluation import Judgement
 from cineclub.domain.filtering import FilterReport
 from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.promotion import PromotionDecision
+from cineclub.domain.promotion import PromotionDecision, without_refresh
 from cineclub.domain.ratings import RatingLog, Snapshot, SnapshotIdentity
 from cineclub.domain.recipe import Hyperparameter, Recipe
 from cineclub.domain.recommender import FittedModel, Progress
@@ -158,9 +159,9 @@ class TrainingFlow:
         challenger = scoreboard.best()
         contest = self.compare_with_production(challenger, kept, snapshot.identity)
         report = self._report(started_at, snapshot, kept, scoreboard, contest)
-        version = self.register_model(contest, kept, snapshot, report)
+        version, contest = self.register_model(contest, kept, snapshot, report)
         self.promote_if_better(version, contest)
-        return report.registered_as(version.version, self.step_seconds)
+        return _with_outcome(report, contest).registered_as(version.version, self.step_seconds)
 
     @step
     def load_ratings(self) -> Snapshot:
@@ -241,19 +242,17 @@ class TrainingFlow:
     @step
     def register_model(
         self, contest: Contest, kept: Kept, snapshot: Snapshot, report: TrainingReport
-    ) -> RegisteredVersion:
-        """Return the new version: a winner learns from all ratings first, anything else stays as it was judged.
+    ) -> tuple[RegisteredVersion, Contest]:
+        """Return the new version, and the contest with what happens in the end.
 
-        A challenger that is held is registered too where production's recipe is refitted instead of it.
+        A winner learns from all ratings first, anything else stays as it was judged. A challenger that is held is
+        registered too where production's recipe is refitted instead of it.
         """
-        decision = contest.decision
-        if contest.verdict.verdict == "HOLD" and decision.is_promoted:
+        contest, fitted = self._settled(contest, kept)
+        report = _with_outcome(report, contest)
+        if contest.verdict.verdict == "HOLD" and contest.decision.is_promoted:
             self._register(contest, contest.verdict, contest.challenger, snapshot, report)
-        fitted = contest.challenger
-        if decision.is_promoted:
-            rng = rng_of(self.plan.seed, decision.recipe)
-            fitted = fit_within_memory(decision.recipe, kept.everything, rng, self._progress("register_model"))
-        return self._register(contest, decision, fitted, snapshot, report)
+        return self._register(contest, contest.decision, fitted, snapshot, report), contest
 
     @step
     def promote_if_better(self, version: RegisteredVersion, contest: Contest) -> None:
@@ -261,6 +260,27 @@ class TrainingFlow:
         decision = contest.decision
         if decision.is_promoted:
             self.registry.promote(self.training_id, version, decision.verdict, decision.reason, contest.production)
+
+    def _settled(self, contest: Contest, kept: Kept) -> tuple[Contest, FittedModel]:
+        """Return the contest and the model to register: the winner fitted on all ratings, if it is no broken refit."""
+        decision = contest.decision
+        if not decision.is_promoted:
+            return contest, contest.challenger
+        rng = rng_of(self.plan.seed, decision.recipe)
+        fitted = fit_within_memory(decision.recipe, kept.everything, rng, self._progress("register_model"))
+        served = self._served(contest.production) if decision.verdict == "REFRESH" else None
+        fault = fault_of_refit(fitted, served, kept.tests[-1], self.plan) if served else ""
+        if not fault:
+            return contest, fitted
+        outcome = without_refresh(contest.verdict, fault)
+        return replace(contest, verdict=outcome, decision=outcome), contest.challenger
+
+    def _served(self, registered: RegisteredVersion | None) -> FittedModel | None:
+        """Return the model of a version; None where there is none, or it does not load."""
+        try:
+            return self.registry.load(registered.version) if registered else None
+        except (BrokenArtifact, NotFound):
+            return None
 
     def _ground(self, challenger: Recipe, production: Production | None, kept: Kept) -> Ground:
         """Return where the challenger meets production: on ratings newer than its own, else on the test windows."""
@@ -273,15 +293,11 @@ class TrainingFlow:
         if registered is None:
             return None
         newest = registered.snapshot.newest_rated_at
-        try:
-            served = self.registry.load(registered.version)
-        except (BrokenArtifact, NotFound):
-            served = None
         return Production(
             recipe=catalogue.completed(registered.recipe),
             age_days=(self.now() - registered.created_at) / timedelta(days=1),
             newest_rated_at=None if newest is None else microseconds_of(newest),
-            served=served,
+            served=self._served(registered),
             is_up_to_date=registered.snapshot.content_sha256 == identity.content_sha256,
             is_in_drift=self.is_in_drift,
             setbacks=tuple(replace(one, recipe=catalogue.completed(one.recipe)) for one in self.setbacks),
@@ -378,6 +394,11 @@ class TrainingFlow:
         return lambda recipe, fraction: self.report(
             StepProgress(name, recipe.model, (nth + fraction) / n_parts, str(recipe))
         )
+
+
+def _with_outcome(report: TrainingReport, contest: Contest) -> TrainingReport:
+    """Return a report that says what happens in the end."""
+    return replace(report, challenger_verdict=contest.verdict, decision=contest.decision)
 
 
 def _grids(plan: TrainingPlan, scoreboard: Scoreboard) -> dict[str, Mapping[str, Sequence[Hyperparameter]]]:

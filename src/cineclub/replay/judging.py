@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub import bootstrap
+from cineclub.api.schemas import PromotionOut
 from cineclub.domain.imported_ratings import ImportedRatings
 from cineclub.domain.ratings import Snapshot
 from cineclub.domain.recommender import FittedModel
@@ -21,7 +22,15 @@ from cineclub.domain.replay.report import (
     PromotionInHindsight,
     Traffic,
 )
-from cineclub.domain.replay.scores import Asked, ahead, by_day, gains_of, hits_of, sample_of
+from cineclub.domain.replay.scores import (
+    Asked,
+    ahead,
+    by_day,
+    confidence_of_each,
+    gains_of,
+    hits_of,
+    sample_of,
+)
 from cineclub.domain.rollback import ROLLBACK
 from cineclub.models.popular import Popular
 from cineclub.replay.director import Played
@@ -159,23 +168,31 @@ class _Judge:
         return tuple(int(np.bincount(one).argmax()) if len(one) else None for one in of_days)
 
     def _promotions(self) -> tuple[PromotionInHindsight, ...]:
-        """Return what the gate let serve, each against what served before, on the questions of its time."""
+        """Return what the gate let serve and answered with, each against what served before."""
         promotions = self._evidence.promotions()
         began = [one.promoted_at.timestamp() for one in promotions]
         period = np.searchsorted(began, self._asked_at, side="right") - 1
-        found = []
-        for nth, one in enumerate(promotions):
-            rows = np.flatnonzero((period == nth) & (self._asked.versions == one.version))
-            if one.previous_version is None or one.verdict == ROLLBACK or one.promoted_by != "gate" or not len(rows):
-                continue
-            former = hits_of(ranks_of(self._load(one.previous_version), self._histories, rows))
-            served = hits_of(self._asked.ranks[rows])
-            interval = ahead(served, former, self._asked.user_codes[rows], self._rng(PROMOTION_STREAM))
-            at_days = self._evidence.day_of(began[nth])
-            found.append(
-                PromotionInHindsight(one.version, one.previous_version, at_days, one.verdict, len(rows), interval)
-            )
-        return tuple(found)
+        answered = [
+            np.flatnonzero((period == nth) & (self._asked.versions == one.version))
+            for nth, one in enumerate(promotions)
+        ]
+        judged = [
+            (one, one.previous_version, rows)
+            for one, rows in zip(promotions, answered, strict=True)
+            if one.previous_version is not None and one.verdict != ROLLBACK and one.promoted_by == "gate" and len(rows)
+        ]
+        confidence = confidence_of_each(len(judged))
+        return tuple(self._in_hindsight(one, former, rows, confidence) for one, former, rows in judged)
+
+    def _in_hindsight(
+        self, promotion: PromotionOut, former: int, rows: NDArray[np.int64], confidence: float
+    ) -> PromotionInHindsight:
+        """Return a promotion against what served before it, on the questions that it answered."""
+        theirs = hits_of(ranks_of(self._load(former), self._histories, rows))
+        ours, people = hits_of(self._asked.ranks[rows]), self._asked.user_codes[rows]
+        interval = ahead(ours, theirs, people, self._rng(PROMOTION_STREAM), confidence)
+        at_days = self._evidence.day_of(promotion.promoted_at.timestamp())
+        return PromotionInHindsight(promotion.version, former, at_days, promotion.verdict, len(rows), interval)
 
     def _nights(self) -> tuple[NightOutcome, ...]:
         """Return what the trainings ended with."""

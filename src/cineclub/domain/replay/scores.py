@@ -9,6 +9,8 @@ from cineclub.domain.metrics import hit, ndcg_at_k
 from cineclub.domain.significance import Interval, paired_bootstrap
 
 TOP_K = 10
+CONFIDENCE = 0.95
+N_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,11 @@ def by_day(values: NDArray[np.float64], days: NDArray[np.int64], n_days: int) ->
 
 
 def ahead(
-    ours: NDArray[np.float64], theirs: NDArray[np.float64], user_codes: NDArray[np.int64], rng: np.random.Generator
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    user_codes: NDArray[np.int64],
+    rng: np.random.Generator,
+    confidence: float = CONFIDENCE,
 ) -> Interval:
     """Return by how much lists were better than others to the same questions, each person with one vote.
 
@@ -74,7 +80,18 @@ def ahead(
     """
     _, people = np.unique(user_codes, return_inverse=True)
     differences = np.bincount(people, weights=ours - theirs) / np.bincount(people) if len(people) else np.empty(0)
-    return paired_bootstrap(differences, rng)
+    return paired_bootstrap(differences, rng, N_RESAMPLES, confidence)
+
+
+def confidence_of_each(n_judged: int) -> float:
+    """Return the confidence of each of some intervals such that all together have 95 % (Bonferroni).
+
+    Thirty nights of equally good versions would else have one that hindsight calls worse by chance.
+
+    >>> round(confidence_of_each(10), 3)
+    0.995
+    """
+    return 1 - (1 - CONFIDENCE) / max(1, n_judged)
 
 
 def sample_of(days: NDArray[np.int64], most_a_day: int, rng: np.random.Generator) -> NDArray[np.int64]:
