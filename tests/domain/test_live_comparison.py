@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from cineclub.domain.list_contest import judge_pair
+from cineclub.domain.list_contest import by_signs, judge_pair
 from cineclub.domain.live_comparison import (
     LOOK_FRACTIONS,
     PROBATION_CONFIDENCE,
@@ -81,7 +82,8 @@ def test_swapping_the_versions_mirrors_the_verdict(people: list[PersonOutcomes])
     mirror = {"other_better": "served_better", "served_better": "other_better"}
     one, other = judge_pair(pair_of(people)), judge_pair(pair_of([swapped(each) for each in people]))
     assert other.verdict == mirror.get(one.verdict, one.verdict)
-    if people:
+    assert (other.n_for_other, other.n_for_served) == (one.n_for_served, one.n_for_other)
+    if one.low is not None:
         assert (other.low, other.high) == (-one.high, -one.low)
 
 
@@ -97,14 +99,48 @@ def test_verdicts_need_evidence() -> None:
     """Few people are not enough, equal lists are no difference, and a clear lead is one, for either side."""
     won, lost, shared = PersonOutcomes(0, 1, 0), PersonOutcomes(1, 0, 0), PersonOutcomes(0, 0, 1)
     assert judge_pair(pair_of([])).verdict == "not_enough"
-    assert judge_pair(pair_of([won] * 19 + [shared] * 500)).verdict == "not_enough"
+    assert judge_pair(pair_of([won] * 9 + [lost] * 8 + [shared] * 500)).verdict == "not_enough"
     assert judge_pair(pair_of([shared] * 50)).verdict == "no_difference"
     assert judge_pair(pair_of([won] * 30 + [lost] * 28)).verdict == "no_difference"
     assert judge_pair(pair_of([won] * 45 + [lost] * 5)).verdict == "other_better"
     assert judge_pair(pair_of([lost] * 45 + [won] * 5)).verdict == "served_better"
     told = judge_pair(pair_of([won] * 45 + [lost] * 5)).in_words(2, 1)
     assert "version 1 against version 2: +0.800 of the liked films over 50 people, 99 % interval" in told
-    assert "carry a difference, 20 needed" in judge_pair(pair_of([won])).in_words(2, 1)
+    few = judge_pair(pair_of([won, won, lost])).in_words(2, 1)
+    assert "not enough evidence: 2 people liked more films of the lists of version 1, 1 of version 2" in few
+
+
+@pytest.mark.parametrize(
+    ("purpose", "n_for", "n_against", "verdict"),
+    [
+        ("probation", 7, 0, "not_enough"),
+        ("probation", 8, 0, "other_better"),
+        ("probation", 11, 1, "other_better"),
+        ("probation", 10, 1, "not_enough"),
+        ("shadow", 5, 0, "not_enough"),
+        ("shadow", 6, 0, "other_better"),
+    ],
+)
+def test_few_people_who_all_point_the_same_way_are_enough(
+    purpose: str, n_for: int, n_against: int, verdict: str
+) -> None:
+    """By the exact sign test, whatever the people say whose films both lists held; without an interval."""
+    people = [PersonOutcomes(0, 3, 1)] * n_for + [PersonOutcomes(1, 0, 0)] * n_against + [PersonOutcomes(0, 0, 2)] * 9
+    found = judge_pair(pair_of(people, purpose))
+    assert (found.verdict, found.low, found.high) == (verdict, None, None)
+    if verdict == "other_better":
+        words = f"{n_for} people liked more films of the lists of version 1, {n_against} of version 2 (exact sign test"
+        assert words in found.in_words(2, 1)
+
+
+@given(st.integers(0, 19), st.integers(0, 19))
+def test_one_more_person_of_the_majority_never_takes_a_verdict_back(n_for: int, n_against: int) -> None:
+    """Signs are as rare as a fair coin has them, and more of them say no less."""
+    found = by_signs(n_for, n_against, 0.99)
+    expected = n_for != n_against and binomtest(n_for, n_for + n_against).pvalue <= 0.01
+    assert (found != "not_enough") == expected
+    if found == "other_better":
+        assert by_signs(n_for + 1, n_against, 0.99) == "other_better"
 
 
 def test_a_shadow_has_the_usual_confidence_and_a_probation_that_of_one_look() -> None:
@@ -163,7 +199,7 @@ def simulated_probation(rng: np.random.Generator, n_people: int, lead: float = 0
     return False
 
 
-@pytest.mark.parametrize("n_people", [40, 150, 300])
+@pytest.mark.parametrize("n_people", [10, 20, 40, 150, 300])
 def test_equals_are_rolled_back_in_at_most_one_probation_of_twenty(n_people: int) -> None:
     """Over all five looks together, with few people and many, some of whom rate far more than others."""
     rng = np.random.default_rng(n_people)
@@ -175,3 +211,9 @@ def test_a_much_worse_version_is_found() -> None:
     """With 150 people, of whose disputed films the former version finds seven in ten, it is mostly rolled back."""
     rng = np.random.default_rng(1)
     assert np.mean([simulated_probation(rng, 150, 0.2) for _ in range(50)]) >= 0.8
+
+
+def test_lists_by_chance_are_found_with_a_dozen_people() -> None:
+    """Of twelve people of whose films the served version finds one in fifty, probation needs no more."""
+    rng = np.random.default_rng(2)
+    assert np.mean([simulated_probation(rng, 12, 0.48) for _ in range(50)]) >= 0.8

@@ -44,16 +44,21 @@ class RecommendationOutcomesOut(BaseModel):
 
 
 class PairVerdictOut(BaseModel):
-    """Whose lists held more of what people then liked, other minus served; null where nobody can be judged."""
+    """Whose lists held more of what people then liked, other minus served; null where nobody can be judged.
+
+    Where fewer than twenty people carry the difference there is no interval: the exact sign test over people decides.
+    """
 
     verdict: Literal["not_enough", "no_difference", "other_better", "served_better"]
     difference: float | None = Field(
         description="share of the films a person liked that only the other's lists held, minus the share that only the "
         "served lists held; the mean over people"
     )
-    low: float | None = Field(description="lower end of its interval")
-    high: float | None = Field(description="upper end of its interval")
-    confidence: float = Field(description="of the interval; of a probation, such that all its looks together have 0.95")
+    low: float | None = Field(description="lower end of its interval; null where signs alone are tested")
+    high: float | None = Field(description="upper end of its interval; null where signs alone are tested")
+    confidence: float = Field(
+        description="of the interval or test; of a probation, such that all its looks together have 0.95"
+    )
     n_people: int = Field(description="people who liked a film that a list of theirs held")
 
 

@@ -1,6 +1,8 @@
-"""Whether one version's lists held more of what people liked than another's: an interval, and a verdict on it."""
+"""Whether one version's lists held more of what people liked than another's: an interval or a test, and a verdict."""
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr
 
 from cineclub.domain.live_comparison import (
     FEWEST_EFFECTIVE_PEOPLE,
@@ -20,29 +22,49 @@ def judge_pair(pair: PairOutcomes) -> PairVerdict:
     """Return the verdict on a pair: with the confidence of one look of a probation, or with 95 % for a shadow.
 
     People are resampled as a whole, with all their films. The seed is fixed: the same outcomes give the same verdict.
+    Where too few carry the difference for an interval, the exact sign test over people decides.
     """
     confidence = PROBATION_CONFIDENCE if pair.purpose == "probation" else SHADOW_CONFIDENCE
     differences = np.array([one.difference for one in pair.people], np.float64)
-    interval = paired_bootstrap(differences, np.random.default_rng(SEED), RESAMPLES, confidence)
-    n_effective = effective_users(differences)
-    is_judged = len(differences) > 0
+    n_for_other, n_for_served = int((differences > 0).sum()), int((differences < 0).sum())
+    interval = _interval(differences, confidence)
     return PairVerdict(
-        verdict=_verdict(interval, n_effective),
-        n_people=interval.n_users,
-        n_effective=n_effective,
-        difference=interval.mean if is_judged else None,
-        low=interval.low if is_judged else None,
-        high=interval.high if is_judged else None,
+        verdict=_by_interval(interval) if interval else by_signs(n_for_other, n_for_served, confidence),
+        n_people=len(differences),
+        n_for_other=n_for_other,
+        n_for_served=n_for_served,
+        difference=float(differences.mean()) if len(differences) else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
         confidence=confidence,
     )
 
 
-def _verdict(interval: Interval, n_effective: float) -> ComparisonVerdict:
-    """Return what an interval says; equal lists of many people are a finding, too."""
-    if interval.n_users >= FEWEST_EFFECTIVE_PEOPLE and n_effective == 0:
-        return "no_difference"
-    if n_effective < FEWEST_EFFECTIVE_PEOPLE:
+def by_signs(n_for_other: int, n_for_served: int, confidence: float) -> ComparisonVerdict:
+    """Return the verdict of the two-sided exact sign test (Dixon and Mood, J. Amer. Statistical Association 41, 1946).
+
+    Each person is one sign, however many films they like; those without a difference are left out. Between equal
+    versions each sign is as likely as the other, so that even eight people who all point the same way are rarer than
+    one time in a hundred.
+    """
+    n_fewer = min(n_for_other, n_for_served)
+    by_chance = 2 * bdtr(n_fewer, n_for_other + n_for_served, 0.5)
+    if n_for_other == n_for_served or by_chance > 1 - confidence:
         return "not_enough"
+    return "other_better" if n_for_other > n_for_served else "served_better"
+
+
+def _interval(differences: NDArray[np.float64], confidence: float) -> Interval | None:
+    """Return the interval of the mean, None where too few people carry it; equal lists of many are a finding, too."""
+    n_effective = effective_users(differences)
+    is_equal = n_effective == 0 and len(differences) >= FEWEST_EFFECTIVE_PEOPLE
+    if n_effective < FEWEST_EFFECTIVE_PEOPLE and not is_equal:
+        return None
+    return paired_bootstrap(differences, np.random.default_rng(SEED), RESAMPLES, confidence)
+
+
+def _by_interval(interval: Interval) -> ComparisonVerdict:
+    """Return what an interval says."""
     if interval.low > 0:
         return "other_better"
     return "served_better" if interval.high < 0 else "no_difference"

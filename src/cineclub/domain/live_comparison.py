@@ -139,7 +139,7 @@ class PairOutcomes:
 
 
 FEWEST_EFFECTIVE_PEOPLE = 20
-"""Below so many people who carry a difference an interval is not to be trusted."""
+"""Below so many people who carry a difference an interval is not to be trusted; an exact test of their signs is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +149,19 @@ class PairVerdict:
     Attributes:
         verdict: whose lists held more of what people liked.
         n_people: how many people liked a film that a list of theirs held.
-        n_effective: how many of them carry the difference.
+        n_for_other: how many of them liked more films that only the other's lists held than only the served ones did.
+        n_for_served: how many of them the other way round.
         difference: the mean over people of the share of the films they liked that only the other's lists held, minus
             the share that only the served lists held; None without people.
-        low: the lower end of its interval; None likewise.
+        low: the lower end of its interval; None where too few carry the difference, and signs alone are tested.
         high: the upper end; None likewise.
-        confidence: of the interval.
+        confidence: of the interval, or of the test.
     """
 
     verdict: ComparisonVerdict
     n_people: int
-    n_effective: float
+    n_for_other: int
+    n_for_served: int
     difference: float | None
     low: float | None
     high: float | None
@@ -167,11 +169,17 @@ class PairVerdict:
 
     def in_words(self, served_version: int, other_version: int) -> str:
         """Return what was found, without a full stop."""
-        if self.verdict == "not_enough" or self.difference is None or self.low is None or self.high is None:
+        sides = (
+            f"{self.n_for_other} people liked more films of the lists of version {other_version}, "
+            f"{self.n_for_served} of version {served_version}"
+        )
+        if self.verdict == "not_enough":
             return (
-                f"not enough evidence: {self.n_people} people liked a film of a list, {self.n_effective:.0f} carry a "
-                f"difference, {FEWEST_EFFECTIVE_PEOPLE} needed"
+                f"not enough evidence: {sides}; a clear majority is needed, or {FEWEST_EFFECTIVE_PEOPLE} who carry a "
+                f"difference"
             )
+        if self.difference is None or self.low is None or self.high is None:
+            return f"{sides} (exact sign test at {self.confidence * 100:.3g} %)"
         span = f"{self.confidence * 100:.3g} % interval {self.low:+.3f} to {self.high:+.3f}"
         return (
             f"lists of version {other_version} against version {served_version}: {self.difference:+.3f} of the liked "
