@@ -251,6 +251,17 @@ MODEL_ALERTS = (
         Case({"cineclub_model_refusals_total": "4x30"}, "25m"),
     ),
     Alert(
+        "RejectedVersionServes",
+        "warning",
+        "max(cineclub_served_version_rejected)",
+        "> 0",
+        0,
+        "A version serves that the gate rejected",
+        "cineclub models --history says who promoted it and why; cineclub rollback lets the former version serve.",
+        Case({"cineclub_served_version_rejected": "0x3 1x5"}, "5m", "1"),
+        Case({"cineclub_served_version_rejected": "0x5"}, "3m"),
+    ),
+    Alert(
         "ProbationAlarm",
         "warning",
         "max(cineclub_probation_alarm)",

@@ -88,6 +88,7 @@ async def test_steps_of_the_newest_successful_training_are_shown(untrained: Serv
         'cineclub_training_step_duration_seconds{step="load_ratings"} 1.0',
         'cineclub_training_duration_seconds_total{outcome="succeeded"} 15.0',
         'cineclub_versions{verdict="PROMOTE"} 0.0',
+        "cineclub_served_version_rejected 0.0",
     )
     assert '\ncineclub_training_ended_timestamp_seconds{outcome="failed"} 0.0\n' in page
 

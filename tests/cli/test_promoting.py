@@ -1,16 +1,19 @@
 """`cineclub promote` and `rollback`, as a person uses them."""
 
+import asyncio
 import json
 
 import pytest
 from command_line import cineclub
 
 from cineclub import bootstrap
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.adapters.postgres.watching import PostgresTrainingFacts
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def versions(connected: Settings) -> list[int]:
     """Two versions that were promoted one after the other."""
     write_ratings(bootstrap.database_url(connected))
@@ -42,3 +45,34 @@ def test_a_person_goes_back_and_forth_and_the_history_says_why(connected: Settin
     unknown = cineclub(connected.home, "promote", "99", "--reason", "to try")
     assert (unknown.returncode, "version 99" in unknown.stderr, "Traceback" in unknown.stderr) == (1, True, False)
     assert history.newest().version == new
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_version_that_the_gate_rejected_may_serve_but_not_in_silence(connected: Settings) -> None:
+    """The command, the doctor and /metrics say so for as long as it serves, with what to do."""
+    trained = json.loads(cineclub(connected.home, "train", "--models", "random", "--json").stdout)
+    assert trained["decision"]["verdict"] == "REJECT"
+    promoted = cineclub(connected.home, "promote", str(trained["version"]), "--reason", "the newest")
+    assert promoted.returncode == 0, promoted.stderr
+    assert "the gate had rejected it" in promoted.stderr
+    assert "cineclub rollback" in promoted.stderr
+    assert _is_served_rejected(connected)
+    doctor = cineclub(connected.home, "doctor").stdout
+    assert "but the gate rejected it" in " ".join(doctor.split())
+    assert cineclub(connected.home, "rollback").stderr == ""
+    assert not _is_served_rejected(connected)
+    assert "rejected" not in cineclub(connected.home, "doctor").stdout
+
+
+def _is_served_rejected(settings: Settings) -> bool:
+    """What the API reads for /metrics."""
+
+    async def read() -> bool:
+        pool = ServingPool(bootstrap.database_url(settings))
+        await pool.start()
+        try:
+            return (await PostgresTrainingFacts(pool).read()).is_served_rejected
+        finally:
+            await pool.stop()
+
+    return asyncio.run(read())

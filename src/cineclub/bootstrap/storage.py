@@ -334,6 +334,17 @@ def promote_by_person(settings: Settings, version: int | None, reason: str) -> "
     return promoting.promote(versions, history, version, reason)
 
 
+def rejection_of(settings: Settings, promotion: "Promotion") -> str:
+    """Return why the gate rejected the version that a promotion lets serve; empty where it did not."""
+    from cineclub.domain.errors import NotFound
+
+    try:
+        known = promotions(settings).versions.get(promotion.version)
+    except NotFound:  # registered before there was a record of versions
+        return ""
+    return known.reason if known.verdict == "REJECT" else ""
+
+
 def api_keys(settings: Settings) -> "PostgresApiKeys":
     """Return the keys as people handle them."""
     from cineclub.adapters.postgres.api_keys import PostgresApiKeys

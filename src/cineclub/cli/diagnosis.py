@@ -151,7 +151,12 @@ def _production(settings: "Settings") -> Finding:
     if promotion is None:
         return Finding("WARN", "no model in production: everybody gets popular films", "cineclub train")
     fitted = bootstrap.load_served_model(settings, promotion)
-    return Finding("OK", f"version {promotion.version} loads, {fitted.recipe.model}, {len(fitted.movie_ids):,} films")
+    what = f"version {promotion.version} loads, {fitted.recipe.model}, {len(fitted.movie_ids):,} films"
+    if reason := bootstrap.rejection_of(settings, promotion):
+        return Finding(
+            "WARN", f"{what}, but the gate rejected it: {reason}", "cineclub rollback, or train a better one"
+        )
+    return Finding("OK", what)
 
 
 def _refusals(settings: "Settings") -> Finding:

@@ -38,4 +38,8 @@ def _decide(version: int | None, reason: str) -> None:
 
     with bootstrap.database(Settings()) as settings:
         serving = bootstrap.promote_by_person(settings, version, reason)
+        rejected = bootstrap.rejection_of(settings, serving)
     typer.echo(f"version {serving.version} is in production: {serving.recipe}")
+    if rejected:
+        typer.echo(f"the gate had rejected it: {rejected}", err=True)
+        typer.echo("if that was not meant: cineclub rollback", err=True)

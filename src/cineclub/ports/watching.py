@@ -34,6 +34,7 @@ class TrainingFacts:
         heartbeat_age_seconds: how long ago the running one last gave a sign of life; 0 where none runs.
         ended: what ended, by outcome and trigger; nothing for what never happened.
         n_versions: how many versions were registered, by the gate's verdict.
+        is_served_rejected: whether the gate rejected the version that serves, and a person promoted it all the same.
         step_seconds: how long each step of the newest successful training took, by the step's name.
     """
 
@@ -44,6 +45,7 @@ class TrainingFacts:
     heartbeat_age_seconds: float
     ended: Sequence[EndedTrainings]
     n_versions: Mapping[str, int]
+    is_served_rejected: bool
     step_seconds: Mapping[str, float]
 
 

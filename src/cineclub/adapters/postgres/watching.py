@@ -31,6 +31,7 @@ class PostgresTrainingFacts:
             [under_way] = await _rows(connection, SQL["under_way"])
             ended = await _rows(connection, SQL["ended"])
             versions = await _rows(connection, SQL["versions"])
+            served = await _rows(connection, SQL["served"])
             newest = await _rows(connection, SQL["newest_steps"])
         return TrainingFacts(
             known_at=under_way["known_at"],
@@ -40,6 +41,7 @@ class PostgresTrainingFacts:
             heartbeat_age_seconds=under_way["heartbeat_age_seconds"],
             ended=tuple(EndedTrainings(**row) for row in ended),
             n_versions={row["verdict"]: row["n_versions"] for row in versions},
+            is_served_rejected=any(row["is_rejected"] for row in served),
             step_seconds=(newest[0]["step_seconds"] or {}) if newest else {},
         )
 

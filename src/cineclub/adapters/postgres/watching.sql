@@ -21,6 +21,12 @@ WHERE status IN ('queued', 'running');
 -- How many versions were registered with which verdict.
 SELECT verdict, count(*) AS n_versions FROM cineclub.versions WHERE withdrawn_at IS NULL GROUP BY verdict;
 
+-- name: served
+-- Whether the gate rejected the version that serves: a person may have promoted it all the same.
+SELECT versions.verdict = 'REJECT' AS is_rejected
+FROM (SELECT version, manifest_sha256 FROM cineclub.promotions ORDER BY id DESC LIMIT 1) AS served
+JOIN cineclub.versions USING (version, manifest_sha256);
+
 -- name: newest_steps
 -- How long each step of the newest successful training took.
 SELECT report -> 'step_seconds' AS step_seconds

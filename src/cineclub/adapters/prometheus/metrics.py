@@ -1,35 +1,30 @@
-"""Every metric of the API process: its name, meaning, unit and labels, all in this file."""
+"""The metrics of the API process that it counts itself, and the page of all; ``families`` has those read elsewhere."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 
+from cineclub.adapters.prometheus.families import (
+    drift_families,
+    drift_watch_families,
+    ended_families,
+    outcome_families,
+    text_of,
+    training_families,
+    version_label,
+)
 from cineclub.adapters.prometheus.processes import OneProcess, Processes
 from cineclub.domain.drift import DriftVerdict
 from cineclub.domain.live_comparison import Purpose
-from cineclub.domain.outcomes import Outcomes, StrategyOutcomes, by_version
-from cineclub.ports import Asker, PoolUsage, Promotion, TrainingFacts, TrainingOutcome, TrainingTrigger
+from cineclub.domain.outcomes import Outcomes
+from cineclub.ports import Asker, PoolUsage, Promotion, TrainingFacts
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "OTHER"
-NO_MODEL = "none"
 ASKERS: tuple[Asker, ...] = ("gate", "person", "outside", "probation")
-OUTCOMES = {
-    "answers": "Logged answers, 30 days.",
-    "named_answers": "Logged answers to people with an account, 30 days: those that the hit rate is of.",
-    "hit_rate": "Answers to people with an account with a film that was rated afterwards, 30 days.",
-    "taken_films": "Recommended films that were rated afterwards, 30 days.",
-    "mean_taken_rating": "Mean rating of recommended films that were rated afterwards, 30 days.",
-    "coverage": "Share of the catalogue that was recommended, 30 days.",
-    "popularity_share": "Share of the recommended films that are among the most rated tenth, 30 days.",
-}
-TRIGGERS: tuple[TrainingTrigger, ...] = ("request", "schedule", "new_ratings", "drift")
-ENDS: tuple[TrainingOutcome, ...] = ("succeeded", "failed", "cancelled")
-VERDICTS = ("PROMOTE", "REFRESH", "HOLD", "REJECT")
 DRIFT_VERDICTS: dict[DriftVerdict, int] = {"OK": 0, "ALERT": 1, "NOT_ENOUGH_DATA": 2}
 NEVER_CHECKED = -1
 PURPOSES: tuple[Purpose, ...] = ("shadow", "probation")
@@ -75,7 +70,7 @@ class PrometheusMetrics:
         self._declare_drift(registry)
         self._page = self._processes.page_of(registry)
         PlatformCollector(registry=self._page)
-        self._processes.keep("outcomes", _text_of(_outcome_families(None)))
+        self._processes.keep("outcomes", text_of(outcome_families(None)))
 
     def _declare_model_and_log(self, registry: CollectorRegistry) -> None:
         """Declare what is known of the model in memory and of the prediction log."""
@@ -181,7 +176,7 @@ class PrometheusMetrics:
 
     def trainings_known(self, facts: TrainingFacts) -> None:
         """Note what PostgreSQL knows of all trainings, in place of what was known before."""
-        self._processes.keep("trainings", _text_of([*_training_families(facts), *_ended_families(facts)]))
+        self._processes.keep("trainings", text_of([*training_families(facts), *ended_families(facts)]))
 
     def _declare_drift(self, registry: CollectorRegistry) -> None:
         """Declare what is known of drift; the newest check is kept as a whole, so that no distance outlives it."""
@@ -190,17 +185,17 @@ class PrometheusMetrics:
             "cineclub_lost_alerts", "Alerts that the webhook did not take after several tries.", registry=registry
         )
         self._drift_told_until: datetime | None = None
-        self._processes.keep("drift", _text_of(_drift_families(NEVER_CHECKED, {}, 0.0)))
+        self._processes.keep("drift", text_of(drift_families(NEVER_CHECKED, {}, 0.0)))
 
     def drift_watched(self, interval: timedelta, started_at: datetime) -> None:
         """Note how often drift is checked; alerts count from here on, for those before were counted by another."""
         self._drift_told_until = started_at
-        self._processes.keep("drift_watch", _text_of(_drift_watch_families(interval)))
+        self._processes.keep("drift_watch", text_of(drift_watch_families(interval)))
 
     def drift_checked(self, verdict: DriftVerdict, distances: Mapping[str, float], checked_at: datetime) -> None:
         """Note the newest check of drift; an alert counts once."""
-        families = _drift_families(DRIFT_VERDICTS[verdict], distances, checked_at.timestamp())
-        self._processes.keep("drift", _text_of(families))
+        families = drift_families(DRIFT_VERDICTS[verdict], distances, checked_at.timestamp())
+        self._processes.keep("drift", text_of(families))
         is_news = self._drift_told_until is not None and checked_at > self._drift_told_until
         if is_news and verdict == "ALERT":
             self._drift_alerts.inc()
@@ -239,7 +234,7 @@ class PrometheusMetrics:
 
     def count_answer(self, strategy: str, model_version: int | None, *, degraded: bool) -> None:
         """Count one answer."""
-        self._predictions.labels(strategy, _version_label(model_version), "true" if degraded else "false").inc()
+        self._predictions.labels(strategy, version_label(model_version), "true" if degraded else "false").inc()
 
     def model_served(self, promotion: Promotion) -> None:
         """Note that this version answers from now on."""
@@ -257,7 +252,7 @@ class PrometheusMetrics:
 
     def outcomes_known(self, outcomes: Outcomes) -> None:
         """Note what became of the answers of the last days, in place of what was known before."""
-        self._processes.keep("outcomes", _text_of(_outcome_families(outcomes)))
+        self._processes.keep("outcomes", text_of(outcome_families(outcomes)))
 
     def rows_dropped(self, n_rows: int) -> None:
         """Count answers that were not logged."""
@@ -270,171 +265,3 @@ class PrometheusMetrics:
     def exposition(self) -> tuple[bytes, str]:
         """Return every metric in Prometheus' text format, with its media type."""
         return generate_latest(self._page) + self._processes.kept(), CONTENT_TYPE_LATEST
-
-
-class _Families:
-    """Metrics of which all values are known at once, in place of those of before."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        """Take them."""
-        self._families = families
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield them."""
-        yield from self._families
-
-
-def _text_of(families: list[Metric]) -> bytes:
-    """Return metrics in Prometheus' text format."""
-    registry = CollectorRegistry()
-    registry.register(_Families(families))
-    return generate_latest(registry)
-
-
-def _training_families(facts: TrainingFacts) -> list[Metric]:
-    """Return how the queue and its worker stand, and what came of the trainings.
-
-    There is none of it before the first look: a counter that began at 0 would seem to have risen at each start.
-    """
-    versions = GaugeMetricFamily("cineclub_versions", "Registered versions by the gate's verdict.", labels=["verdict"])
-    for verdict in VERDICTS:
-        versions.add_metric([verdict], facts.n_versions.get(verdict, 0))
-    steps = GaugeMetricFamily(
-        "cineclub_training_step_duration_seconds",
-        "Seconds that each step of the newest successful training took.",
-        labels=["step"],
-    )
-    for step, seconds in facts.step_seconds.items():
-        steps.add_metric([step], seconds)
-    return [
-        _gauge(
-            "cineclub_worker_up",
-            "1 while a worker process is there to run what is queued, else 0.",
-            facts.is_worker_alive,
-        ),
-        _gauge("cineclub_trainings_queued", "Trainings that wait for a worker.", facts.n_queued),
-        _gauge("cineclub_trainings_running", "Trainings that run.", facts.n_running),
-        _gauge(
-            "cineclub_training_heartbeat_age_seconds",
-            "Seconds since the running training gave a sign of life; 0 while none runs.",
-            facts.heartbeat_age_seconds,
-        ),
-        _gauge(
-            "cineclub_trainings_known_timestamp_seconds",
-            "When PostgreSQL was last asked about trainings, in seconds since 1970.",
-            facts.known_at.timestamp(),
-        ),
-        versions,
-        steps,
-    ]
-
-
-def _ended_families(facts: TrainingFacts) -> list[Metric]:
-    """Return how trainings ended, those that never did with 0: a first failure must be seen to rise."""
-    found = {(one.outcome, one.trigger): one for one in facts.ended}
-    ended = CounterMetricFamily(
-        "cineclub_trainings",
-        "Trainings that ended, by outcome and by what started them.",
-        labels=["outcome", "trigger"],
-    )
-    seconds = CounterMetricFamily(
-        "cineclub_training_duration_seconds", "Seconds that ended trainings ran, by outcome.", labels=["outcome"]
-    )
-    newest = GaugeMetricFamily(
-        "cineclub_training_ended_timestamp_seconds",
-        "When the newest training of each outcome ended, in seconds since 1970; 0 before.",
-        labels=["outcome"],
-    )
-    for outcome in ENDS:
-        for trigger in TRIGGERS:
-            one = found.get((outcome, trigger))
-            ended.add_metric([outcome, trigger], one.n_ended if one else 0)
-        alike = [one for one in facts.ended if one.outcome == outcome]
-        seconds.add_metric([outcome], sum(one.seconds for one in alike))
-        newest.add_metric([outcome], max((one.newest_at.timestamp() for one in alike), default=0.0))
-    return [ended, seconds, newest]
-
-
-def _gauge(name: str, meaning: str, value: float) -> Metric:
-    """Return a metric without labels."""
-    return GaugeMetricFamily(name, meaning, value=value)
-
-
-def _drift_families(verdict: int, distances: Mapping[str, float], checked_seconds: float) -> list[Metric]:
-    """Return what the newest check of drift found."""
-    found = GaugeMetricFamily(
-        "cineclub_drift_distance",
-        "Distance of a statistic from its baseline at the newest check, in the statistic's own measure.",
-        labels=["statistic"],
-    )
-    for statistic, distance in sorted(distances.items()):
-        found.add_metric([statistic], distance)
-    return [
-        _gauge(
-            "cineclub_drift_verdict",
-            "Verdict of the newest drift check: 0 OK, 1 ALERT, 2 not enough data, -1 never checked.",
-            verdict,
-        ),
-        found,
-        _gauge(
-            "cineclub_drift_checked_timestamp_seconds",
-            "When drift was last checked, in seconds since 1970; 0 before.",
-            checked_seconds,
-        ),
-    ]
-
-
-def _drift_watch_families(interval: timedelta) -> list[Metric]:
-    """Return how drift is watched."""
-    return [
-        _gauge(
-            "cineclub_drift_check_interval_seconds",
-            "Seconds after which the service checks drift again by itself.",
-            interval.total_seconds(),
-        )
-    ]
-
-
-def _outcome_families(outcomes: Outcomes | None) -> list[Metric]:
-    """Return what became of the answers of 30 days by model version and strategy; a figure of nothing is left out."""
-    figures = {
-        name: GaugeMetricFamily(f"cineclub_recommendation_{name}", meaning, labels=["model_version", "strategy"])
-        for name, meaning in OUTCOMES.items()
-    }
-    cold_start = GaugeMetricFamily(
-        "cineclub_recommendation_cold_start_share",
-        "Answers with popular films in place of a personal model, 30 days.",
-        labels=["model_version"],
-    )
-    counted = _gauge(
-        "cineclub_recommendation_outcomes_timestamp_seconds",
-        "When outcomes were last counted, in seconds since 1970; 0 before.",
-        outcomes.until.timestamp() if outcomes else 0.0,
-    )
-    for version in by_version(outcomes.strategies) if outcomes else ():
-        label = _version_label(version.model_version)
-        if version.cold_start_share is not None:
-            cold_start.add_metric([label], version.cold_start_share)
-        for one in version.strategies:
-            for name, value in _figures_of(one, outcomes.n_movies if outcomes else 0).items():
-                if value is not None:
-                    figures[name].add_metric([label, one.strategy], value)
-    return [*figures.values(), cold_start, counted]
-
-
-def _version_label(model_version: int | None) -> str:
-    """Return a version as labels have it."""
-    return NO_MODEL if model_version is None else str(model_version)
-
-
-def _figures_of(one: StrategyOutcomes, n_movies: int) -> dict[str, float | None]:
-    """Return the figures of ``OUTCOMES``; None for those of nothing."""
-    return {
-        "answers": one.n_answers,
-        "named_answers": one.n_answers - one.n_anonymous,
-        "hit_rate": one.hit_rate,
-        "taken_films": one.n_taken,
-        "mean_taken_rating": one.mean_taken_rating,
-        "coverage": one.coverage(n_movies),
-        "popularity_share": one.popularity_share,
-    }
