@@ -22,6 +22,7 @@ from cineclub.replay.nights import Night, Nights
 from cineclub.replay.plan import BROKEN_MODELS, MonthPlan
 from cineclub.replay.stage import Stage
 from cineclub.replay.visitors import Encounter, Visit, Visitors
+from cineclub.replay.watcher import Watcher
 
 TICK_SECONDS = 0.1
 MIDNIGHT = 1.0
@@ -52,6 +53,7 @@ class Played:
     models: ModelsOut | None = None
     outcomes: RecommendationOutcomesOut | None = None
     drift_checks: list[PastDriftOut] = field(default_factory=list)
+    rejected_seen_at: list[float] = field(default_factory=list)
 
 
 class MonthStopped(CineclubError):
@@ -74,6 +76,7 @@ class Director:
         self._client = Client(stage.address, timeout=60.0)
         self._nights = Nights(stage.address, stage.kill_worker, self._stopping)
         self._visitors = Visitors(stage.address, self._stopping)
+        self._watcher = Watcher(stage.address)
         self._waiting = list(plan.events)
         self._genre = _genre(whole) if any(one.kind == "taste_reversal" for one in plan.events) else ""
         self.played = Played(begins_at)
@@ -86,6 +89,7 @@ class Director:
             CineclubError: the service could not be used.
         """
         try:
+            self._watcher.start()
             self._first_training(stop)
             with ThreadPoolExecutor(1, "day") as pool:
                 for day in range(1, self._plan.n_days + 1):
@@ -94,6 +98,7 @@ class Director:
             return self._sum_up()
         finally:
             self._stopping.set()
+            self._watcher.stop()
             self._nights.wait()
             self._visitors.close()
             self._client.close()
@@ -220,6 +225,7 @@ class Director:
         """Return what happened, with what the service says of it."""
         self.played.ended_at = time.time()
         self.played.nights = self._nights.past
+        self.played.rejected_seen_at = self._watcher.rejected_seen_at
         self.played.models = self._client.models(limit=100)
         self.played.outcomes = self._client.outcomes(days=1)
         self.played.drift_checks = self._client.drift_history(limit=MOST_CHECKS).checks

@@ -10,7 +10,6 @@ from cineclub.domain.rollback import ROLLBACK
 from cineclub.replay.director import Injected, Played
 from cineclub.replay.nights import Night
 
-ON_DATA = {"taste_reversal", "bad_ratings"}
 BY_PROBATION = "probation:"
 STOPPED = ("REJECT", "HOLD")
 
@@ -32,21 +31,36 @@ class Evidence:
 
         A drift alarm that goes on from one check to the next is one alarm.
         """
-        spoilt = [
-            (one.began_at, one.ended_at + self.drift_window_days * self.day_seconds + self.day_seconds)
-            for one in self.played.injected
-            if one.event.kind in ON_DATA or one.event.kind == "crippled_version"
-        ]
+        crippled = {one.detail for one in self.played.injected if one.event.kind == "crippled_version"}
+        rollbacks = [one for one in self._rollbacks() if f"version {one.previous_version}" not in crippled]
+        rejected_seen_at = [] if crippled else self.played.rejected_seen_at
+        return (
+            *self._unexplained_drift(),
+            *(f"day {self.day_of(one.promoted_at.timestamp()):.1f}: {one.reason}" for one in rollbacks),
+            *(f"day {self.day_of(at):.1f}: the gate had rejected what serves" for at in rejected_seen_at),
+        )
+
+    def _unexplained_drift(self) -> list[str]:
+        """Return the alarms of drift that began while no window held anything spoilt."""
+        spoilt = [(one.began_at, self._felt_until(one)) for one in self.played.injected]
         found, was_alarmed = [], False
         for at, verdict, summary in self._checks():
             is_alarmed = verdict == "ALERT"
             if is_alarmed and not was_alarmed and not any(start <= at <= end for start, end in spoilt):
                 found.append(f"day {self.day_of(at):.1f}: drift: {summary}")
             was_alarmed = is_alarmed
-        crippled = {one.detail for one in self.played.injected if one.event.kind == "crippled_version"}
-        rollbacks = [one for one in self._rollbacks() if f"version {one.previous_version}" not in crippled]
-        found += [f"day {self.day_of(one.promoted_at.timestamp()):.1f}: {one.reason}" for one in rollbacks]
-        return tuple(found)
+        return found
+
+    def _felt_until(self, injected: Injected) -> float:
+        """Return until when windows of drift hold ratings that were spoilt, or answers of a broken version."""
+        match injected.event.kind:
+            case "taste_reversal" | "bad_ratings":
+                ended_at = injected.ended_at
+            case "crippled_version":
+                ended_at = self._of_crippled(injected)[2] or self._traffic_ended_at
+            case _:
+                return injected.began_at
+        return ended_at + (self.drift_window_days + 1) * self.day_seconds
 
     def n_checks(self) -> int:
         """Return how many checks of drift there were while days were played."""
@@ -106,15 +120,25 @@ class Evidence:
         return verdict, max(met[0], injected.began_at), whole[0] if whole else None
 
     def _of_crippled(self, injected: Injected) -> tuple[str, float | None, float | None]:
-        """Return when drift of answers or probation raised an alarm, and when the former version served again."""
-        back = [one for one in self._rollbacks() if one.promoted_at.timestamp() > injected.began_at]
-        at = back[0].promoted_at.timestamp() if back else None
-        alarms = [when for when, verdict, summary in self._checks() if verdict == "ALERT" and "of answers" in summary]
-        noticed = [when for when in (*alarms, at) if when is not None and when > injected.began_at]
-        if at is None:
-            return "not rolled back", min(noticed, default=None), None
-        by_drift = ", after an alarm of drift of answers" if min(noticed) < at else ""
-        return f"ROLLBACK to version {back[0].version}{by_drift}", min(noticed), at
+        """Return when the first alarm was raised, or probation acted, and when the former version served again."""
+        back = next((one for one in self._rollbacks() if one.promoted_at.timestamp() > injected.began_at), None)
+        at = back.promoted_at.timestamp() if back else None
+        alarms = self._model_alarms(injected.began_at, at or self._traffic_ended_at)
+        told = [f"{name}, after {self._after(injected.began_at, when):.2f} days" for name, when in alarms]
+        told.append(f"ROLLBACK to version {back.version}, {back.reason}" if back else "not rolled back")
+        noticed = [when for _, when in alarms] + ([at] if at else [])
+        return "; ".join(told), min(noticed, default=None), at
+
+    def _model_alarms(self, begins_at: float, ends_at: float) -> list[tuple[str, float]]:
+        """Return what raised an alarm about the model in some time, and when it first did, in order of time."""
+        alarms = {
+            "alarm: the gate had rejected it": self.played.rejected_seen_at,
+            "alarm: drift of answers": [
+                when for when, verdict, summary in self._checks() if verdict == "ALERT" and "of answers" in summary
+            ],
+        }
+        seen = {name: [when for when in times if begins_at < when <= ends_at] for name, times in alarms.items()}
+        return sorted(((name, min(times)) for name, times in seen.items() if times), key=lambda alarm: alarm[1])
 
     def _of_spoilt_ratings(self, injected: Injected) -> tuple[str, float | None, float | None]:
         """Return the first alarm after the ratings began to be spoilt, and the first check after it that is calm."""
