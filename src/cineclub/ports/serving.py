@@ -222,7 +222,9 @@ class OutcomeStore(Protocol):
         ...
 
     async def delete_before(self, before: datetime, limit: int) -> int:
-        """Delete at most ``limit`` of the answers from before a time, and return how many were deleted.
+        """Delete at most ``limit`` of the answers from before a time, of the compared ones, and of checks of drift.
+
+        Return how many rows that were.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from cineclub.adapters.postgres.drift import PostgresDriftStatistics
 from cineclub.adapters.postgres.drift_baselines import PostgresDriftBaselines, baseline_of_document
 from cineclub.adapters.postgres.drift_checks import PostgresDriftChecks
+from cineclub.adapters.postgres.outcomes import PostgresOutcomes
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.domain.documents import to_document
 from cineclub.domain.errors import NotFound, StorageUnavailable
@@ -121,6 +122,38 @@ def test_several_who_act_on_alerts_at_once_start_one_training_and_tell_once(data
     notices, starts = with_pool(database_url, work)
     assert sorted(notices) == [False, False, False, True]
     assert [one is None for one in starts].count(False) == 1
+
+
+def test_old_checks_are_deleted_but_for_usual_ones_of_two_years(database_url: str) -> None:
+    """What was asked beside the settings goes with the answers of its time, and the rest when it is two years old."""
+    now = datetime.now(UTC)
+    ages = [(800, True), (400, True), (100, False), (100, True), (10, False)]
+
+    async def work(pool: ServingPool) -> list[tuple[int, bool]]:
+        store, outcomes = PostgresDriftChecks(pool), PostgresOutcomes(pool)
+        for days, is_usual in ages:
+            at = now - timedelta(days=days)
+            window = CheckedWindow(at - timedelta(days=7), at, 7.0, 0, 0)
+            await store.record(DriftCheck(0, at, "OK", "as usual", window, 10.0, ()), "api", is_usual=is_usual)
+        while await outcomes.delete_before(now - timedelta(days=90), 1):
+            pass
+        return [((now - one.checked_at).days, one.is_usual) for one in await store.recent(100)]
+
+    assert with_pool(database_url, work) == [(10, False), (100, True), (400, True)]
+
+
+def test_the_last_usual_check_is_never_deleted(database_url: str) -> None:
+    """However long ago it was: who asks when drift was last checked is told."""
+    at = datetime.now(UTC) - timedelta(days=1_000)
+    window = CheckedWindow(at - timedelta(days=7), at, 7.0, 0, 0)
+
+    async def work(pool: ServingPool) -> bool:
+        store = PostgresDriftChecks(pool)
+        await store.record(DriftCheck(0, at, "OK", "as usual", window, 10.0, ()), "watch", is_usual=True)
+        n_deleted = await PostgresOutcomes(pool).delete_before(datetime.now(UTC) - timedelta(days=90), 10)
+        return n_deleted == 0 and await store.last() is not None
+
+    assert with_pool(database_url, work)
 
 
 def test_of_many_lengths_of_a_baseline_the_newest_stay(database_url: str) -> None:

@@ -57,27 +57,26 @@ RETURNING id;
 
 -- name: recent
 -- The checks, newest first.
-SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, changes.changes,
-    jsonb_path_query_array(document, '$.comparisons[0].segments[0 to 2]') AS segments, training_id, notified_at
-FROM cineclub.drift_checks CROSS JOIN LATERAL (
-    SELECT coalesce(jsonb_object_agg(one ->> 'name', one -> 'change_pct'), '{}') AS changes
-    FROM jsonb_array_elements(document #> '{comparisons,0,statistics}') AS each (one)
-    WHERE one ->> 'change_pct' IS NOT NULL
-) AS changes
-WHERE %(before)s::bigint IS NULL OR id < %(before)s
-ORDER BY id DESC LIMIT %(limit)s;
+SELECT * FROM cineclub.past_drift_checks
+WHERE %(before)s::bigint IS NULL OR check_id < %(before)s
+ORDER BY check_id DESC LIMIT %(limit)s;
+
+-- name: delete_old
+-- Delete some of the checks from before a time; those that asked what the settings ask are kept for two years at least.
+DELETE FROM cineclub.drift_checks
+WHERE id IN (
+    SELECT id FROM cineclub.drift_checks
+    WHERE checked_at < %(before)s AND (NOT is_usual OR checked_at < clock_timestamp() - interval '2 years')
+    AND id IS DISTINCT FROM (SELECT max(id) FROM cineclub.drift_checks WHERE is_usual)
+    ORDER BY checked_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+);
 
 -- name: last
 -- The newest check that asked what the settings ask, by anybody or by one who asks.
-SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, changes.changes,
-    jsonb_path_query_array(document, '$.comparisons[0].segments[0 to 2]') AS segments, training_id, notified_at
-FROM cineclub.drift_checks CROSS JOIN LATERAL (
-    SELECT coalesce(jsonb_object_agg(one ->> 'name', one -> 'change_pct'), '{}') AS changes
-    FROM jsonb_array_elements(document #> '{comparisons,0,statistics}') AS each (one)
-    WHERE one ->> 'change_pct' IS NOT NULL
-) AS changes
+SELECT * FROM cineclub.past_drift_checks
 WHERE is_usual AND asked_by = coalesce(%(asked_by)s::text, asked_by)
-ORDER BY id DESC LIMIT 1;
+ORDER BY check_id DESC LIMIT 1;
 
 -- name: claim_notice
 -- Be the one who tells of an alert, if nobody did so a short while ago and nobody is at it; who died meanwhile is not.
@@ -103,16 +102,11 @@ WHERE id = %(check_id)s AND (notice_claimed_at IS NULL OR notified_at IS NOT NUL
 
 -- name: unfollowed
 -- The newest alert of the service's own checks that nothing followed from yet, and that is not too old for it.
-SELECT id AS check_id, checked_at, asked_by, is_usual, verdict, summary, distances, changes.changes,
-    jsonb_path_query_array(document, '$.comparisons[0].segments[0 to 2]') AS segments, training_id, notified_at
-FROM cineclub.drift_checks CROSS JOIN LATERAL (
-    SELECT coalesce(jsonb_object_agg(one ->> 'name', one -> 'change_pct'), '{}') AS changes
-    FROM jsonb_array_elements(document #> '{comparisons,0,statistics}') AS each (one)
-    WHERE one ->> 'change_pct' IS NOT NULL
-) AS changes
-WHERE is_usual AND asked_by = 'watch' AND verdict = 'ALERT' AND followed_at IS NULL
-AND checked_at > clock_timestamp() - make_interval(secs => %(cooldown_seconds)s)
-ORDER BY id DESC LIMIT 1;
+SELECT * FROM cineclub.past_drift_checks WHERE check_id = (
+    SELECT max(id) FROM cineclub.drift_checks
+    WHERE is_usual AND asked_by = 'watch' AND verdict = 'ALERT' AND followed_at IS NULL
+    AND checked_at > clock_timestamp() - make_interval(secs => %(cooldown_seconds)s)
+);
 
 -- name: start_training
 -- Queue a training because of drift, unless one is under way or drift started one a short while ago.

@@ -12,7 +12,7 @@ from cineclub.domain.errors import StorageUnavailable
 from cineclub.domain.outcomes import POPULAR_PART, Outcomes, StrategyOutcomes
 
 SQL = named_queries("outcomes.sql")
-COMPARISONS_SQL = named_queries("comparisons.sql")
+DELETE_OLD = tuple(named_queries(name)["delete_old"] for name in ("outcomes.sql", "comparisons.sql", "drift_store.sql"))
 COUNTING_LIMIT_SECONDS = 60.0
 DELETING_LIMIT_SECONDS = 30.0
 SPARE_SECONDS = 10.0
@@ -44,7 +44,9 @@ class PostgresOutcomes:
         return Outcomes(since, until, window_days, rows[0]["n_movies"], found)
 
     async def delete_before(self, before: datetime, limit: int) -> int:
-        """Delete at most ``limit`` of the answers from before a time, and of the compared ones; return how many rows.
+        """Delete at most ``limit`` of the answers from before a time, of the compared ones, and of checks of drift.
+
+        Return how many rows that were.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
@@ -52,8 +54,7 @@ class PostgresOutcomes:
         asked = {"before": before, "limit": limit}
         async with self._pool.connection(DELETING_LIMIT_SECONDS) as connection:
             await connection.execute(SQL["forget_erased"])
-            n_answers = (await connection.execute(SQL["delete_old"], asked)).rowcount
-            return n_answers + (await connection.execute(COMPARISONS_SQL["delete_old"], asked)).rowcount
+            return sum([(await connection.execute(query, asked)).rowcount for query in DELETE_OLD])
 
 
 async def counted_rows(pool: ServingPool, query: sql.Composed, named: dict[str, Any]) -> list[Row]:
