@@ -3,6 +3,7 @@
 Every week is compared with the windows before it, as a service does that trains each night.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from cineclub.adapters.files import open_source
 from cineclub.domain.drift import DriftComparison, compare_ratings
-from cineclub.domain.statistics import baseline_of, statistics_between
+from cineclub.domain.statistics import Baseline, baseline_of, statistics_between
 from report import machine, write_report
 from section import table_of
 from simulated_streams import (
@@ -77,18 +78,33 @@ TROUBLES = {
 }
 
 
-def week_compared(whole: Stream, week: int) -> DriftComparison:
-    """Return a week beside the baseline of all that came before it."""
-    before, until_then = whole.until(week), whole.until(week + 1)
-    baseline = baseline_of(before.log(), whole.movies, np.random.default_rng(0))
-    period = (week * WEEK, (week + 1) * WEEK)
-    current = statistics_between(until_then.log(), whole.movies, period, baseline, np.random.default_rng(0))
+def baseline_before(whole: Stream, week: int) -> Baseline:
+    """Return the baseline of all that came before a week."""
+    return baseline_of(whole.until(week).log(), whole.movies, np.random.default_rng(0))
+
+
+def week_compared(whole: Stream, week: int, pinned: Baseline | None = None) -> DriftComparison:
+    """Return a week beside the baseline of all that came before it, or beside a pinned one."""
+    baseline = pinned or baseline_before(whole, week)
+    period, log = (week * WEEK, (week + 1) * WEEK), whole.until(week + 1).log()
+    current = statistics_between(log, whole.movies, period, baseline, np.random.default_rng(0))
     return compare_ratings(baseline, current, THRESHOLD_PCT)
 
 
 def alarms_in(whole: Stream, weeks: Sequence[int]) -> list[int]:
     """Return the weeks in which something was alarming."""
     return [week for week in weeks if week_compared(whole, week).verdict == "ALERT"]
+
+
+def alarms_beside_pinned(whole: Stream, weeks: range) -> list[tuple[int, list[str]]]:
+    """Return the alarming weeks beside the baseline that was pinned before the first, with what was alarming."""
+    pinned = baseline_before(whole, weeks.start)
+    compared = [(week, week_compared(whole, week, pinned)) for week in weeks]
+    return [
+        (week, [one.name for one in found.statistics if one.verdict == "ALERT"])
+        for week, found in compared
+        if found.verdict == "ALERT"
+    ]
 
 
 def times_found(whole: Stream, trouble: Trouble, weeks: Sequence[int] = EVENT_WEEKS) -> int:
@@ -105,14 +121,20 @@ def services() -> Iterator[tuple[str, list[Stream]]]:
 def main() -> None:
     """Simulate, print, write."""
     alarms: dict[str, list[list[int]]] = {}
+    beside_pinned: dict[str, list[list[tuple[int, list[str]]]]] = {}
+    weeks = range(FIRST_WEEK, FIRST_WEEK + N_WEEKS)
     found: dict[str, dict[str, int]] = {}
     for name, streams in services():
-        alarms[name] = [alarms_in(one, range(FIRST_WEEK, FIRST_WEEK + N_WEEKS)) for one in streams]
+        alarms[name] = [alarms_in(one, weeks) for one in streams]
+        beside_pinned[name] = [alarms_beside_pinned(one, weeks) for one in streams]
         found[name] = {trouble: sum(times_found(one, what) for one in streams) for trouble, what in TROUBLES.items()}
-        print(name, alarms[name], list(found[name].values()), flush=True)
+        print(name, alarms[name], beside_pinned[name], list(found[name].values()), flush=True)
     figures = {"machine": machine(), "threshold_pct": THRESHOLD_PCT, "false_alarms": alarms, "found": found}
+    figures["alarms_beside_pinned"] = beside_pinned
     real = on_real_ratings() if REAL_RATINGS.is_dir() else {}
-    write_report("drift", {**figures, "real": real}, "\n\n".join([text_of(alarms, found), *real_text(real)]))
+    write_report(
+        "drift", {**figures, "real": real}, "\n\n".join([text_of(alarms, beside_pinned, found), *real_text(real)])
+    )
 
 
 def on_real_ratings() -> dict[str, Any]:
@@ -138,18 +160,24 @@ def real_text(real: Mapping[str, Any]) -> list[str]:
     return [table_of([f"real ratings, {real['name']}", "weeks"], rows, note)]
 
 
-def text_of(alarms: Mapping[str, Sequence[Sequence[int]]], found: Mapping[str, Mapping[str, int]]) -> str:
+def text_of(
+    alarms: Mapping[str, Sequence[Sequence[int]]],
+    beside_pinned: Mapping[str, Sequence[Sequence[tuple[int, list[str]]]]],
+    found: Mapping[str, Mapping[str, int]],
+) -> str:
     """Return both tables."""
     n_tries = len(SEEDS) * len(EVENT_WEEKS)
-    quiet = [[name, ", ".join(str(len(weeks)) for weeks in of_shape)] for name, of_shape in alarms.items()]
+    quiet = [
+        [name, _numbers(alarms[name]), _numbers(beside_pinned[name]), _causes(beside_pinned[name])] for name in alarms
+    ]
     rows = [[trouble, *(f"{of_shape[trouble]}" for of_shape in found.values())] for trouble in TROUBLES]
     return "\n\n".join(
         [
             table_of(
-                ["a year of weekly checks", f"alerts in {N_WEEKS} weeks"],
+                ["a year of weekly checks", f"alerts in {N_WEEKS} weeks", "beside one pinned before them", "by"],
                 quiet,
                 f"Nothing is wrong in these streams; each number is one of them. Threshold {THRESHOLD_PCT:.0f} %, "
-                "windows of 7 days, the baseline taken anew before each check.",
+                "windows of 7 days, the baseline taken anew before each check or pinned a year long.",
             ),
             table_of(
                 [f"found in the same week, of {n_tries}", *found],
@@ -158,6 +186,17 @@ def text_of(alarms: Mapping[str, Sequence[Sequence[int]]], found: Mapping[str, M
             ),
         ]
     )
+
+
+def _numbers(of_streams: Sequence[Sequence[Any]]) -> str:
+    """Return how many weeks of each stream were alarming."""
+    return ", ".join(str(len(weeks)) for weeks in of_streams)
+
+
+def _causes(of_streams: Sequence[Sequence[tuple[int, list[str]]]]) -> str:
+    """Return which statistics were alarming in how many weeks, the most frequent first."""
+    counts = Counter(name for weeks in of_streams for _, names in weeks for name in names)
+    return ", ".join(f"{name} {n}" for name, n in counts.most_common())
 
 
 if __name__ == "__main__":
