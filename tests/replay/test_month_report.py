@@ -71,6 +71,15 @@ def test_each_promise_can_break(changed: dict[str, object], text: str) -> None:
     assert broken(replace(CALM, **changed)) == [text]
 
 
+def test_what_the_end_of_the_month_cut_short_need_not_be_over() -> None:
+    """It must have been noticed all the same, and page and document say why nothing is known of its end."""
+    unfinished = replace(EVENT, recovered_after_days=None, is_cut_short=True)
+    assert not broken(replace(CALM, events=(unfinished,)))
+    assert "the month ended first" in page_of(replace(CALM, events=(unfinished,)))
+    unseen = replace(unfinished, detected_after_days=None)
+    assert broken(replace(CALM, events=(unseen,))) == [EVENT.title]
+
+
 @pytest.mark.parametrize("month", [CALM, replace(CALM, events=(EVENT,))])
 def test_the_page_needs_nothing_else_and_escapes_what_it_shows(month: MonthReport) -> None:
     """No script, no address but SVG's name, no mark-up from names; the picture is well-formed on its own."""

@@ -67,7 +67,7 @@ def _print(month: "MonthReport", console: "Console") -> None:
                 one.title,
                 number(one.at_days, 1),
                 _days(one.detected_after_days),
-                _days(one.recovered_after_days),
+                "open" if one.is_cut_short and one.recovered_after_days is None else _days(one.recovered_after_days),
                 one.verdict,
             ]
             for one in month.events

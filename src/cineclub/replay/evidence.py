@@ -10,6 +10,9 @@ from cineclub.domain.rollback import ROLLBACK
 from cineclub.replay.director import Injected, Played
 from cineclub.replay.nights import Night
 
+ON_DATA = {"taste_reversal", "bad_ratings"}
+"""What spoils ratings: windows of drift hold them for some days afterwards."""
+
 BY_PROBATION = "probation:"
 STOPPED = ("REJECT", "HOLD")
 
@@ -54,7 +57,7 @@ class Evidence:
     def _felt_until(self, injected: Injected) -> float:
         """Return until when windows of drift hold ratings that were spoilt, or answers of a broken version."""
         match injected.event.kind:
-            case "taste_reversal" | "bad_ratings":
+            case kind if kind in ON_DATA:
                 ended_at = injected.ended_at
             case "crippled_version":
                 ended_at = self._of_crippled(injected)[2] or self._traffic_ended_at
@@ -106,6 +109,7 @@ class Evidence:
             verdict=verdict,
             detected_after_days=self._after(begun, detected_at),
             recovered_after_days=self._after(begun, recovered_at),
+            is_cut_short=event.kind in ON_DATA and self._felt_until(injected) > self._traffic_ended_at,
         )
 
     def _of_database(self, injected: Injected) -> tuple[str, float | None, float | None]:

@@ -24,7 +24,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What was injected and what became of it; times are simulated days, None where it did not happen."""
+    """What was injected and what became of it; times are simulated days, None where it did not happen.
+
+    ``is_cut_short`` says that the month ended before it could be over: no check came whose window held nothing of it.
+    """
 
     kind: str
     title: str
@@ -33,6 +36,14 @@ class EventOutcome:
     verdict: str
     detected_after_days: float | None
     recovered_after_days: float | None
+    is_cut_short: bool = False
+
+    @property
+    def recovery(self) -> str:
+        """How long it took to be over, in words."""
+        if self.is_cut_short and self.recovered_after_days is None:
+            return "the month ended first"
+        return days_in_words(self.recovered_after_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +199,9 @@ def _of_the_loop(month: MonthReport) -> tuple[Promise, ...]:
 
 def _of_event(event: EventOutcome) -> Promise:
     """Return the promise about an event."""
-    found = f"detected after {_days(event.detected_after_days)}, recovered after {_days(event.recovered_after_days)}"
+    found = f"detected after {days_in_words(event.detected_after_days)}, recovered after: {event.recovery}"
     is_detected = event.detected_after_days is not None and event.detected_after_days <= DETECTED_WITHIN_DAYS
-    return Promise(event.title, found, is_detected and event.recovered_after_days is not None)
+    return Promise(event.title, found, is_detected and (event.recovered_after_days is not None or event.is_cut_short))
 
 
 def in_words(interval: Interval) -> str:
@@ -198,6 +209,6 @@ def in_words(interval: Interval) -> str:
     return f"{interval.mean:+.4f} ({interval.low:+.4f} to {interval.high:+.4f}, {interval.n_users} people)"
 
 
-def _days(value: float | None) -> str:
+def days_in_words(value: float | None) -> str:
     """Return a number of simulated days."""
     return "never" if value is None else f"{value:.2f} days"

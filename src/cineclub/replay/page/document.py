@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from cineclub.domain.replay.report import MonthReport, in_words
+from cineclub.domain.replay.report import MonthReport, days_in_words, in_words
 from cineclub.replay.page.plots import picture_of
 
 STYLE = """
@@ -83,8 +83,8 @@ def _events(month: MonthReport) -> str:
             f"{one.title} {f'({one.detail})' if one.detail else ''}",
             f"{one.at_days:.2f}",
             one.verdict,
-            _days(one.detected_after_days),
-            _days(one.recovered_after_days),
+            days_in_words(one.detected_after_days),
+            one.recovery,
         )
         for nth, one in enumerate(month.events, start=1)
     ]
@@ -148,8 +148,3 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _list(texts: Iterable[str]) -> str:
     """Return some sentences."""
     return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
-
-
-def _days(value: float | None) -> str:
-    """Return a number of simulated days."""
-    return "never" if value is None else f"{value:.2f} days"
