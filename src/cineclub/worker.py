@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from cineclub import __version__, bootstrap
-from cineclub.domain.errors import CineclubError, LeaseLost, TrainingCancelled
+from cineclub.domain.errors import CineclubError, LeaseLost, RegistryUnavailable, StorageUnavailable, TrainingCancelled
 from cineclub.domain.setbacks import Setback
 from cineclub.flows.training import TrainingFlow
 from cineclub.ports import ModelRegistry, RatingStore, SnapshotStore, StepProgress, TrainingLease
@@ -40,6 +40,10 @@ class WorkerLease(TrainingLease, Protocol):
 
     def acknowledge_cancel(self) -> None:
         """Record that the training stopped because a person asked for it."""
+        ...
+
+    def interrupt(self, error: str) -> None:
+        """Queue the training again, because what it needs went away, or record failure after too many tries."""
         ...
 
     def put_back(self) -> None:
@@ -232,6 +236,9 @@ def _end(lease: WorkerLease, train: Callable[[], Mapping[str, Any]]) -> None:
     except WorkerStopping:
         log.info("training_put_back training=%s", training_id)
         lease.put_back()
+    except (StorageUnavailable, RegistryUnavailable) as error:
+        log.warning("training_interrupted training=%s cause=%s", training_id, error)
+        lease.interrupt(_one_line(str(error)))
     except CineclubError as error:
         log.exception("training_failed training=%s", training_id)
         lease.fail(_one_line(str(error)))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,12 +17,16 @@ from cineclub import bootstrap, worker
 from cineclub.adapters.artifacts import read_artifact
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
 from cineclub.adapters.postgres.promotions import PromotionHistory
-from cineclub.domain.errors import NotEnoughData
+from cineclub.domain.errors import NotEnoughData, StorageUnavailable
 from cineclub.domain.training_report import TrainingReport
 from cineclub.flows.training import TrainingFlow
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
+CUT_EVERYBODY_OFF = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 MODELS = {"models": ["popular", "ease", "svd"]}
 
 
@@ -109,6 +114,29 @@ def test_the_gate_hears_of_drift_where_it_started_the_training(
         connection.execute("UPDATE cineclub.trainings SET trigger = %s", (trigger,))
     run_until_idle(parts)
     assert heard == [trigger == "drift"]
+
+
+def test_a_training_under_which_postgresql_goes_away_is_run_again(
+    bench_database: str, jobs: PostgresTrainingJobs, parts: worker.WorkerParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every connection is cut while it computes: the second attempt succeeds, and nobody had to ask again."""
+    write_ratings(bench_database)
+    compare = TrainingFlow.compare_with_production
+    cuts = iter([True])
+
+    def cut_off(flow: TrainingFlow, *asked: Any) -> Any:
+        if next(cuts, False):
+            with psycopg.connect(bench_database, autocommit=True) as connection:
+                connection.execute(CUT_EVERYBODY_OFF)
+            message = "PostgreSQL does not answer"
+            raise StorageUnavailable(message)
+        return compare(flow, *asked)
+
+    monkeypatch.setattr(TrainingFlow, "compare_with_production", cut_off)
+    training = jobs.start(MODELS, None)
+    run_until_idle(parts)
+    seen = jobs.get(training.training_id)
+    assert (seen.status, seen.attempt, seen.error) == ("succeeded", 2, None)
 
 
 def test_a_training_without_ratings_fails_with_a_sentence(

@@ -133,6 +133,32 @@ def test_a_failure_keeps_its_cause_and_makes_room(database_url: str, jobs: Postg
     assert jobs.start({}, None).status == "queued"
 
 
+def test_a_training_that_was_broken_off_is_run_again_and_fails_in_the_end(
+    database_url: str, jobs: PostgresTrainingJobs
+) -> None:
+    """Unlike one that is put back in good order its attempts count, and the last one keeps the cause."""
+    training = jobs.start({}, None)
+    seen = []
+    for _ in range(3):
+        with claimed(database_url) as lease:
+            lease.interrupt("PostgreSQL does not answer")
+        now = jobs.get(training.training_id)
+        seen.append((now.status, now.attempt, now.error))
+    assert seen == [("queued", 1, None), ("queued", 2, None), ("failed", 3, "PostgreSQL does not answer")]
+    assert queue(database_url).claim() is None
+
+
+def test_a_training_that_was_broken_off_and_is_unwanted_ends(database_url: str, jobs: PostgresTrainingJobs) -> None:
+    """A person's cancel counts more than another try."""
+    training = jobs.start({}, None)
+    with claimed(database_url) as lease:
+        jobs.cancel(training.training_id)
+        lease.interrupt("PostgreSQL does not answer")
+    ended = jobs.get(training.training_id)
+    assert (ended.status, ended.error) == ("cancelled", None)
+    assert ended.finished_at is not None
+
+
 def test_progress_is_written_a_few_times_a_second_and_at_each_new_step(
     database_url: str, jobs: PostgresTrainingJobs
 ) -> None:

@@ -119,7 +119,12 @@ class TrainingQueue:
                 connection.close()
                 return None
         return HeldLease(
-            self._database_url, connection, self._holder, training_of(row), self._heartbeat_timeout_seconds
+            self._database_url,
+            connection,
+            self._holder,
+            training_of(row),
+            self._heartbeat_timeout_seconds,
+            self._max_attempts,
         )
 
     def _claimed(self, connection: psycopg.Connection[Row]) -> Row | None:

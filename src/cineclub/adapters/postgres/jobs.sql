@@ -92,6 +92,20 @@ SET status = 'cancelled', finished_at = clock_timestamp(), error = (
 WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
 RETURNING id;
 
+-- name: interrupted
+-- Queue a training again that its worker had to break off, unless it was tried often enough: the attempt counts.
+UPDATE cineclub.trainings
+SET status = CASE
+        WHEN cancel_requested THEN 'cancelled'
+        WHEN attempt >= %(max_attempts)s THEN 'failed'
+        ELSE 'queued'
+    END,
+    error = CASE WHEN NOT cancel_requested AND attempt >= %(max_attempts)s THEN %(error)s END,
+    finished_at = CASE WHEN cancel_requested OR attempt >= %(max_attempts)s THEN clock_timestamp() END,
+    worker = NULL, heartbeat_at = NULL, progress = NULL
+WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
+RETURNING id;
+
 -- name: put_back
 -- Queue a training again that this worker leaves in good order: the attempt does not count.
 UPDATE cineclub.trainings

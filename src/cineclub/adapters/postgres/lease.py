@@ -38,6 +38,7 @@ class HeldLease:
         holder: str,
         training: Training,
         heartbeat_timeout_seconds: float,
+        max_attempts: int,
     ) -> None:
         """Keep the session that holds the lock, and start the heartbeat."""
         self.training = training
@@ -45,6 +46,7 @@ class HeldLease:
         self._connection = connection
         self._holder = holder
         self._timeout_seconds = heartbeat_timeout_seconds
+        self._max_attempts = max_attempts
         self._is_lost = False
         self._is_cancelled = False
         self._on_cancel: Callable[[], None] | None = None
@@ -89,6 +91,14 @@ class HeldLease:
             LeaseLost: another worker has taken over.
         """
         self._end("end", status="failed", error=error, report=None)
+
+    def interrupt(self, error: str) -> None:
+        """Queue the training again, because what it needs went away; record failure where it was tried often enough.
+
+        Raises:
+            LeaseLost: another worker has taken over.
+        """
+        self._end("interrupted", error=error, max_attempts=self._max_attempts)
 
     def acknowledge_cancel(self) -> None:
         """Record that the training stopped because a person asked for it, and what it had promoted before that.
