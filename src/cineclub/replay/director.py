@@ -104,16 +104,24 @@ class Director:
             self._client.close()
 
     def _first_training(self, stop: StopRequest) -> None:
-        """Train the first model, and wait for the month to begin."""
+        """Train the first model, and what somebody may promote by mistake; wait for the month to begin."""
         self._tell("first training")
-        self._nights.begin(0, self._plan.models_of(0))
-        self._until(stop, lambda: self._nights.is_over)
-        first = self._nights.past[0]
-        if first.status != "succeeded":
-            message = f"the first training of the month {first.status}: {first.reason}"
-            raise CineclubError(message)
+        first = self._trained_before(self._plan.models_of(0), stop)
         self._tell(f"first model: version {first.version}, {first.verdict}")
+        if any(one.kind == "crippled_version" for one in self._waiting):
+            experiment = self._trained_before(BROKEN_MODELS, stop)
+            self._tell(f"an experiment: version {experiment.version}, {experiment.verdict}")
         self._until(stop, lambda: time.time() >= self.played.begins_at)
+
+    def _trained_before(self, models: tuple[str, ...], stop: StopRequest) -> Night:
+        """Return a training of before the month, once it is over."""
+        self._nights.begin(0, models)
+        self._until(stop, lambda: self._nights.is_over)
+        night = self._nights.past[-1]
+        if night.status != "succeeded" or night.version is None:
+            message = f"a training before the month {night.status}: {night.reason}"
+            raise CineclubError(message)
+        return night
 
     def _day(self, day: int, pool: ThreadPoolExecutor, stop: StopRequest) -> None:
         """Play a day and begin the night at its end."""
@@ -130,32 +138,27 @@ class Director:
         """Inject what is due, and say whether the day's visits are over."""
         part = (time.time() - begins_at) / self._plan.day_seconds
         for event in [one for one in self._waiting if one.at < MIDNIGHT and (one.day, one.at) <= (day, part)]:
-            if self._inject(event):
-                self._waiting.remove(event)
+            self._inject(event)
+            self._waiting.remove(event)
         return playing.done()
 
-    def _inject(self, event: Event) -> bool:
-        """Do what an event is, and say whether it could be done."""
+    def _inject(self, event: Event) -> None:
+        """Do what an event is."""
         began_at, detail = time.time(), ""
         day_ends_at = self.played.day_began_at[-1] + self._plan.day_seconds
         match event.kind:
             case "database_restart":
                 self._stage.stop_database()
             case "crippled_version":
-                crippled = next(
-                    (one for one in self._client.models(limit=20).versions if one.name in BROKEN_MODELS), None
-                )
-                if crippled is None:
-                    return False
-                self._client.promote(crippled.version, "a person trusts the newest version")
-                detail = f"version {crippled.version}"
+                crippled = self._nights.past[1].version or 0
+                self._client.promote(crippled, "a person takes the experiment for the newest version")
+                detail = f"version {crippled}"
             case "taste_reversal":
                 detail = self._genre
             case _:
                 pass
         is_of_a_day = event.kind in {"taste_reversal", "bad_ratings"}
         self.played.injected.append(Injected(event, began_at, day_ends_at if is_of_a_day else time.time(), detail))
-        return True
 
     def _night(self, day: int) -> None:
         """Begin the training of a night, broken or to be interrupted where that is injected; one at a time."""

@@ -195,10 +195,10 @@ class Evidence:
 
 
 def _of_broken_recipe(night: Night) -> tuple[str, float | None, float | None]:
-    """Return the gate's verdict; production stays, so that to notice is to recover."""
-    is_stopped = night.verdict in STOPPED
+    """Return the gate's verdict; production stays, or its own recipe is refitted, so that to notice is to recover."""
+    is_stopped = night.challenger_verdict in STOPPED
     at = night.ended_at if is_stopped else None
-    return f"{night.verdict or night.status}: {night.reason}", at, at
+    return f"{night.challenger_verdict or night.status}: {night.challenger_reason or night.reason}", at, at
 
 
 def _of_killed_worker(night: Night) -> tuple[str, float | None, float | None]:

@@ -18,7 +18,10 @@ BEGUN = "evaluate_models"
 
 @dataclass
 class Night:
-    """One training: of which night (0 is before the month), how it went; times are those of ``time.time``."""
+    """One training: of which night (0 is before the month), how it went; times are those of ``time.time``.
+
+    The challenger has a verdict of its own: production's recipe may be refitted instead of it.
+    """
 
     day: int
     models: tuple[str, ...]
@@ -32,6 +35,8 @@ class Night:
     verdict: str | None = None
     version: int | None = None
     reason: str = ""
+    challenger_verdict: str | None = None
+    challenger_reason: str = ""
 
 
 @dataclass
@@ -90,6 +95,8 @@ class Nights:
             night.killed_at = now
         if training.status in ENDED:
             night.ended_at = now
-            decision = (training.report or {}).get("decision", {})
-            night.verdict, night.version = decision.get("verdict"), (training.report or {}).get("version")
+            report = training.report or {}
+            decision, own = report.get("decision", {}), report.get("challenger_verdict", {})
+            night.verdict, night.version = decision.get("verdict"), report.get("version")
             night.reason = decision.get("reason", training.error or "")
+            night.challenger_verdict, night.challenger_reason = own.get("verdict"), own.get("reason", "")

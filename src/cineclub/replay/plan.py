@@ -12,7 +12,9 @@ from cineclub.settings import Settings
 SECONDS_OF_A_DAY, HOURS_OF_A_DAY = 86_400, 24
 LONGEST_DAYS = 366
 SHORTEST_DAY_SECONDS = 2.0
-DRIFT_CHECKS_A_DAY = 2
+DRIFT_CHECKS_A_DAY = 8
+"""About as many in a window as the defaults make, a check each day over seven days."""
+
 PROBATION_DAYS, MODEL_AGE_DAYS, OUTCOME_DAYS = 5.0, 5.0, 1.0
 MODELS = ("popular", "ease")
 """What each night tries: the floor, and one whose lists are good and that is tuned within seconds."""
