@@ -2,12 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from math import ceil
 
 from cineclub.domain.replay.report import Line, MonthReport
 
-WIDTH, HEIGHT = 760, 340
+WIDTH = 760
 LEFT, RIGHT, TOP, BOTTOM = 52, 744, 46, 262
-N_GRID_LINES = 4
+CAPTION_Y, EVENTS_Y, ROW_HEIGHT = BOTTOM + 40, BOTTOM + 64, 18
+EVENTS_A_ROW = 2
+FEWEST_GRID_LINES = 3
+ROUND_STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
+LETTER_WIDTH, KEY_WIDTH, GAP = 6.4, 28, 14
+"""About how wide a letter of the legend is, its line with a space, and the space between two names."""
+
 SMOOTHED_DAYS = 3
 LABELLED_DAYS = 10
 STYLE = """
@@ -27,10 +34,12 @@ CLASSES = ("served", "popular", "frozen", "best")
 def picture_of(month: MonthReport, measure: str = "hit_rate") -> str:
     """Return the curves of a month, ``hit_rate`` or ``ndcg``, as an SVG image of its own, for light and dark pages."""
     curves = [(_smooth(_values(line, measure)), line) for line in month.lines[: len(CLASSES)]]
-    highest = max((value for values, _ in curves for value in values if value is not None), default=0.0) or 1.0
-    highest = highest * 1.08
+    reached = max((value for values, _ in curves for value in values if value is not None), default=0.0) or 1.0
+    step = next((one for one in reversed(ROUND_STEPS) if reached / one >= FEWEST_GRID_LINES), ROUND_STEPS[0])
+    highest = step * ceil(1.02 * reached / step)
+    height = EVENTS_Y - ROW_HEIGHT + 6 + ROW_HEIGHT * ceil(len(month.events) / EVENTS_A_ROW)
     parts = [
-        *_frame(month.n_days, highest),
+        *_frame(month.n_days, highest, step),
         *_promotions(month),
         *(_curve(values, name, highest) for (values, _), name in zip(curves, CLASSES, strict=False)),
         *_legend([line for _, line in curves], measure),
@@ -40,8 +49,8 @@ def picture_of(month: MonthReport, measure: str = "hit_rate") -> str:
     return "\n".join(
         [
             (
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="month" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-                f'width="{WIDTH}" height="{HEIGHT}" aria-label="{escape(title)}">'
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="month" viewBox="0 0 {WIDTH} {height}" role="img" '
+                f'width="{WIDTH}" height="{height}" aria-label="{escape(title)}">'
             ),
             f"<title>{escape(title)}</title><style>{STYLE}</style>",
             '<rect class="paper" width="100%" height="100%"/>',
@@ -72,12 +81,13 @@ def _x(at_days: float, n_days: int) -> float:
     return LEFT + (RIGHT - LEFT) * min(at_days / n_days, 1.0)
 
 
-def _frame(n_days: int, highest: float) -> Iterator[str]:
+def _frame(n_days: int, highest: float, grid_step: float) -> Iterator[str]:
     """Yield the grid with its numbers."""
-    for nth in range(N_GRID_LINES + 1):
-        y = BOTTOM - (BOTTOM - TOP) * nth / N_GRID_LINES
+    n_lines = round(highest / grid_step)
+    for nth in range(n_lines + 1):
+        y = BOTTOM - (BOTTOM - TOP) * nth / n_lines
         yield f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{highest * nth / N_GRID_LINES:.2f}</text>'
+        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{grid_step * nth:.3g}</text>'
     step = max(1, round(n_days / LABELLED_DAYS))
     for day in range(1, n_days + 1, step):
         yield f'<text x="{_x(day - 0.5, n_days):.1f}" y="{BOTTOM + 18}" text-anchor="middle">{day}</text>'
@@ -95,11 +105,12 @@ def _curve(values: Sequence[float | None], name: str, highest: float) -> str:
 
 def _legend(lines: Sequence[Line], measure: str) -> Iterator[str]:
     """Yield the names of the curves with their means."""
-    for nth, (line, name) in enumerate(zip(lines, CLASSES, strict=False)):
-        x = LEFT + nth * (RIGHT - LEFT) / len(CLASSES)
-        value = line.hit_rate if measure == "hit_rate" else line.ndcg
-        yield f'<polyline class="{name}" points="{x:.0f},20 {x + 22:.0f},20"/>'
-        yield f'<text x="{x + 28:.0f}" y="24">{escape(line.name)} {value:.3f}</text>'
+    x = float(LEFT)
+    for line, name in zip(lines, CLASSES, strict=False):
+        text = f"{line.name} {line.hit_rate if measure == 'hit_rate' else line.ndcg:.3f}"
+        yield f'<polyline class="{name}" points="{x:.0f},20 {x + KEY_WIDTH - 6:.0f},20"/>'
+        yield f'<text x="{x + KEY_WIDTH:.0f}" y="24">{escape(text)}</text>'
+        x += KEY_WIDTH + LETTER_WIDTH * len(text) + GAP
 
 
 def _promotions(month: MonthReport) -> Iterator[str]:
@@ -110,16 +121,14 @@ def _promotions(month: MonthReport) -> Iterator[str]:
 
 
 def _events(month: MonthReport) -> Iterator[str]:
-    """Yield what was injected, numbered as the table of the page is, or what the dotted lines are."""
+    """Yield what was injected, numbered as the table of the page is, and what the axis and the dotted lines are."""
     for nth, event in enumerate(month.events, start=1):
         x = _x(event.at_days, month.n_days)
         yield f'<line class="event" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{BOTTOM}"/>'
         yield f'<text class="event" x="{x + 3:.1f}" y="{TOP + 12}">{nth}</text>'
-    named = "; ".join(f"{nth} {event.title}" for nth, event in enumerate(month.events, start=1))
-    half = len(month.events) // 2
-    texts = [f"{nth} {event.title}" for nth, event in enumerate(month.events, start=1)]
-    rows = ["; ".join(texts[:half]), "; ".join(texts[half:])] if len(texts) > 1 else [named]
-    for nth, row in enumerate(row for row in rows if row):
-        yield f'<text class="event" x="{LEFT}" y="{BOTTOM + 42 + 18 * nth}">{escape(row)}</text>'
-    note = "simulated day (means of three days); dotted: the gate let another version serve"
-    yield f'<text x="{(LEFT + RIGHT) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{note}</text>'
+        row, column = divmod(nth - 1, EVENTS_A_ROW)
+        x, y = LEFT + column * (RIGHT - LEFT) / EVENTS_A_ROW, EVENTS_Y + ROW_HEIGHT * row
+        yield f'<text class="event" x="{x:.0f}" y="{y}">{nth} {escape(event.title)}</text>'
+    means = f" (means of {SMOOTHED_DAYS} days)" if month.n_days >= LABELLED_DAYS else ""
+    note = f"simulated day{means}; dotted: the gate let another version serve"
+    yield f'<text x="{(LEFT + RIGHT) / 2:.0f}" y="{CAPTION_Y}" text-anchor="middle">{note}</text>'
