@@ -2,16 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.api.drift_schemas import PastDriftOut
 from cineclub.api.outcome_schemas import RecommendationOutcomesOut
-from cineclub.api.schemas import ModelsOut
+from cineclub.api.schemas import PromotionOut, VersionOut
 from cineclub.children import StopRequest
 from cineclub.client import Client
 from cineclub.domain.errors import CineclubError
@@ -26,8 +27,9 @@ from cineclub.replay.watcher import Watcher
 
 TICK_SECONDS = 0.1
 MIDNIGHT = 1.0
-MOST_CHECKS = 1000
+PAGE = 100
 Tell = Callable[[str], None]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class Injected:
 
 @dataclass
 class Played:
-    """Everything that is known of a month once it is over; times are those of ``time.time``."""
+    """Everything that is known of a month once it is over; times are those of ``time.time``.
+
+    What the service recorded (versions, promotions, checks of drift) comes newest first.
+    """
 
     begins_at: float
     day_began_at: list[float] = field(default_factory=list)
@@ -50,7 +55,8 @@ class Played:
     encounters: list[Encounter] = field(default_factory=list)
     nights: list[Night] = field(default_factory=list)
     injected: list[Injected] = field(default_factory=list)
-    models: ModelsOut | None = None
+    versions: list[VersionOut] = field(default_factory=list)
+    promotions: list[PromotionOut] = field(default_factory=list)
     outcomes: RecommendationOutcomesOut | None = None
     drift_checks: list[PastDriftOut] = field(default_factory=list)
     rejected_seen_at: list[float] = field(default_factory=list)
@@ -229,10 +235,26 @@ class Director:
         self.played.ended_at = time.time()
         self.played.nights = self._nights.past
         self.played.rejected_seen_at = self._watcher.rejected_seen_at
-        self.played.models = self._client.models(limit=100)
+        client = self._client
+        self.played.versions = _every(
+            lambda before: client.models(limit=PAGE, before=before).versions, lambda one: one.version
+        )
+        self.played.promotions = _every(
+            lambda before: client.models(limit=PAGE, promotions_before=before).promotions, lambda one: one.promotion_id
+        )
         self.played.outcomes = self._client.outcomes(days=1)
-        self.played.drift_checks = self._client.drift_history(limit=MOST_CHECKS).checks
+        self.played.drift_checks = _every(
+            lambda before: client.drift_history(PAGE, before).checks, lambda one: one.check_id
+        )
         return self.played
+
+
+def _every(page: Callable[[int | None], Sequence[Row]], number: Callable[[Row], int]) -> list[Row]:
+    """Return all rows of a list that comes in pages, each before the last row of the one before."""
+    found: list[Row] = []
+    while rows := page(number(found[-1]) if found else None):
+        found += rows
+    return found
 
 
 def _genre(whole: ImportedRatings) -> str:

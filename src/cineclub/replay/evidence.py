@@ -1,5 +1,6 @@
 """What became of each event, and which alarms nothing explains, from what the service itself has recorded."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,7 +85,7 @@ class Evidence:
 
     def promotions(self) -> list[PromotionOut]:
         """Return what was promoted, the oldest first."""
-        return list(reversed(self.played.models.promotions)) if self.played.models else []
+        return self.played.promotions[::-1]
 
     def _outcome(self, injected: Injected) -> EventOutcome:
         """Return what became of one event."""
@@ -145,9 +146,14 @@ class Evidence:
         return sorted(((name, min(times)) for name, times in seen.items() if times), key=lambda alarm: alarm[1])
 
     def _of_spoilt_ratings(self, injected: Injected) -> tuple[str, float | None, float | None]:
-        """Return the first alarm after the ratings began to be spoilt, and the first check after it that is calm."""
+        """Return the first alarm after the ratings began to be spoilt, and the first check after it that is calm.
+
+        What was alarming already just before is no news of it.
+        """
+        before = [one for one in self._checks() if one[0] < injected.began_at][-1:]
+        known = {name for _, _, summary in before for name in statistics_in(summary)}
         checks = [one for one in self._checks() if one[0] >= injected.began_at]
-        alarm = next((one for one in checks if one[1] == "ALERT"), None)
+        alarm = next((one for one in checks if one[1] == "ALERT" and set(statistics_in(one[2])) - known), None)
         latest = injected.ended_at + (self.drift_window_days + 1) * self.day_seconds
         if alarm is None or alarm[0] > latest:
             return "not noticed", None, None
@@ -210,6 +216,16 @@ def _of_killed_worker(night: Night) -> tuple[str, float | None, float | None]:
 def _seconds(at: datetime) -> float:
     """Return a moment as ``time.time`` has it."""
     return at.timestamp()
+
+
+def statistics_in(summary: str) -> list[str]:
+    """Return which statistics the summary of a check names.
+
+    >>> statistics_in("beyond what is normal: mean rating (-15 %), taste by genre; most of it: genre Drama")
+    ['mean rating', 'taste by genre']
+    """
+    found = re.match(r"beyond what is normal: ([^;]*)", summary)
+    return re.sub(r" \([^)]*\)", "", found[1]).split(", ") if found else []
 
 
 def first_days(registered_at: Iterable[tuple[int, datetime]], day_began_at: list[float]) -> dict[int, int]:

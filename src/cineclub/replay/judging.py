@@ -146,10 +146,9 @@ class _Judge:
 
     def _best(self) -> tuple[Line, Line]:
         """Return the version of each day that was best on a sample of its questions, and what was served there."""
-        models = self._month.played.models
         sample = sample_of(self._asked.days, SAMPLED_A_DAY, self._rng(SAMPLE_STREAM))
         days = self._asked.days[sample]
-        registered = [(one.version, one.registered_at) for one in models.versions] if models else []
+        registered = [(one.version, one.registered_at) for one in self._month.played.versions]
         since = first_days(registered, self._month.played.day_began_at)
         ranks = {}
         for version, day in since.items():
