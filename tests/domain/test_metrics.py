@@ -1,6 +1,5 @@
-"""The metrics agree with their hand-checked examples and with a slow calculation."""
+"""The metrics agree with a slow calculation."""
 
-import doctest
 import math
 
 import numpy as np
@@ -8,13 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cineclub.domain import metrics
-
-
-def test_the_examples_in_the_docstrings_hold() -> None:
-    """Each metric's docstring shows a number that a reader can check by hand."""
-    outcome = doctest.testmod(metrics)
-    assert outcome.attempted >= 9
-    assert outcome.failed == 0
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(0, 6))
