@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import t
 
 from cineclub.domain.normal_range import (
+    MIN_WINDOWS,
     distance,
     farthest_normal,
     range_of_figures,
+    range_of_shares,
     range_of_volumes,
     t_quantile,
     without_each,
@@ -36,6 +40,32 @@ def test_less_data_is_allowed_more() -> None:
     figures = [1.0, 2.0, 1.5, 1.2, 1.8]
     usual, noisy = range_of_figures(figures, 0.01), range_of_figures(figures, 0.01, noise=2.0)
     assert 1.5 < (noisy.high - noisy.low) / (usual.high - usual.low) < 2
+
+
+@given(st.lists(st.floats(0, 1), min_size=MIN_WINDOWS, max_size=26))
+def test_a_share_of_one_side_mirrors_that_of_the_other(shares: list[float]) -> None:
+    """What is normal for the rest is the rest of what is normal, and the windows themselves lie around the middle."""
+    normal, rest = range_of_shares(shares), range_of_shares([1 - one for one in shares])
+    assert 0 <= normal.low <= normal.high <= 1
+    assert (rest.low, rest.high) == (pytest.approx(1 - normal.high), pytest.approx(1 - normal.low))
+    assert normal.low <= max(shares)
+    assert normal.high >= min(shares)
+
+
+def test_a_rare_share_may_double_but_not_vanish() -> None:
+    """Skewed shares seldom lie beyond their range, and a collapse does, which a range around the mean never sees."""
+    rng = np.random.default_rng(3)
+    odds = rng.normal(np.log(0.06), 0.3, (2000, 25))
+    shares = 1 / (1 + np.exp(-odds))
+    of_shares = [range_of_shares(row[:-1].tolist()) for row in shares]
+    of_figures = [range_of_figures(row[:-1].tolist(), 0.001) for row in shares]
+    beyond = [
+        np.mean([not one.low <= row[-1] <= one.high for one, row in zip(ranges, shares, strict=True)])
+        for ranges in (of_shares, of_figures)
+    ]
+    assert beyond[0] <= 0.003 < beyond[1]
+    assert all(one.low > 0.005 for one in of_shares)
+    assert np.mean([one.low < 0 for one in of_figures]) > 0.5
 
 
 def test_volumes_follow_their_trend() -> None:

@@ -17,6 +17,7 @@ from cineclub.domain.normal_range import (
     distance,
     farthest_normal,
     range_of_figures,
+    range_of_shares,
     range_of_volumes,
     without_each,
 )
@@ -116,6 +117,15 @@ ANSWER_STATISTICS = (
 
 MIN_RATINGS, MIN_USERS = 100, 20
 """Windows with less are not compared."""
+
+SHARES = {
+    "new_user_share",
+    "new_movie_share",
+    "answers_head_share",
+    "answers_coverage",
+    "answers_cold_start_share",
+}
+"""Figures from 0 to 1 of which some are rare."""
 
 MIN_ANSWERS = 100
 MIN_GENRE_RATINGS = 30
@@ -340,7 +350,7 @@ def _figure(
     if len(known) < MIN_WINDOWS or value is None:
         return StatisticChange(*name, _mean(known), value, None, None, None, "NOT_ENOUGH_DATA")
     mean = sum(known) / len(known)
-    normal = range_of_figures(known, abs(mean) / 100, noise)
+    normal = range_of_shares(known, noise) if name[0] in SHARES else range_of_figures(known, abs(mean) / 100, noise)
     least = max(abs(mean) * threshold_pct / 100, LEAST_CHANGE)
     return _beside_range(name, known, value, (min(normal.low, mean - least), max(normal.high, mean + least)))
 

@@ -1,7 +1,7 @@
 """What is normal for a figure or a distribution, learned from earlier windows: the range that a next one lies in.
 
 Prediction intervals of a normal distribution with unknown variance (Hahn and Meeker, Statistical Intervals, 1991, 4.6);
-volumes are compared on the scale of logarithms, where they are closer to normal.
+volumes are compared on the scale of logarithms and shares on that of log-odds, where they are closer to normal.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,9 @@ LEAST_DISTANCE = 0.05
 
 VOLUME_FLOOR, VOLUME_CEILING = 0.5, 3.0
 """A volume is never an alert above half and below three times what was to be expected."""
+
+LEAST_SHARE = 0.005
+"""Shares are kept this far from 0 and 1: below, they are a handful of ratings, and their log-odds run away."""
 
 TINY, MOST_LOG = 1e-6, 700.0
 """Volumes are kept above and below this, so that neither a logarithm nor its inverse is infinite."""
@@ -67,6 +70,17 @@ def range_of_figures(
     reach = t_quantile(chance, len(values) - 1) * spread * (noise**2 + 1 / len(values)) ** 0.5
     mean = float(values.mean())
     return Range(mean - reach, mean + reach)
+
+
+def range_of_shares(shares: Sequence[float], noise: float = 1.0) -> Range:
+    """Return where a next share is normal, given at least ``MIN_WINDOWS`` earlier ones, each from 0 to 1.
+
+    The share of something rare is skewed: it may be twice or three times as large in a window, and never below nothing.
+    """
+    known = np.clip(shares, LEAST_SHARE, 1 - LEAST_SHARE)
+    normal = range_of_figures(np.log(known / (1 - known)).tolist(), SPREAD_FLOOR, noise)
+    low, high = (1 / (1 + float(np.exp(-bound))) for bound in (normal.low, normal.high))
+    return Range(low if low > LEAST_SHARE else 0.0, high if high < 1 - LEAST_SHARE else 1.0)
 
 
 def range_of_volumes(volumes: Sequence[float], positions: Sequence[float], at: float) -> Range:

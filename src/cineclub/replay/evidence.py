@@ -10,6 +10,7 @@ from cineclub.domain.replay.report import EventOutcome
 from cineclub.domain.rollback import ROLLBACK
 from cineclub.replay.director import Injected, Played
 from cineclub.replay.nights import Night
+from cineclub.replay.plan import COOLDOWN_DAYS
 
 ON_DATA = {"taste_reversal", "bad_ratings"}
 """What spoils ratings: windows of drift hold them for some days afterwards."""
@@ -33,7 +34,7 @@ class Evidence:
     def false_alarms(self) -> tuple[str, ...]:
         """Return the alarms that no event explains: drift where nothing was spoilt, rollbacks of what nobody spoilt.
 
-        A drift alarm that goes on from one check to the next is one alarm.
+        A drift alarm that goes on, or comes back within the cool-down of a day, is one alarm: nobody is told twice.
         """
         crippled = {one.detail for one in self.played.injected if one.event.kind == "crippled_version"}
         rollbacks = [one for one in self._rollbacks() if f"version {one.previous_version}" not in crippled]
@@ -47,12 +48,12 @@ class Evidence:
     def _unexplained_drift(self) -> list[str]:
         """Return the alarms of drift that began while no window held anything spoilt."""
         spoilt = [(one.began_at, self._felt_until(one)) for one in self.played.injected]
-        found, was_alarmed = [], False
-        for at, verdict, summary in self._checks():
-            is_alarmed = verdict == "ALERT"
-            if is_alarmed and not was_alarmed and not any(start <= at <= end for start, end in spoilt):
+        found, last_at = [], float("-inf")
+        for at, summary in [(at, summary) for at, verdict, summary in self._checks() if verdict == "ALERT"]:
+            is_news = at - last_at > COOLDOWN_DAYS * self.day_seconds
+            if is_news and not any(start <= at <= end for start, end in spoilt):
                 found.append(f"day {self.day_of(at):.1f}: drift: {summary}")
-            was_alarmed = is_alarmed
+            last_at = at
         return found
 
     def _felt_until(self, injected: Injected) -> float:

@@ -15,7 +15,7 @@ SHORTEST_DAY_SECONDS = 2.0
 DRIFT_CHECKS_A_DAY = 8
 """About as many in a window as the defaults make, a check each day over seven days."""
 
-PROBATION_DAYS, MODEL_AGE_DAYS, OUTCOME_DAYS = 5.0, 5.0, 1.0
+PROBATION_DAYS, MODEL_AGE_DAYS, OUTCOME_DAYS, COOLDOWN_DAYS = 5.0, 5.0, 1.0, 1.0
 MODELS = ("popular", "ease")
 """What each night tries: the floor, and one whose lists are good and that is tuned within seconds."""
 
@@ -81,7 +81,7 @@ class MonthPlan:
             worker_niceness=4,
             drift_window_days=drift_window_days * day,
             drift_check_hours=HOURS_OF_A_DAY * day / DRIFT_CHECKS_A_DAY,
-            drift_cooldown_hours=HOURS_OF_A_DAY * day,
+            drift_cooldown_hours=COOLDOWN_DAYS * HOURS_OF_A_DAY * day,
             model_poll_seconds=0.5,
             heartbeat_timeout_seconds=5.0,
             max_model_age_days=MODEL_AGE_DAYS * day,
