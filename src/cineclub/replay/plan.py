@@ -15,7 +15,10 @@ SHORTEST_DAY_SECONDS = 2.0
 DRIFT_CHECKS_A_DAY = 8
 """About as many in a window as the defaults make, a check each day over seven days."""
 
-PROBATION_DAYS, MODEL_AGE_DAYS, OUTCOME_DAYS, COOLDOWN_DAYS = 5.0, 5.0, 1.0, 1.0
+PROBATION_DAYS, OUTCOME_DAYS, COOLDOWN_DAYS = 5.0, 1.0, 1.0
+MODEL_AGE_DAYS = 10.0
+"""More than lies between the first training and the first night, or it would depend on seconds whether that is old."""
+
 MODELS = ("popular", "ease")
 """What each night tries: the floor, and one whose lists are good and that is tuned within seconds."""
 
