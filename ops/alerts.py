@@ -316,7 +316,7 @@ TRAINING_ALERTS = (
         "> 300",
         5,
         "Nothing was heard of trainings for {value}",
-        "The first API process reads them from PostgreSQL every two seconds: look for watch_ lines in its log.",
+        "The first API process reads them from PostgreSQL every two seconds: look for trainings_ lines in its log.",
         Case({"cineclub_trainings_known_timestamp_seconds": "0x20"}, "15m", "15m 0s"),
         Case({"cineclub_trainings_known_timestamp_seconds": "0+60x20"}, "15m"),
         shown="humanizeDuration",

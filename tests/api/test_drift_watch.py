@@ -104,7 +104,7 @@ async def test_a_check_that_fails_does_not_hide_the_one_before(
     async with running(database_url, home, **OFTEN) as service:
 
         async def is_logged() -> bool:
-            return "drift_not_checked" in caplog.text
+            return "drift_not_watched" in caplog.text
 
         await eventually(is_logged)
         page = (await service.client.get("/metrics")).text
@@ -122,7 +122,7 @@ async def test_a_check_that_fails_is_no_verdict(
     async with running(database_url, home, **OFTEN) as service:
 
         async def is_logged() -> bool:
-            return "drift_not_checked" in caplog.text
+            return "drift_not_watched" in caplog.text
 
         await eventually(is_logged)
         asked = await service.client.get("/monitoring/drift")

@@ -1,14 +1,13 @@
 """Checks drift by itself while the service lives, tells the metrics of every check, and acts on an alert."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cineclub.domain.errors import StorageUnavailable
+from cineclub.flows.watching import Pauses, Watch
 from cineclub.ports import AlertReceiver, DriftActions, DriftCheck, DriftChecks, DriftMetrics, PastCheck
 
 log = logging.getLogger(__name__)
@@ -101,22 +100,19 @@ class DriftWatch:
         self._metrics = metrics
         self._interval = interval
         self._now = now
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        first, between, failed = (
+            min(seconds, interval.total_seconds()) for seconds in (FIRST_SECONDS, LOOK_SECONDS, RETRY_SECONDS)
+        )
+        self._watch = Watch("drift", self.look, Pauses(between, first, failed))
 
     async def start(self) -> None:
-        """Begin to check in the background, a moment from now."""
-        self._stopping.clear()
+        """Begin to check in the background, a moment from now; a check that fails is none that found nothing."""
         self._metrics.drift_watched(self._interval, self._now())
-        self._task = asyncio.create_task(self._watch(), name="drift watch")
+        await self._watch.start()
 
     async def stop(self) -> None:
         """Stop, in the middle of a check too."""
-        self._stopping.set()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._watch.stop()
 
     async def look(self) -> None:
         """Tell the metrics of the newest check, and make the one that is due, if one is.
@@ -137,20 +133,3 @@ class DriftWatch:
         newest = await self._checks.last()
         if newest is not None:
             self._metrics.drift_checked(newest.verdict, newest.distances, newest.checked_at)
-
-    async def _watch(self) -> None:
-        """Look again and again, whatever goes wrong; a check that fails is never taken for one that found nothing."""
-        pause_seconds = min(FIRST_SECONDS, self._interval.total_seconds())
-        while not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
-                return
-            pause_seconds = min(LOOK_SECONDS, self._interval.total_seconds())
-            try:
-                await self.look()
-            except StorageUnavailable as error:
-                log.warning("drift_not_checked cause=%s", error)
-                pause_seconds = RETRY_SECONDS if self._interval > timedelta(seconds=RETRY_SECONDS) else pause_seconds
-            except Exception:
-                log.exception("drift_watch_failed")
-                pause_seconds = RETRY_SECONDS

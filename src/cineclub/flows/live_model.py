@@ -15,6 +15,7 @@ from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
 from cineclub.domain.ratings import Movie
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
+from cineclub.flows.watching import Pauses, Watch
 from cineclub.ports import LiveModel, ModelMetrics, Production, ProductionReader, Promotion
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,7 @@ class LiveModelHolder:
         self._poll_seconds = poll_seconds
         self._after_swap = after_swap
         self._live: LiveModel | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._watch = Watch("live_model", self.refresh, Pauses(poll_seconds, poll_seconds))
         self._refused: str | None = None
         self._retry_seconds = 0.0
         self._retry_at = 0.0
@@ -70,16 +70,11 @@ class LiveModelHolder:
             log.warning("database_away_at_start")
         if self._live is None:
             await self._serve_last_good()
-        self._is_stopping = False
-        self._task = asyncio.create_task(self._poll(), name="live model poll")
+        await self._watch.start()
 
     async def stop(self) -> None:
         """Stop looking; the loaded model stays usable."""
-        if self._task is not None:
-            self._is_stopping = True  # a query that is cancelled may end as a database error instead
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._watch.stop()
 
     async def refresh(self) -> None:
         """Look once at the promotions and load what they name if another model answers now.
@@ -133,17 +128,6 @@ class LiveModelHolder:
         self._refused = _key(promotion)
         self._retry_seconds = min(MAX_RETRY_SECONDS, max(self._poll_seconds, 2 * self._retry_seconds))
         self._retry_at = asyncio.get_running_loop().time() + self._retry_seconds
-
-    async def _poll(self) -> None:
-        """Look for a new model for as long as the service lives, whatever goes wrong."""
-        while not self._is_stopping:
-            await asyncio.sleep(self._poll_seconds)
-            try:
-                await self.refresh()
-            except StorageUnavailable:
-                continue
-            except Exception:
-                log.exception("model_poll_failed")
 
     async def _serve_last_good(self) -> None:
         """Serve the last good copy on this disk, the one served last first."""

@@ -1,15 +1,14 @@
 """What became of recommendations: counted on demand and for /metrics, and the end of old logged answers."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-from cineclub.domain.errors import StorageUnavailable
 from cineclub.domain.outcomes import Outcomes
+from cineclub.flows.watching import Pauses, Watch
 from cineclub.ports import OutcomeMetrics, OutcomeStore
 
 log = logging.getLogger(__name__)
@@ -88,36 +87,16 @@ class OutcomeWatch:
         self._monitoring = monitoring
         self._metrics = metrics
         self._times = times
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        first_seconds = min(FIRST_SECONDS, times.refresh_seconds)
+        self._watch = Watch("outcomes", self._look, Pauses(times.refresh_seconds, first_seconds))
 
     async def start(self) -> None:
         """Begin to count in the background, a moment from now."""
-        self._stopping.clear()
-        self._task = asyncio.create_task(self._watch(), name="outcome watch")
+        await self._watch.start()
 
     async def stop(self) -> None:
         """Stop, in the middle of a count too."""
-        self._stopping.set()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _watch(self) -> None:
-        """Count and delete in turn, whatever goes wrong."""
-        pause_seconds = min(FIRST_SECONDS, self._times.refresh_seconds)
-        while not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
-                return
-            try:
-                await self._look()
-            except StorageUnavailable as error:
-                log.warning("outcomes_not_counted cause=%s", error)
-            except Exception:
-                log.exception("outcome_watch_failed")
-            pause_seconds = self._times.refresh_seconds
+        await self._watch.stop()
 
     async def _look(self) -> None:
         """Count once, and delete what is too old, also when counting fails."""

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Literal
 
-from cineclub.domain.errors import CineclubError, Conflict, StorageUnavailable
+from cineclub.domain.errors import CineclubError, Conflict
 from cineclub.domain.live_comparison import PairOutcomes, PairVerdict, Probation, probation_of
+from cineclub.flows.watching import Pauses, Watch
 from cineclub.ports import ComparisonMetrics, ComparisonStore, ProbationLook
 
 log = logging.getLogger(__name__)
@@ -139,35 +140,17 @@ class ProbationWatch:
         self._metrics = metrics
         self._rules = rules
         self._now = now
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        pauses = Pauses(rules.refresh_seconds, min(FIRST_SECONDS, rules.refresh_seconds))
+        self._watch = Watch("probation", self.look, pauses)
 
     async def start(self) -> None:
         """Begin to look in the background, unless probation is off."""
-        self._is_stopping = False
         if self._rules.mode != "off":
-            self._task = asyncio.create_task(self._watch(), name="probation")
+            await self._watch.start()
 
     async def stop(self) -> None:
         """Stop, in the middle of a look too."""
-        if self._task is not None:
-            self._is_stopping = True  # a query that is cancelled may end as a database error instead
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _watch(self) -> None:
-        """Look again and again, whatever goes wrong."""
-        await asyncio.sleep(min(FIRST_SECONDS, self._rules.refresh_seconds))
-        while not self._is_stopping:
-            try:
-                await self.look()
-            except StorageUnavailable as error:
-                log.warning("probation_not_looked_at cause=%s", error)
-            except Exception:
-                log.exception("probation_failed")
-            if not self._is_stopping:
-                await asyncio.sleep(self._rules.refresh_seconds)
+        await self._watch.stop()
 
     async def look(self) -> None:
         """Make the look that is due, if one is, and act on an alarm until it is dealt with.

@@ -1,9 +1,10 @@
-"""What is looked at again and again for /metrics, so that a scrape asks nobody: trainings, connections."""
+"""What is looked at again and again beside the requests; trainings and connections, so that a scrape asks nobody."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from cineclub.domain.errors import StorageUnavailable
 from cineclub.ports import PoolMetrics, TrainingFactsReader, TrainingMetrics, WatchedPool
@@ -11,14 +12,23 @@ from cineclub.ports import PoolMetrics, TrainingFactsReader, TrainingMetrics, Wa
 log = logging.getLogger(__name__)
 
 
-class Watch:
-    """Looks at one thing at once and then again and again, for as long as the service lives."""
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How long is waited before the first look, between looks, and after one that failed; seconds."""
 
-    def __init__(self, name: str, look: Callable[[], Awaitable[None]], every_seconds: float) -> None:
-        """Take what a look is, and how often it is made."""
+    between: float
+    first: float = 0.0
+    after_failure: float | None = None
+
+
+class Watch:
+    """Looks at one thing again and again, for as long as the service lives, whatever goes wrong."""
+
+    def __init__(self, name: str, look: Callable[[], Awaitable[None]], pauses: Pauses) -> None:
+        """Take what a look is, and when it is made; ``name`` begins the lines of the log."""
         self._name = name
         self._look = look
-        self._every_seconds = every_seconds
+        self._pauses = pauses
         self._stopping = asyncio.Event()
         self._is_blind = False
         self._task: asyncio.Task[None] | None = None
@@ -30,26 +40,41 @@ class Watch:
 
     async def stop(self) -> None:
         """Stop, in the middle of a look too."""
-        self._stopping.set()
+        self._stopping.set()  # a query that is cancelled may end as a database error instead
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     async def _watch(self) -> None:
-        """Look, whatever goes wrong, until told to stop."""
-        while not self._stopping.is_set():
-            try:
-                await self._look()
-                self._is_blind = False
-            except StorageUnavailable as error:
-                if not self._is_blind:  # an outage is no news every second
-                    log.warning("watch_without_storage name=%s cause=%s", self._name, error)
-                self._is_blind = True
-            except Exception:
-                log.exception("watch_failed name=%s", self._name)
+        """Look until told to stop."""
+        pause_seconds = self._pauses.first
+        while not await self._is_stopped_within(pause_seconds):
+            pause_seconds = self._pauses.between
+            if not await self._has_looked() and self._pauses.after_failure is not None:
+                pause_seconds = self._pauses.after_failure
+
+    async def _is_stopped_within(self, seconds: float) -> bool:
+        """Wait, and say whether to stop."""
+        if seconds > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._every_seconds)
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    async def _has_looked(self) -> bool:
+        """Look once, and say whether that went well; an outage is logged when it begins, not at every look."""
+        try:
+            await self._look()
+        except StorageUnavailable as error:
+            if not self._is_blind:
+                log.warning("%s_not_watched cause=%s", self._name, error)
+            self._is_blind = True
+            return False
+        except Exception:
+            log.exception("%s_watch_failed", self._name)
+            return False
+        self._is_blind = False
+        return True
 
 
 def watch_of_trainings(facts: TrainingFactsReader, metrics: TrainingMetrics, every_seconds: float) -> Watch:
@@ -58,7 +83,7 @@ def watch_of_trainings(facts: TrainingFactsReader, metrics: TrainingMetrics, eve
     async def look() -> None:
         metrics.trainings_known(await facts.read())
 
-    return Watch("trainings", look, every_seconds)
+    return Watch("trainings", look, Pauses(every_seconds))
 
 
 def watch_of_pool(pool: WatchedPool, metrics: PoolMetrics, every_seconds: float) -> Watch:
@@ -67,4 +92,4 @@ def watch_of_pool(pool: WatchedPool, metrics: PoolMetrics, every_seconds: float)
     async def look() -> None:
         metrics.pool_used(pool.usage())
 
-    return Watch("connections", look, every_seconds)
+    return Watch("connections", look, Pauses(every_seconds))
