@@ -62,7 +62,11 @@ class Settings(BaseSettings):
     heartbeat_timeout_seconds: float = Field(
         default=20.0, ge=1, description="a running training without a heartbeat for this long counts as dead"
     )
-    max_attempts: int = Field(default=3, ge=1, description="how often a training whose worker died is run again")
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        description="how often a training is tried whose worker dies, or under which PostgreSQL goes away",
+    )
     training_schedule: str | None = Field(
         default=None,
         description="when trainings start by themselves, a cron line in UTC such as 0 4 * * *; unset: never",

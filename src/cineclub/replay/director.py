@@ -83,6 +83,7 @@ class Director:
         self._nights = Nights(stage.address, stage.kill_worker, self._stopping)
         self._visitors = Visitors(stage.address, self._stopping)
         self._watcher = Watcher(stage.address)
+        self._experiment = 0
         self._waiting = list(plan.events)
         self._genre = _genre(whole) if any(one.kind == "taste_reversal" for one in plan.events) else ""
         self.played = Played(begins_at)
@@ -116,6 +117,7 @@ class Director:
         self._tell(f"first model: version {first.version}, {first.verdict}")
         if any(one.kind == "crippled_version" for one in self._waiting):
             experiment = self._trained_before(BROKEN_MODELS, stop)
+            self._experiment = experiment.version or self._experiment
             self._tell(f"an experiment: version {experiment.version}, {experiment.verdict}")
         self._until(stop, lambda: time.time() >= self.played.begins_at)
 
@@ -156,9 +158,8 @@ class Director:
             case "database_restart":
                 self._stage.stop_database()
             case "crippled_version":
-                crippled = self._nights.past[1].version or 0
-                self._client.promote(crippled, "a person takes the experiment for the newest version")
-                detail = f"version {crippled}"
+                self._client.promote(self._experiment, "a person takes the experiment for the newest version")
+                detail = f"version {self._experiment}"
             case "taste_reversal":
                 detail = self._genre
             case _:
