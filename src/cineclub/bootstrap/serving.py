@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from cineclub.adapters.postgres.serving_pool import ServingPool
     from cineclub.adapters.prometheus.metrics import PrometheusMetrics
     from cineclub.adapters.prometheus.processes import SeveralProcesses
+    from cineclub.background import Watch
     from cineclub.flows.current_histories import CurrentHistories
     from cineclub.flows.live_model import LiveModelHolder
     from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
     from cineclub.flows.prediction import PredictionFlow
-    from cineclub.flows.watching import Watch
     from cineclub.ports import RatingWriter
     from cineclub.serving import ApiParts, Doors, Erasing
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cineclub.flows.watching import Pauses, Watch
+from cineclub.background import Pauses, Watch
 from cineclub.ports import AlertReceiver, DriftActions, DriftCheck, DriftChecks, DriftMetrics, PastCheck
 
 log = logging.getLogger(__name__)

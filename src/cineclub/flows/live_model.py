@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from cineclub.background import Pauses, Watch
 from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
 from cineclub.domain.ratings import Movie
 from cineclub.domain.recipe import Recipe
 from cineclub.domain.recommender import FittedModel
-from cineclub.flows.watching import Pauses, Watch
 from cineclub.ports import LiveModel, ModelMetrics, Production, ProductionReader, Promotion
 
 log = logging.getLogger(__name__)

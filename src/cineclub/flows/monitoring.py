@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
+from cineclub.background import Pauses, Watch
 from cineclub.domain.outcomes import Outcomes
-from cineclub.flows.watching import Pauses, Watch
 from cineclub.ports import OutcomeMetrics, OutcomeStore
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Literal
 
+from cineclub.background import Pauses, Watch
 from cineclub.domain.errors import CineclubError, Conflict
 from cineclub.domain.live_comparison import PairOutcomes, PairVerdict, Probation, probation_of
-from cineclub.flows.watching import Pauses, Watch
 from cineclub.ports import ComparisonMetrics, ComparisonStore, ProbationLook
 
 log = logging.getLogger(__name__)
