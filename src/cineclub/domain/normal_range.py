@@ -65,11 +65,26 @@ def range_of_figures(
         noise: how many times as noisy as theirs the next figure is, as when it is made of less data.
         chance: how often a next one lies beyond each bound.
     """
-    values = np.array(figures)
+    values = without_odd_one(np.array(figures), spread_floor)
     spread = max(float(values.std(ddof=1)), spread_floor)
     reach = t_quantile(chance, len(values) - 1) * spread * (noise**2 + 1 / len(values)) ** 0.5
     mean = float(values.mean())
     return Range(mean - reach, mean + reach)
+
+
+def without_odd_one(values: NDArray[np.float64], spread_floor: float) -> NDArray[np.float64]:
+    """Return figures without the one that would itself have been an alert beside the others; all where none would.
+
+    A window that was spoilt lies among those of the next baseline, and would make the next spoilt one look normal. Two
+    alike are no odd one any more: what stays becomes normal.
+    """
+    if len(values) <= MIN_WINDOWS:
+        return values
+    odd = int(np.abs(values - np.median(values)).argmax())
+    others = np.delete(values, odd)
+    spread = max(float(others.std(ddof=1)), spread_floor)
+    reach = t_quantile(CHANCE / len(values), len(others) - 1) * spread * (1 + 1 / len(others)) ** 0.5
+    return others if abs(float(values[odd] - others.mean())) > reach else values
 
 
 def range_of_shares(shares: Sequence[float], noise: float = 1.0) -> Range:
