@@ -60,7 +60,7 @@ class MonitoringFlow:
             return outcomes
 
     async def delete_old(self, kept_days: int) -> int:
-        """Delete every logged answer that is older, some at a time, and return how many were.
+        """Delete every logged answer and check of drift that is too old, some at a time; return how many there were.
 
         Raises:
             StorageUnavailable: PostgreSQL does not answer.

@@ -25,7 +25,7 @@ from cineclub.domain.ratings import Movie, RatingLog, RatingScale
 from cineclub.domain.statistics import baseline_of
 from cineclub.flows.drift import DriftFlow, DriftQuestion
 from cineclub.flows.drift_watch import ActionRules, DriftResponse
-from cineclub.ports import CheckedWindow, DriftCheck
+from cineclub.ports import AskedBy, CheckedWindow, DriftCheck
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 Found = TypeVar("Found")
@@ -156,6 +156,55 @@ def test_the_last_usual_check_is_never_deleted(database_url: str) -> None:
     assert with_pool(database_url, work)
 
 
+def test_a_check_that_somebody_was_told_of_outlives_the_cool_down(database_url: str) -> None:
+    """Though it asked for another window: without it the next alert would be told too, long before its time."""
+    cooldown = timedelta(days=366)
+
+    async def work(pool: ServingPool) -> bool:
+        store = PostgresDriftChecks(pool)
+        told = await recorded_alert(store, "cli", is_usual=False)
+        assert await store.claim_notice(told.check_id, cooldown)
+        await store.settle_notice(told.check_id, is_sent=True)
+        await age(pool, 300)
+        await PostgresOutcomes(pool).delete_before(datetime.now(UTC) - timedelta(days=90), 10)
+        return await store.claim_notice((await recorded_alert(store)).check_id, cooldown)
+
+    assert not with_pool(database_url, work)
+
+
+def test_a_check_that_started_a_training_is_kept_like_a_usual_one(database_url: str) -> None:
+    """The training names its number, and whoever asks why it ran finds the check for two years."""
+
+    async def work(pool: ServingPool) -> list[int]:
+        store, outcomes = PostgresDriftChecks(pool), PostgresOutcomes(pool)
+        check = await recorded_alert(store, "cli", is_usual=False)
+        assert await store.start_training(check.check_id, "drift", RULES.cooldown) is not None
+        await age(pool, 300)
+        n_deleted = [await outcomes.delete_before(datetime.now(UTC) - timedelta(days=90), 10)]
+        await age(pool, 500)
+        return [*n_deleted, await outcomes.delete_before(datetime.now(UTC) - timedelta(days=90), 10)]
+
+    assert with_pool(database_url, work) == [0, 1]
+
+
+def test_an_alert_that_waits_to_be_followed_is_not_deleted(database_url: str) -> None:
+    """For as long as the longest cool-down, though a newer check was OK."""
+    cooldown = timedelta(days=366)
+
+    async def work(pool: ServingPool) -> list[int | None]:
+        store = PostgresDriftChecks(pool)
+        waiting = await recorded_alert(store)
+        await age(pool, 365)
+        newer = replace(waiting, verdict="OK", checked_at=datetime.now(UTC))
+        await store.record(newer, "watch", is_usual=True)
+        await PostgresOutcomes(pool).delete_before(datetime.now(UTC) - timedelta(days=90), 10)
+        found = await store.unfollowed(cooldown)
+        return [waiting.check_id, found.check_id if found else None]
+
+    waiting, found = with_pool(database_url, work)
+    assert found == waiting
+
+
 def test_of_many_lengths_of_a_baseline_the_newest_stay(database_url: str) -> None:
     """Whoever asks for ever other windows does not fill the disk; what was asked for last is found again."""
     promote_with_baseline(database_url, fill_weeks(database_url, NOW), 7)
@@ -209,12 +258,25 @@ class Told:
 RULES = ActionRules("alert", timedelta(hours=1))
 
 
-async def recorded_alert(store: PostgresDriftChecks) -> DriftCheck:
+async def recorded_alert(
+    store: PostgresDriftChecks, asked_by: AskedBy = "watch", *, is_usual: bool = True
+) -> DriftCheck:
     """Return an alert of now that was kept."""
     now = datetime.now(UTC)
     window = CheckedWindow(now - timedelta(days=7), now, 7.0, 10, 0)
     check = DriftCheck(0, now, "ALERT", "Horror moved", window, 10.0, ())
-    return replace(check, check_id=await store.record(check, "watch", is_usual=True))
+    return replace(check, check_id=await store.record(check, asked_by, is_usual=is_usual))
+
+
+async def age(pool: ServingPool, days: int) -> None:
+    """Let all that was kept of checks have happened so many days before."""
+    async with pool.connection() as connection:
+        await connection.execute(
+            "UPDATE cineclub.drift_checks SET checked_at = checked_at - make_interval(days => %(days)s), "
+            "notice_claimed_at = notice_claimed_at - make_interval(days => %(days)s), "
+            "notified_at = notified_at - make_interval(days => %(days)s)",
+            {"days": days},
+        )
 
 
 def test_who_is_stopped_while_telling_leaves_it_to_the_next(database_url: str) -> None:

@@ -62,11 +62,16 @@ WHERE %(before)s::bigint IS NULL OR check_id < %(before)s
 ORDER BY check_id DESC LIMIT %(limit)s;
 
 -- name: delete_old
--- Delete some of the checks from before a time; those that asked what the settings ask are kept for two years at least.
+-- Delete some of the checks from before a time. Those that asked what the settings ask and those that something followed
+-- from are kept for years: the cool-down remembers a message by its check, and may last longer than the log.
 DELETE FROM cineclub.drift_checks
 WHERE id IN (
     SELECT id FROM cineclub.drift_checks
-    WHERE checked_at < %(before)s AND (NOT is_usual OR checked_at < clock_timestamp() - interval '2 years')
+    WHERE checked_at < %(before)s
+    AND (
+        NOT is_usual AND notified_at IS NULL AND training_id IS NULL
+        OR checked_at < clock_timestamp() - make_interval(years => %(check_years)s)
+    )
     AND id IS DISTINCT FROM (SELECT max(id) FROM cineclub.drift_checks WHERE is_usual)
     ORDER BY checked_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED

@@ -13,6 +13,10 @@ from cineclub.domain.outcomes import POPULAR_PART, Outcomes, StrategyOutcomes
 
 SQL = named_queries("outcomes.sql")
 DELETE_OLD = tuple(named_queries(name)["delete_old"] for name in ("outcomes.sql", "comparisons.sql", "drift_store.sql"))
+CHECK_YEARS = 2
+"""So long checks of drift stay that asked what the settings ask or that something followed from; the longest cool-down
+that a setting allows is a year."""
+
 COUNTING_LIMIT_SECONDS = 60.0
 DELETING_LIMIT_SECONDS = 30.0
 SPARE_SECONDS = 10.0
@@ -51,7 +55,7 @@ class PostgresOutcomes:
         Raises:
             StorageUnavailable: PostgreSQL does not answer.
         """
-        asked = {"before": before, "limit": limit}
+        asked = {"before": before, "limit": limit, "check_years": CHECK_YEARS}
         async with self._pool.connection(DELETING_LIMIT_SECONDS) as connection:
             await connection.execute(SQL["forget_erased"])
             return sum([(await connection.execute(query, asked)).rowcount for query in DELETE_OLD])
