@@ -13,7 +13,16 @@ from cineclub.domain.ratings import RatingScale
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from drift import FIRST_WEEK, N_WEEKS, REAL_RATINGS, TROUBLES, alarms_in, week_compared
+from drift import (
+    FIRST_WEEK,
+    N_WEEKS,
+    REAL_RATINGS,
+    TROUBLES,
+    alarms_beside_pinned,
+    alarms_in,
+    text_of,
+    week_compared,
+)
 from simulated_streams import WEEK, Stream, StreamShape, replayed, reversed_taste, stream, with_bot
 
 
@@ -35,6 +44,27 @@ def real() -> Stream:
 def test_a_year_of_stable_growth_has_two_alerts_at_most() -> None:
     """A service that nearly triples at the same mix stays OK."""
     assert len(alarms_in(growing(), range(FIRST_WEEK, FIRST_WEEK + N_WEEKS))) <= 2
+
+
+def test_a_year_of_stable_growth_has_two_alerts_at_most_beside_a_pinned_baseline() -> None:
+    """Though the service is far from what it was when that was pinned."""
+    assert len(alarms_beside_pinned(growing(), range(FIRST_WEEK, FIRST_WEEK + N_WEEKS))) <= 2
+
+
+def test_an_alert_beside_a_pinned_baseline_comes_with_its_week_and_its_statistic() -> None:
+    """What goes wrong after a quiet week is told of that week alone, and by what."""
+    week = FIRST_WEEK + 2
+    broken = TROUBLES["four of five ratings lost"].event(growing(), week)
+    [(found, names)] = alarms_beside_pinned(broken, range(FIRST_WEEK, week + 1))
+    assert found == week
+    assert "ratings_a_day" in names
+
+
+def test_the_table_says_how_many_weeks_were_alarming_beside_a_pinned_baseline_and_by_what() -> None:
+    """The most frequent statistic comes first, over all streams of a kind of service."""
+    pinned = [[(30, ["genre_mix"]), (31, ["mean_rating", "genre_mix"])], []]
+    table = text_of({"growing": [[], [40]]}, {"growing": pinned}, {"growing": dict.fromkeys(TROUBLES, 0)})
+    assert "| growing | 0, 1 | 2, 0 | genre_mix 2, mean_rating 1 |" in table
 
 
 @pytest.mark.parametrize("name", TROUBLES)
