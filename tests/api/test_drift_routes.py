@@ -115,6 +115,21 @@ async def test_a_pinned_baseline_is_shown_beside_that_of_the_model(database_url:
     assert after["model"] is not None
 
 
+async def test_what_is_pinned_or_no_longer_counts_from_the_next_question_on(database_url: str, home: Path) -> None:
+    """Though the same was asked, and answered, less than a minute before."""
+    promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC)))
+    async with running(database_url, home, **QUIET) as service:
+        path = "/monitoring/drift/baseline"
+        checks = [await drift_of(service), await drift_of(service)]
+        assert (await service.client.post(path, json={"version": 7})).status_code == 200
+        checks += [await drift_of(service), await drift_of(service)]
+        assert (await service.client.delete(path)).status_code == 200
+        checks += [await drift_of(service)]
+    compared = [[one["baseline"] for one in check["comparisons"]] for check in checks]
+    assert compared == [["model"], ["model"], ["model", "pinned"], ["model", "pinned"], ["model"]]
+    assert [nth for nth, check in enumerate(checks) if check["check_id"] != checks[nth - 1]["check_id"]] == [0, 2, 4]
+
+
 async def test_other_lengths_are_compared_with_windows_of_their_own(database_url: str, home: Path) -> None:
     """A check of 14 days has a baseline of 14 days, computed once."""
     promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC)))
