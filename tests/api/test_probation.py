@@ -33,6 +33,8 @@ pytestmark = pytest.mark.anyio
 WATCHED: dict[str, Any] = {"shadow_share": 1.0, "probation_days": 1.0}
 LOOKED_AFTER = timedelta(hours=1.6)  # past the first look, before the second
 
+N_FEW = 8  # as many as the sign test needs at 99 %
+
 Promote = Callable[[str], RegisteredVersion]
 
 
@@ -79,7 +81,7 @@ def watch_of(service: Service) -> ProbationWatch:
 
 
 @asynccontextmanager
-async def lived(settings: Settings, mode: str) -> AsyncIterator[Service]:
+async def lived(settings: Settings, mode: str, rate: Callable[[str], None] | None = None) -> AsyncIterator[Service]:
     """Give the service after everybody asked it for films and rated some that they like, at the first look."""
     async with running(url_of(settings), settings.home, probation=mode, **WATCHED) as service:
         await until_loaded(service)
@@ -90,7 +92,7 @@ async def lived(settings: Settings, mode: str) -> AsyncIterator[Service]:
             return len(await asyncio.to_thread(compared, url_of(settings))) == N_USERS
 
         await eventually(all_are_compared)
-        await asyncio.to_thread(rate_what_is_liked, url_of(settings))
+        await asyncio.to_thread(rate or rate_what_is_liked, url_of(settings))
         watch_of(service)._now = lambda: datetime.now(UTC) + LOOKED_AFTER
         yield service
 
@@ -110,6 +112,38 @@ def rate_what_is_liked(database_url: str) -> None:
                     "INSERT INTO cineclub.ratings VALUES (%s, %s, %s, clock_timestamp())",
                     (user, film, 4.5 if film in liked else 2.0),
                 )
+
+
+def rate_what_only_the_former_listed(database_url: str) -> None:
+    """Let eight people like a film each that the other list of their answer held, and the shown one did not."""
+    with psycopg.connect(database_url) as connection:
+        answers = connection.execute("SELECT user_id, served_movie_ids, other_movie_ids FROM cineclub.comparisons")
+        for user, served, other in answers.fetchall()[:N_FEW]:
+            film = next(one for one in other if one not in served)
+            connection.execute(
+                "INSERT INTO cineclub.ratings SELECT id, %s, 5, clock_timestamp() FROM cineclub.users"
+                " WHERE external_id = %s",
+                (film, user),
+            )
+
+
+async def test_eight_people_of_one_mind_are_enough(settings: Settings, put_in_production: Promote) -> None:
+    """By the exact sign test: the former version serves again, and nobody is shown an interval."""
+    good, bad = put_in_production("ease"), put_in_production("random")
+    async with lived(settings, "rollback", rate_what_only_the_former_listed) as service:
+        found = (await service.client.get("/monitoring/comparisons")).json()
+        await watch_of(service).look()
+    newest = history(settings)[0]
+    assert (newest.version, newest.promoted_by) == (good.version, "probation")
+    assert newest.reason == (
+        f"probation: {N_FEW} people liked more films of the lists of version {good.version}, 0 of version "
+        f"{bad.version} (exact sign test at 99 %)"
+    )
+    [look] = recent_looks(url_of(settings), 10)
+    assert (look.verdict, look.n_people, look.difference, look.low, look.high) == ("other_better", N_FEW, 1, None, None)
+    [pair] = found["pairs"]
+    assert (pair["verdict"], pair["difference"], pair["low"], pair["high"]) == ("other_better", 1, None, None)
+    assert (pair["n_for_other"], pair["n_for_served"]) == (N_FEW, 0)
 
 
 async def test_a_crippled_version_is_rolled_back_by_itself(settings: Settings, put_in_production: Promote) -> None:

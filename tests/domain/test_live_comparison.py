@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from math import comb
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from scipy.stats import binomtest
 
 from cineclub.domain.list_contest import by_signs, judge_pair
 from cineclub.domain.live_comparison import (
+    FEWEST_EFFECTIVE_PEOPLE,
     LOOK_FRACTIONS,
     PROBATION_CONFIDENCE,
+    SHADOW_CONFIDENCE,
     PairOutcomes,
     PersonOutcomes,
     overlap,
@@ -143,6 +146,48 @@ def test_one_more_person_of_the_majority_never_takes_a_verdict_back(n_for: int, 
         assert by_signs(n_for + 1, n_against, 0.99) == "other_better"
 
 
+@given(PEOPLE, st.sampled_from(["probation", "shadow"]))
+def test_a_verdict_and_the_mean_beside_it_never_point_apart(people: list[PersonOutcomes], purpose: str) -> None:
+    """By an interval or by signs: whoever reads both reads one thing."""
+    found = judge_pair(pair_of(people, purpose))
+    side = {"other_better": 1, "served_better": -1}.get(found.verdict)
+    if side:
+        assert np.sign(found.difference) == side
+        assert found.low is None or min(side * found.low, side * found.high) > 0
+
+
+def test_many_who_differ_by_a_little_do_not_outvote_some_who_differ_altogether() -> None:
+    """Signs alone would say that the former version is better, of which people on the whole liked less."""
+    people = [PersonOutcomes(0, 1, 9)] * 25 + [PersonOutcomes(1, 0, 0)] * 3
+    assert by_signs(25, 3, 0.99) == "other_better"
+    found = judge_pair(pair_of(people))
+    assert (found.verdict, found.low) == ("not_enough", None)
+    assert found.in_words(2, 1).endswith(
+        "25 people liked more films of the lists of version 1, 3 of version 2; needed is a clear majority with the "
+        "mean on its side, or 20 who carry most of the difference"
+    )
+    assert "evidence: 1 person liked more" in judge_pair(pair_of(people[:1])).in_words(2, 1)
+
+
+@given(st.lists(st.builds(PersonOutcomes, st.integers(0, 5), st.integers(0, 5), st.integers(1, 5)), max_size=18))
+def test_one_more_of_few_people_never_takes_a_verdict_back(people: list[PersonOutcomes]) -> None:
+    """Whoever else speaks for the version that was found better leaves it at that, however little they differ."""
+    found = judge_pair(pair_of(people)).verdict
+    if found in ("other_better", "served_better"):
+        for n_both in (0, 7):
+            one_more = PersonOutcomes(0, 1, n_both)
+            one_more = one_more if found == "other_better" else swapped(one_more)
+            assert judge_pair(pair_of([*people, one_more])).verdict == found
+
+
+@pytest.mark.parametrize("confidence", [PROBATION_CONFIDENCE, SHADOW_CONFIDENCE])
+def test_equals_of_few_people_are_parted_less_often_than_the_confidence_says(confidence: float) -> None:
+    """Exactly, over all that fair coins can show, for both sides together."""
+    for n_people in range(FEWEST_EFFECTIVE_PEOPLE + 1):
+        parted = [n for n in range(n_people + 1) if by_signs(n, n_people - n, confidence) != "not_enough"]
+        assert sum(comb(n_people, n) for n in parted) / 2**n_people <= 1 - confidence
+
+
 def test_a_shadow_has_the_usual_confidence_and_a_probation_that_of_one_look() -> None:
     """The five looks of a probation share the five in a hundred."""
     people = [PersonOutcomes(0, 1, 0)] * 20 + [PersonOutcomes(1, 0, 0)] * 20
@@ -205,6 +250,36 @@ def test_equals_are_rolled_back_in_at_most_one_probation_of_twenty(n_people: int
     rng = np.random.default_rng(n_people)
     ended = np.mean([simulated_probation(rng, n_people) for _ in range(N_SIMULATED)])
     assert ended <= 0.05
+
+
+def simulated_look(rng: np.random.Generator, n_people: int, share: float = 0.5) -> str:
+    """Return the verdict of one look at people who each carry a difference, with films both lists held beside.
+
+    Each has one to some disputed films, each of which the former version's list held with the chance ``share``.
+    """
+    people: list[PersonOutcomes] = []
+    while len(people) < n_people:
+        n_disputed = int(rng.geometric(0.4))
+        n_other = int(rng.binomial(n_disputed, share))
+        if 2 * n_other != n_disputed:
+            people.append(PersonOutcomes(n_disputed - n_other, n_other, int(rng.poisson(2))))
+    return judge_pair(pair_of(people)).verdict
+
+
+def test_few_equals_are_parted_at_fewer_than_one_look_of_a_hundred() -> None:
+    """For either side, with 6 to 20 people who carry a difference, some of whom rate far more than others."""
+    rng = np.random.default_rng(3)
+    found = [simulated_look(rng, n_people) for n_people in range(6, 21) for _ in range(N_SIMULATED)]
+    assert np.mean([one in ("other_better", "served_better") for one in found]) < 0.01
+
+
+@pytest.mark.parametrize("n_people", [8, 9, 10])
+def test_lists_by_chance_are_found_at_one_look_with_eight_people(n_people: int) -> None:
+    """Of whose disputed films the served version finds one in fifty."""
+    rng = np.random.default_rng(n_people)
+    found = [simulated_look(rng, n_people, 0.98) for _ in range(N_SIMULATED)]
+    assert np.mean([one == "other_better" for one in found]) >= 0.8
+    assert "served_better" not in found
 
 
 def test_a_much_worse_version_is_found() -> None:

@@ -77,6 +77,8 @@ class ComparedPairOut(PairVerdictOut):
     n_served_only_liked: int = Field(description="films people liked that only the served lists held")
     n_other_only_liked: int = Field(description="films people liked that only the other's lists held")
     n_both_liked: int = Field(description="films people liked that both lists held")
+    n_for_served: int = Field(description="people who liked more films that only the served lists held")
+    n_for_other: int = Field(description="people who liked more films that only the other's lists held")
 
 
 class ProbationLookOut(PairVerdictOut):

@@ -26,10 +26,10 @@ def judge_pair(pair: PairOutcomes) -> PairVerdict:
     """
     confidence = PROBATION_CONFIDENCE if pair.purpose == "probation" else SHADOW_CONFIDENCE
     differences = np.array([one.difference for one in pair.people], np.float64)
-    n_for_other, n_for_served = int((differences > 0).sum()), int((differences < 0).sum())
+    n_for_other, n_for_served = _sides(differences)
     interval = _interval(differences, confidence)
     return PairVerdict(
-        verdict=_by_interval(interval) if interval else by_signs(n_for_other, n_for_served, confidence),
+        verdict=_by_interval(interval) if interval else _of_few(differences, confidence),
         n_people=len(differences),
         n_for_other=n_for_other,
         n_for_served=n_for_served,
@@ -38,6 +38,22 @@ def judge_pair(pair: PairOutcomes) -> PairVerdict:
         high=interval.high if interval else None,
         confidence=confidence,
     )
+
+
+def _sides(differences: NDArray[np.float64]) -> tuple[int, int]:
+    """Return how many people speak for the other version, and how many for the served one."""
+    return int((differences > 0).sum()), int((differences < 0).sum())
+
+
+def _of_few(differences: NDArray[np.float64], confidence: float) -> ComparisonVerdict:
+    """Return what the signs of few people say, unless their mean points the other way.
+
+    Where many differ by a little and some by much the other way, signs alone would part with a version that people
+    on the whole like better. Asking both can only make the test err less often.
+    """
+    found, total = by_signs(*_sides(differences), confidence), float(differences.sum())
+    is_borne_out = total > 0 if found == "other_better" else total < 0
+    return found if is_borne_out else "not_enough"
 
 
 def by_signs(n_for_other: int, n_for_served: int, confidence: float) -> ComparisonVerdict:

@@ -139,7 +139,10 @@ class PairOutcomes:
 
 
 FEWEST_EFFECTIVE_PEOPLE = 20
-"""Below so many people who carry a difference an interval is not to be trusted; an exact test of their signs is."""
+"""Below so many people who carry a difference an interval is not to be trusted; an exact test of their signs is.
+
+They are counted by weight (``effective_users``): those who differ little hardly count beside others who differ much.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class PairVerdict:
         n_for_other: how many of them liked more films that only the other's lists held than only the served ones did.
         n_for_served: how many of them the other way round.
         difference: the mean over people of the share of the films they liked that only the other's lists held, minus
-            the share that only the served lists held; None without people.
+            the share that only the served lists held; None without people. It never points away from the verdict.
         low: the lower end of its interval; None where too few carry the difference, and signs alone are tested.
         high: the upper end; None likewise.
         confidence: of the interval, or of the test.
@@ -170,13 +173,13 @@ class PairVerdict:
     def in_words(self, served_version: int, other_version: int) -> str:
         """Return what was found, without a full stop."""
         sides = (
-            f"{self.n_for_other} people liked more films of the lists of version {other_version}, "
+            f"{_people(self.n_for_other)} liked more films of the lists of version {other_version}, "
             f"{self.n_for_served} of version {served_version}"
         )
         if self.verdict == "not_enough":
             return (
-                f"not enough evidence: {sides}; a clear majority is needed, or {FEWEST_EFFECTIVE_PEOPLE} who carry a "
-                f"difference"
+                f"not enough evidence: {sides}; needed is a clear majority with the mean on its side, or "
+                f"{FEWEST_EFFECTIVE_PEOPLE} who carry most of the difference"
             )
         if self.difference is None or self.low is None or self.high is None:
             return f"{sides} (exact sign test at {self.confidence * 100:.3g} %)"
@@ -185,6 +188,11 @@ class PairVerdict:
             f"lists of version {other_version} against version {served_version}: {self.difference:+.3f} of the liked "
             f"films over {self.n_people} people, {span}"
         )
+
+
+def _people(number: int) -> str:
+    """Return so many people in words."""
+    return "1 person" if number == 1 else f"{number} people"
 
 
 class Promoted(Served, Protocol):

@@ -32,7 +32,8 @@ class ComparedAnswer:
 class ProbationLook:
     """One look at what became of a promotion: the verdict, other (former) against served, and what it rests on.
 
-    The difference with the ends of its interval is None where nobody could be judged.
+    The difference is None where nobody could be judged, the ends of its interval also where few carry the difference
+    and their signs were tested.
     """
 
     promotion_id: int

@@ -79,6 +79,8 @@ def _pair_document(pair: ComparedPair) -> dict[str, Any]:
         "n_served_only_liked": sum(each.n_served_only for each in one.people),
         "n_other_only_liked": sum(each.n_other_only for each in one.people),
         "n_both_liked": sum(each.n_both for each in one.people),
+        "n_for_served": pair.verdict.n_for_served,
+        "n_for_other": pair.verdict.n_for_other,
     }
 
 
