@@ -1,13 +1,18 @@
 """What /metrics says of the worker, its trainings and the connections, which other processes and tables know."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from small_service import Service, eventually
+from small_service import Artifact, Service, eventually, promote
 
 from cineclub.adapters.postgres.jobs import TrainingQueue, WorkerPresence
+from cineclub.adapters.postgres.promotions import PromotionHistory
 from cineclub.adapters.postgres.training_rows import worker_name
+from cineclub.domain.ratings import SnapshotIdentity
+from cineclub.ports import KnownVersion, RegisteredVersion
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +96,27 @@ async def test_steps_of_the_newest_successful_training_are_shown(untrained: Serv
         "cineclub_served_version_rejected 0.0",
     )
     assert '\ncineclub_training_ended_timestamp_seconds{outcome="failed"} 0.0\n' in page
+
+
+async def test_a_version_that_the_gate_rejected_shows_while_it_serves(
+    service: Service, trained_url: str, artifacts: Callable[[str], Artifact]
+) -> None:
+    """Whoever promoted it, and until another serves; one that was only registered does not."""
+    note(trained_url, 1, artifacts("ease"), "PROMOTE")
+    note(trained_url, 2, artifacts("bias"), "REJECT")
+    await until_shown(service, 'cineclub_versions{verdict="REJECT"} 1.0', "cineclub_served_version_rejected 0.0")
+    promote(trained_url, 2, artifacts("bias"))
+    await until_shown(service, "cineclub_served_version_rejected 1.0")
+    promote(trained_url, 1, artifacts("ease"))
+    await until_shown(service, "cineclub_served_version_rejected 0.0")
+
+
+def note(database_url: str, version: int, artifact: Artifact, verdict: str) -> None:
+    """Register a version with the verdict of the gate."""
+    learned = SnapshotIdentity(1, None, "0" * 64)
+    registered = RegisteredVersion(version, artifact.recipe, datetime.now(UTC), artifact.manifest_sha256, learned)
+    known = KnownVersion(registered, None, "candidate", verdict, "why", {}, {}, "1")
+    PromotionHistory(database_url).versions.note(known)
 
 
 async def test_connections_are_counted(service: Service) -> None:

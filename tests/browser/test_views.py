@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import drift_answers
 import pytest
@@ -136,6 +137,38 @@ def test_what_an_api_says_is_text_and_never_markup(driver: webdriver.Chrome) -> 
         assert page.all("main img") == []
         assert page.driver.title.startswith("Drift")
         page.driver.get_log("browser")  # the browser itself notes the 422
+
+
+def version(number: int, verdict: str, *, serves: bool) -> dict[str, Any]:
+    """Return a version as far as the page shows it."""
+    return {
+        "version": number,
+        "name": "random",
+        "verdict": verdict,
+        "serves": serves,
+        "reason": "random against ease: far worse",
+        "registered_at": "2026-03-01T04:00:00Z",
+        "training_id": None,
+        "snapshot_n_ratings": 100,
+        "metrics": {},
+    }
+
+
+def test_a_rejected_version_that_serves_is_told_in_words(driver: webdriver.Chrome) -> None:
+    """Beside the one that serves alone; whoever is about to promote another rejected one is told before."""
+    versions = [version(3, "REJECT", serves=False), version(2, "REJECT", serves=True), version(1, "HOLD", serves=False)]
+    with canned({"/models/": (200, {"versions": versions, "promotions": [], "refusals": []})}) as address:
+        page = Page(driver, address)
+        page.complaints()
+        page.open("versions")
+        page.shows("It serves although the gate rejected it", "[data-version='2'] .failure")
+        assert len(page.all(".version-list .failure")) == 1
+        page.click("[data-promote='3']")
+        page.shows("although the gate rejected it", "dialog[open]")
+        page.click("dialog[open] button.quiet")
+        page.click("[data-promote='1']")
+        page.shows("whatever the gate said of it", "dialog[open]")
+        assert page.complaints() == []
 
 
 def test_figures_between_two_readings_of_the_metrics(drifting: Page) -> None:

@@ -69,10 +69,15 @@ function versionOf(one, update) {
     "li",
     { class: one.serves ? "serves" : null, "data-version": one.version },
     h("div", { class: "version-head" }, h("strong", {}, `${one.version} · ${one.name}`), one.serves && badge("serves", "accent"), badge(...verdict(one.verdict)), h("span", { class: "soft", title: moment(one.registered_at) }, ago(one.registered_at))),
+    one.serves && isRejected(one) && h("p", { class: "failure" }, "It serves although the gate rejected it. If that was not meant, roll back."),
     h("p", { class: "reason" }, sentence(one.reason)),
     h("p", { class: "soft" }, figures.map(([name, value]) => `${name} ${value}`).join(" · "), one.training_id && " · ", one.training_id && h("a", { href: `#/trainings/${one.training_id}` }, "its training")),
     one.serves ? null : promote,
   );
+}
+
+function isRejected(one) {
+  return one.verdict === "REJECT";
 }
 
 function metric(one, start) {
@@ -111,7 +116,7 @@ function refusalsOf(refusals) {
 async function promoted(one, update) {
   const reason = await ask({
     title: `Promote version ${one.version}?`,
-    text: `${one.name} version ${one.version} will answer within seconds, whatever the gate said of it. It is loaded in a fresh process first.`,
+    text: `${one.name} version ${one.version} will answer within seconds, ${isRejected(one) ? "although the gate rejected it" : "whatever the gate said of it"}. It is loaded in a fresh process first.`,
     action: `Promote version ${one.version}`,
     field: "Why? It is kept in the history.",
   });
