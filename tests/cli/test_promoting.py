@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from command_line import cineclub
@@ -9,6 +11,7 @@ from command_line import cineclub
 from cineclub import bootstrap
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.watching import PostgresTrainingFacts
+from cineclub.ports import RegisteredVersion
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
@@ -59,9 +62,22 @@ def test_a_version_that_the_gate_rejected_may_serve_but_not_in_silence(connected
     assert _is_served_rejected(connected)
     doctor = cineclub(connected.home, "doctor").stdout
     assert "but the gate rejected it" in " ".join(doctor.split())
+    twin = note_twin(connected, trained["version"])
+    assert "but the gate rejected it" in " ".join(cineclub(connected.home, "doctor").stdout.split())
+    bootstrap.promotions(connected).versions.withdraw(twin)
     assert cineclub(connected.home, "rollback").stderr == ""
     assert not _is_served_rejected(connected)
     assert "rejected" not in cineclub(connected.home, "doctor").stdout
+
+
+def note_twin(settings: Settings, version: int) -> RegisteredVersion:
+    """Register another version of the same number, as another MLflow server would, which the gate did not reject."""
+    versions = bootstrap.promotions(settings).versions
+    known = versions.get(version)
+    registered = replace(known.registered, manifest_sha256="ab" * 32, created_at=datetime.now(UTC))
+    versions.note(replace(known, registered=registered, training_id=None, verdict="HOLD"))
+    assert versions.get(version).registered == registered
+    return registered
 
 
 def _is_served_rejected(settings: Settings) -> bool:

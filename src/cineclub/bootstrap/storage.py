@@ -336,13 +336,7 @@ def promote_by_person(settings: Settings, version: int | None, reason: str) -> "
 
 def rejection_of(settings: Settings, promotion: "Promotion") -> str:
     """Return why the gate rejected the version that a promotion lets serve; empty where it did not."""
-    from cineclub.domain.errors import NotFound
-
-    try:
-        known = promotions(settings).versions.get(promotion.version)
-    except NotFound:  # registered before there was a record of versions
-        return ""
-    return known.reason if known.verdict == "REJECT" else ""
+    return promotions(settings).versions.rejection(promotion.version, promotion.manifest_sha256)
 
 
 def api_keys(settings: Settings) -> "PostgresApiKeys":

@@ -58,6 +58,16 @@ class VersionHistory:
         message = f"there is no version {version}: `cineclub models` and GET /models/ list them"
         raise NotFound(message)
 
+    def rejection(self, version: int, manifest_sha256: str) -> str:
+        """Return why the gate rejected a version; empty where it did not, or where nothing is known of it.
+
+        A number alone does not name it: another MLflow server counts from 1 again.
+        """
+        asked = {"version": version, "manifest_sha256": manifest_sha256}
+        with session(self._database_url) as connection:
+            row = connection.execute(SQL["rejection"], asked).fetchone()
+        return row["reason"] if row else ""
+
     def noted_since(self) -> datetime:
         """Return from when on every version is noted when it is registered."""
         with session(self._database_url) as connection:

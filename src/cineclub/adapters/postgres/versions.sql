@@ -25,6 +25,11 @@ WHERE version = %(version)s AND manifest_sha256 = %(manifest_sha256)s AND withdr
 SELECT * FROM cineclub.versions WHERE version = %(version)s AND withdrawn_at IS NULL
 ORDER BY registered_at DESC LIMIT 1;
 
+-- name: rejection
+-- Why the gate rejected a version.
+SELECT reason FROM cineclub.versions
+WHERE version = %(version)s AND manifest_sha256 = %(manifest_sha256)s AND verdict = 'REJECT';
+
 -- name: noted_since
 -- When the table of versions was made.
 SELECT applied_at AS since FROM cineclub.schema_migrations WHERE version = 11;
