@@ -57,7 +57,7 @@ def t_quantile(chance: float, degrees: int) -> float:
 def range_of_figures(
     figures: Sequence[float], spread_floor: float, noise: float = 1.0, chance: float = CHANCE
 ) -> Range:
-    """Return where a next figure is normal, given at least ``MIN_WINDOWS`` earlier ones.
+    """Return where a next figure is normal, given at least ``MIN_WINDOWS`` earlier ones, without the odd one of them.
 
     Args:
         figures: of the windows.
