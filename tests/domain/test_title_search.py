@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cineclub.domain.title_search import TitleSearch, comparable_title
@@ -58,6 +58,7 @@ def test_between_equal_titles_the_known_one_comes_first() -> None:
     assert TitleSearch(["Heat (1972)", "Heat (1995)"], np.array([0.1, 3.0], np.float32)).best("heat", 2) == [1, 0]
 
 
+@example("𝗔", 1)  # noqa: RUF001 - a bold capital, which has no small letter of its own
 @given(st.text(max_size=30), st.integers(1, 5))
 def test_any_text_gives_different_titles(typed: str, limit: int) -> None:
     """Whatever is typed: no error, at most so many, none twice."""

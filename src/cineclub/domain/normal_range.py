@@ -65,7 +65,11 @@ def range_of_figures(
         noise: how many times as noisy as theirs the next figure is, as when it is made of less data.
         chance: how often a next one lies beyond each bound.
     """
-    values = without_odd_one(np.array(figures), spread_floor)
+    return _range_of(without_odd_one(np.array(figures), spread_floor), spread_floor, noise, chance)
+
+
+def _range_of(values: NDArray[np.float64], spread_floor: float, noise: float, chance: float) -> Range:
+    """Return the range of a next figure, of all that are given."""
     spread = max(float(values.std(ddof=1)), spread_floor)
     reach = t_quantile(chance, len(values) - 1) * spread * (noise**2 + 1 / len(values)) ** 0.5
     mean = float(values.mean())
@@ -118,8 +122,11 @@ def range_of_volumes(volumes: Sequence[float], positions: Sequence[float], at: f
 
 
 def farthest_normal(distances: Sequence[float], noise: float = 1.0) -> float:
-    """Return how far from the others a next window may be, given how far the earlier ones were, at least four."""
-    normal = range_of_figures(distances, SPREAD_FLOOR * float(np.mean(distances)))
+    """Return how far from the others a next window may be, given how far the earlier ones were, at least four.
+
+    None of them is left out: distances are skewed, and a far one among them is nothing odd.
+    """
+    normal = _range_of(np.array(distances), SPREAD_FLOOR * float(np.mean(distances)), 1.0, CHANCE)
     return float(np.clip(normal.high * noise, LEAST_DISTANCE, 1.0))
 
 

@@ -18,7 +18,8 @@ YEAR_AT_END = re.compile(r"\s*\(\d{4}\)$")
 
 def comparable_title(title: str) -> str:
     """Return a title in small letters without accents, year and punctuation, its article in front."""
-    plain = "".join(one for one in unicodedata.normalize("NFKD", title.casefold()) if not unicodedata.combining(one))
+    folded = unicodedata.normalize("NFKD", title).casefold()  # a bold capital is one only after the first step
+    plain = "".join(one for one in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(one))
     plain = YEAR_AT_END.sub("", plain.strip())
     if late := LATE_ARTICLE.match(plain):
         plain = f"{late[2]} {late[1]}"
