@@ -119,7 +119,8 @@ def _promotions(month: MonthReport) -> str:
         )
         for one in month.promotions
     ]
-    return _table(("version", "after days", "verdict", "answers", "hit rate@10 ahead"), rows)
+    table = _table(("version", "after days", "verdict", "answers", "hit rate@10 ahead"), rows)
+    return f"{table}<p>The intervals of all promotions together have 95 %.</p>"
 
 
 def _traffic(month: MonthReport) -> str:
