@@ -1,7 +1,8 @@
-"""Ask about known vulnerabilities of every package in requirements.lock.
+"""Audit of every package in requirements.lock for known vulnerabilities.
 
 Exit status 0: every package was looked up and none is known to be vulnerable. 1: one is. 2: some could not be looked
-up, because the advisory service does not answer or does not know them; with ``--may-be-away`` that is said and passes.
+up, because the advisory service does not respond or does not know them; with ``--may-be-away`` that passes with a
+message.
 """
 
 import json
@@ -21,32 +22,33 @@ MAX_NAMED = 5
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print what is known, and return the exit status."""
-    ended = subprocess.run(COMMAND, capture_output=True, text=True, check=False)
+    """Print the result, and return the exit status."""
+    process = subprocess.run(COMMAND, capture_output=True, text=True, check=False)
     try:
-        dependencies = json.loads(ended.stdout)["dependencies"]
+        dependencies = json.loads(process.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        last_line = (ended.stderr.strip().splitlines() or ["no output"])[-1]
+        last_line = (process.stderr.strip().splitlines() or ["no output"])[-1]
         status, sentence = NOT_AUDITED, f"NOT AUDITED: the advisory service did not answer ({last_line[:200]})"
     else:
         status, sentence = verdict(dependencies)
     if status == NOT_AUDITED and "--may-be-away" in arguments:
-        status, sentence = CLEAN, f"audit SKIPPED, nothing is known of vulnerabilities. {sentence}"
+        status, sentence = CLEAN, f"audit SKIPPED, vulnerabilities are unknown. {sentence}"
     print(sentence, file=sys.stderr if status else sys.stdout)
     return status
 
 
 def verdict(dependencies: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
-    """Return the exit status and what to say of pip-audit's list; a known vulnerability outweighs what is not known."""
-    found = [
-        f"{one['name']} {one['version']}: {known['id']} ({', '.join(known.get('aliases', ())) or 'no other name'}), "
-        f"mended in {', '.join(known['fix_versions']) or 'no version yet'}"
-        for one in dependencies
-        for known in one.get("vulns", ())
+    """Return exit status and message for pip-audit's list; a known vulnerability outranks a failed look-up."""
+    vulnerabilities = [
+        f"{package['name']} {package['version']}: {vulnerability['id']} "
+        f"({', '.join(vulnerability.get('aliases', ())) or 'no other name'}), "
+        f"fixed in {', '.join(vulnerability['fix_versions']) or 'no version yet'}"
+        for package in dependencies
+        for vulnerability in package.get("vulns", ())
     ]
-    if found:
-        return VULNERABLE, "\n".join(["known to be vulnerable:", *found])
-    unknown = [one["name"] for one in dependencies if "skip_reason" in one]
+    if vulnerabilities:
+        return VULNERABLE, "\n".join(["known to be vulnerable:", *vulnerabilities])
+    unknown = [dependency["name"] for dependency in dependencies if "skip_reason" in dependency]
     if unknown or not dependencies:
         named = ", ".join(unknown[:MAX_NAMED]) + (", …" if len(unknown) > MAX_NAMED else "")
         n_packages = len(dependencies)

@@ -1,4 +1,4 @@
-"""The least that an answer costs here: the same server and framework, and a body that is always the same."""
+"""The least cost of a response: the same server and framework with a constant body."""
 
 import sys
 
@@ -10,7 +10,7 @@ app = FastAPI()
 
 @app.post("/predict/")
 async def predict(request: Request) -> Response:
-    """Read the question and return as many bytes as a real answer has."""
+    """Read the request and return as many bytes as a real response has."""
     await request.body()
     return Response(app.state.body, media_type="application/json")
 

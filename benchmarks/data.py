@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from cineclub.adapters.files import open_source, write_rejects
 from cineclub.adapters.postgres.copy_stream import read_ratings
-from cineclub.adapters.postgres.embedded import embedded_postgres, packaged_binaries
+from cineclub.adapters.postgres.embedded import embedded_postgres
 from cineclub.adapters.postgres.importing import PostgresRatingImport
 from cineclub.adapters.postgres.migrate import migrate
 from cineclub.adapters.postgres.ratings import PostgresRatingStore
+from cineclub.adapters.postgres.server_programs import packaged_binaries
 from cineclub.adapters.postgres.sessions import connect
 from cineclub.flows.importing import ImportReport, import_ratings
 from report import machine, write_report
@@ -75,7 +77,7 @@ def measure(url: str, home: Path, n_rows: int) -> dict[str, Any]:
 
 
 def write_ratings(path: Path, n_rows: int, *, changed: bool = False) -> None:
-    """Write long-tailed ratings; with ``changed`` every tenth rating is another one."""
+    """Write long-tailed ratings; with ``changed`` every tenth rating differs."""
     rng = np.random.default_rng(0)
     users, movies = long_tailed_pairs(rng, n_rows)
     ratings = rng.integers(1, 11, n_rows) / 2
@@ -87,7 +89,7 @@ def write_ratings(path: Path, n_rows: int, *, changed: bool = False) -> None:
 
 
 def long_tailed_pairs(rng: np.random.Generator, n_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return different pairs of a user and a film, few films with many ratings, in random order."""
+    """Return distinct pairs of user and film, in random order, with long-tailed films."""
     n_users, n_movies = max(n_rows // 150, 10), max(min(n_rows // 400, 59_000), 100)
     pairs = np.empty(0, np.int64)
     while len(pairs) < n_rows:
@@ -99,11 +101,10 @@ def long_tailed_pairs(rng: np.random.Generator, n_rows: int) -> tuple[NDArray[np
 
 
 def run_import(url: str, path: Path) -> dict[str, Any]:
-    """Import a file and return how long each phase took."""
+    """Import a file and return the seconds of each phase."""
     started = time.perf_counter()
-    report: ImportReport = import_ratings(
-        open_source(path), PostgresRatingImport(url), write_rejects, path.with_suffix(".rejects")
-    )
+    target, reject = PostgresRatingImport(url), partial(write_rejects, path.with_suffix(".rejects"))
+    report: ImportReport = import_ratings(open_source(path), target.scale(), target.write, reject)
     seconds = time.perf_counter() - started
     counts = report.counts
     return {
@@ -117,7 +118,7 @@ def run_import(url: str, path: Path) -> dict[str, Any]:
 
 
 def load_in_a_child(url: str) -> dict[str, float]:
-    """Load in a fresh process, so that its peak memory is the loading's alone."""
+    """Load in a fresh process, so that its peak memory is that of loading."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=load, args=(url, sender))
@@ -128,7 +129,7 @@ def load_in_a_child(url: str) -> dict[str, float]:
 
 
 def load(url: str, sender: Any) -> None:
-    """Load twice, columns alone and the whole snapshot, and send both times and the memory beyond what was there."""
+    """Load columns alone, then the whole snapshot; send both times and the additional peak memory."""
     before = status("VmRSS")
     with closing(connect(url)) as connection:
         n_rows = connection.execute("SELECT count(*) AS n FROM cineclub.ratings").fetchall()[0]["n"]
@@ -152,7 +153,7 @@ def status(field: str) -> float:
 
 
 def psql_seconds(url: str) -> float:
-    """Return how long psql takes to copy the same rows to nowhere."""
+    """Return the seconds that psql takes to copy the same rows to /dev/null."""
     parameters = conninfo_to_dict(url)
     environment = {f"PG{name.upper()}": str(value) for name, value in parameters.items() if name != "dbname"}
     environment["PGDATABASE"] = str(parameters["dbname"])
@@ -166,7 +167,12 @@ def table_of(figures: dict[str, Any]) -> str:
     """Return the figures as a table."""
     n_rows = figures["n_rows"]
     rows = [
-        ("psql, binary copy to nowhere", figures["psql_seconds"], n_rows / figures["psql_seconds"], "1.00 (the peer)"),
+        (
+            "psql, binary copy, output discarded",
+            figures["psql_seconds"],
+            n_rows / figures["psql_seconds"],
+            "1.00 (reference)",
+        ),
         (
             "load into arrays",
             figures["load_seconds"],
@@ -177,7 +183,7 @@ def table_of(figures: dict[str, Any]) -> str:
             "load, canonical order and content hash",
             figures["snapshot_seconds"],
             n_rows / figures["snapshot_seconds"],
-            f"{figures['load_peak_bytes_a_row']:.0f} bytes a row at the peak",
+            f"{figures['load_peak_bytes_a_row']:.0f} bytes per row at the peak",
         ),
     ]
     for name, label in (
@@ -185,11 +191,11 @@ def table_of(figures: dict[str, Any]) -> str:
         ("import_equal", "import again, all rows equal"),
         ("import_tenth_changed", "import, a tenth of the rows changed"),
     ):
-        one = figures[name]
-        phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in one["phases"].items())
-        rows.append((label, one["seconds"], one["rows_a_second"], phases))
+        figure = figures[name]
+        phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in figure["phases"].items())
+        rows.append((label, figure["seconds"], figure["rows_a_second"], phases))
     lines = [f"| {label} | {seconds:.1f} | {rate:,.0f} | {note} |" for label, seconds, rate, note in rows]
-    head = f"{n_rows:,} generated ratings.\n\n| what | seconds | rows a second | |\n|---|---:|---:|---|"
+    head = f"{n_rows:,} generated ratings.\n\n| operation | seconds | rows per second | |\n|---|---:|---:|---|"
     return "\n".join([head, *lines])
 
 

@@ -1,6 +1,6 @@
-"""How often drift is seen where there is none, and found where there is some, on simulated services.
+"""False alarms and detections of drift on simulated services.
 
-Every week is compared with the windows before it, as a service does that trains each night.
+Every week is compared with the windows before it, as in a service that trains each night.
 """
 
 from collections import Counter
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from cineclub.adapters.files import open_source
-from cineclub.domain.drift import DriftComparison, compare_ratings
-from cineclub.domain.statistics import Baseline, baseline_of, statistics_between
+from cineclub.domain.drift.comparison import DriftComparison, compare_ratings
+from cineclub.domain.drift.periods import Period
+from cineclub.domain.drift.statistics import Baseline, baseline_of, statistics_between
+from drift_months import months_figures, months_text
 from report import machine, write_report
 from section import table_of
 from simulated_streams import (
@@ -49,66 +51,64 @@ SEEDS = (0, 1)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that goes wrong, and what must be said of it."""
+    """A fault of the ratings, with the expected verdict, statistic and segment."""
 
     event: Event
     verdict: str
     statistic: str | None = None
     segment: tuple[str, str] | None = None
 
-    def is_found(self, found: DriftComparison) -> bool:
-        """Say whether a comparison says so."""
-        alerts = {one.name for one in found.statistics if one.verdict == "ALERT"}
-        first = found.segments[0] if found.segments else None
+    def is_found(self, comparison: DriftComparison) -> bool:
+        """Return whether a comparison reports the fault."""
+        alerts = {statistic.name for statistic in comparison.statistics if statistic.verdict == "ALERT"}
+        first = comparison.segments[0] if comparison.segments else None
         is_named = self.segment is None or (first is not None and (first.dimension, first.name) == self.segment)
-        return found.verdict == self.verdict and (self.statistic is None or self.statistic in alerts) and is_named
+        return comparison.verdict == self.verdict and (self.statistic is None or self.statistic in alerts) and is_named
 
 
 TROUBLES = {
-    "horror liked and disliked the other way round, and named first": Trouble(
-        reversed_taste, "ALERT", "taste_by_genre", ("genre", "Horror")
-    ),
+    "taste for horror reversed, named first": Trouble(reversed_taste, "ALERT", "taste_by_genre", ("genre", "Horror")),
     "all ratings halved for a day": Trouble(halved_for_a_day, "ALERT", "rating_distribution"),
     "a bot that rates 5,000 films, named as activity": Trouble(
         with_bot, "ALERT", "ratings_per_user", ("activity", "500+")
     ),
-    "half of the dramas missing, and named first": Trouble(other_genres, "ALERT", "genre_mix", ("genre", "Drama")),
+    "half of the dramas missing, named first": Trouble(other_genres, "ALERT", "genre_mix", ("genre", "Drama")),
     "four of five ratings lost": Trouble(collapsed, "ALERT", "ratings_a_day"),
     "an empty week: not enough data": Trouble(emptied, "NOT_ENOUGH_DATA"),
 }
 
 
 def baseline_before(whole: Stream, week: int) -> Baseline:
-    """Return the baseline of all that came before a week."""
-    return baseline_of(whole.until(week).log(), whole.movies, np.random.default_rng(0))
+    """Return the baseline of everything before a week."""
+    return baseline_of(whole.until(week).log(), whole.movies)
 
 
 def week_compared(whole: Stream, week: int, pinned: Baseline | None = None) -> DriftComparison:
-    """Return a week beside the baseline of all that came before it, or beside a pinned one."""
+    """Return the comparison of a week with the baseline before it, or with a pinned one."""
     baseline = pinned or baseline_before(whole, week)
-    period, log = (week * WEEK, (week + 1) * WEEK), whole.until(week + 1).log()
-    current = statistics_between(log, whole.movies, period, baseline, np.random.default_rng(0))
+    period, log = Period.of_microseconds(week * WEEK, (week + 1) * WEEK), whole.until(week + 1).log()
+    current = statistics_between(log, whole.movies, period, baseline)
     return compare_ratings(baseline, current, THRESHOLD_PCT)
 
 
 def alarms_in(whole: Stream, weeks: Sequence[int]) -> list[int]:
-    """Return the weeks in which something was alarming."""
+    """Return the weeks with an alert."""
     return [week for week in weeks if week_compared(whole, week).verdict == "ALERT"]
 
 
 def alarms_beside_pinned(whole: Stream, weeks: range) -> list[tuple[int, list[str]]]:
-    """Return the alarming weeks beside the baseline that was pinned before the first, with what was alarming."""
+    """Return the weeks with an alert beside the baseline pinned before the first, with their statistics."""
     pinned = baseline_before(whole, weeks.start)
     compared = [(week, week_compared(whole, week, pinned)) for week in weeks]
     return [
-        (week, [one.name for one in found.statistics if one.verdict == "ALERT"])
-        for week, found in compared
-        if found.verdict == "ALERT"
+        (week, [statistic.name for statistic in comparison.statistics if statistic.verdict == "ALERT"])
+        for week, comparison in compared
+        if comparison.verdict == "ALERT"
     ]
 
 
 def times_found(whole: Stream, trouble: Trouble, weeks: Sequence[int] = EVENT_WEEKS) -> int:
-    """Return in how many weeks a trouble was found within its window, each week by itself."""
+    """Return the number of weeks in which a fault was detected within its window, each week on its own."""
     return sum(trouble.is_found(week_compared(trouble.event(whole, week), week)) for week in weeks)
 
 
@@ -123,39 +123,41 @@ def main() -> None:
     alarms: dict[str, list[list[int]]] = {}
     beside_pinned: dict[str, list[list[tuple[int, list[str]]]]] = {}
     weeks = range(FIRST_WEEK, FIRST_WEEK + N_WEEKS)
-    found: dict[str, dict[str, int]] = {}
+    n_detected: dict[str, dict[str, int]] = {}
     for name, streams in services():
-        alarms[name] = [alarms_in(one, weeks) for one in streams]
-        beside_pinned[name] = [alarms_beside_pinned(one, weeks) for one in streams]
-        found[name] = {trouble: sum(times_found(one, what) for one in streams) for trouble, what in TROUBLES.items()}
-        print(name, alarms[name], beside_pinned[name], list(found[name].values()), flush=True)
-    figures = {"machine": machine(), "threshold_pct": THRESHOLD_PCT, "false_alarms": alarms, "found": found}
+        alarms[name] = [alarms_in(ratings, weeks) for ratings in streams]
+        beside_pinned[name] = [alarms_beside_pinned(ratings, weeks) for ratings in streams]
+        n_detected[name] = {
+            trouble: sum(times_found(ratings, what) for ratings in streams) for trouble, what in TROUBLES.items()
+        }
+        print(name, alarms[name], beside_pinned[name], list(n_detected[name].values()), flush=True)
+    figures = {"machine": machine(), "threshold_pct": THRESHOLD_PCT, "false_alarms": alarms, "found": n_detected}
     figures["alarms_beside_pinned"] = beside_pinned
     real = on_real_ratings() if REAL_RATINGS.is_dir() else {}
-    write_report(
-        "drift", {**figures, "real": real}, "\n\n".join([text_of(alarms, beside_pinned, found), *real_text(real)])
-    )
+    months = months_figures()
+    texts = [text_of(alarms, beside_pinned, n_detected), *real_text(real), months_text(months)]
+    write_report("drift", {**figures, "real": real, "months": months}, "\n\n".join(texts))
 
 
 def on_real_ratings() -> dict[str, Any]:
-    """Return the alarms in real ratings as they came, and how often each trouble put into one week was found."""
+    """Return the alerts in real ratings, and the number of detections of each fault in single weeks."""
     source = open_source(REAL_RATINGS)
     whole = replayed(source.read(source.scale or SCALE, lambda _fraction, _part: None))
     weeks = range(FIRST_REAL_WEEK, int(whole.rated_at.max()) // WEEK)
-    found = {name: times_found(whole, trouble, weeks) for name, trouble in TROUBLES.items()}
-    return {"name": REAL_RATINGS.name, "n_weeks": len(weeks), "alarms": alarms_in(whole, weeks), "found": found}
+    n_detected = {name: times_found(whole, trouble, weeks) for name, trouble in TROUBLES.items()}
+    return {"name": REAL_RATINGS.name, "n_weeks": len(weeks), "alarms": alarms_in(whole, weeks), "found": n_detected}
 
 
 def real_text(real: Mapping[str, Any]) -> list[str]:
-    """Return the table of real ratings; nothing where they are absent."""
+    """Return the table of real ratings; empty without them."""
     if not real:
         return []
-    rows = [["nothing put into them: alerts", f"{len(real['alarms'])} of {real['n_weeks']}"]]
+    rows = [["no injected fault: alerts", f"{len(real['alarms'])} of {real['n_weeks']}"]]
     rows += [[trouble, f"{n_found} of {real['n_weeks']}"] for trouble, n_found in real["found"].items()]
     note = (
-        "Replayed by their own times, week by week; what was put into a week was looked for in it. Without half of the "
-        "dramas their share falls from 20 to 12 of 100, which moves the genre mix by 0.09 to 0.15, where weeks are "
-        "0.05 to 0.09 apart anyway and the bound is 0.2."
+        "The ratings are replayed by their own times, week by week. Each fault is injected into one week and must be "
+        "detected in it. Without half of the dramas their share falls from 20 to 12 of 100. Real weeks vary by nearly "
+        "as much, so that it is seldom detected."
     )
     return [table_of([f"real ratings, {real['name']}", "weeks"], rows, note)]
 
@@ -163,38 +165,45 @@ def real_text(real: Mapping[str, Any]) -> list[str]:
 def text_of(
     alarms: Mapping[str, Sequence[Sequence[int]]],
     beside_pinned: Mapping[str, Sequence[Sequence[tuple[int, list[str]]]]],
-    found: Mapping[str, Mapping[str, int]],
+    n_detected: Mapping[str, Mapping[str, int]],
 ) -> str:
     """Return both tables."""
     n_tries = len(SEEDS) * len(EVENT_WEEKS)
     quiet = [
         [name, _numbers(alarms[name]), _numbers(beside_pinned[name]), _causes(beside_pinned[name])] for name in alarms
     ]
-    rows = [[trouble, *(f"{of_shape[trouble]}" for of_shape in found.values())] for trouble in TROUBLES]
+    rows = [[trouble, *(f"{of_shape[trouble]}" for of_shape in n_detected.values())] for trouble in TROUBLES]
     return "\n\n".join(
         [
             table_of(
-                ["a year of weekly checks", f"alerts in {N_WEEKS} weeks", "beside one pinned before them", "by"],
+                [
+                    "a year of weekly checks",
+                    f"alerts in {N_WEEKS} weeks",
+                    "alerts with a pinned baseline",
+                    "statistics of these",
+                ],
                 quiet,
-                f"Nothing is wrong in these streams; each number is one of them. Threshold {THRESHOLD_PCT:.0f} %, "
-                "windows of 7 days, the baseline taken anew before each check or pinned a year long.",
+                "These streams contain no fault, so every alert is false. Each number is one stream. The threshold is "
+                f"{THRESHOLD_PCT:.0f} % and a window has 7 days. The baseline is computed again before each check, or "
+                "pinned for the year.",
             ),
             table_of(
-                [f"found in the same week, of {n_tries}", *found],
+                [f"detected in the same week, of {n_tries}", *n_detected],
                 rows,
-                "Found: the verdict, the statistic named here and, where it says so, the segment that is listed first.",
+                "Detected: the check has the expected verdict, the statistic of the fault is an alert, and the segment "
+                "comes first if the row says so.",
             ),
         ]
     )
 
 
 def _numbers(of_streams: Sequence[Sequence[Any]]) -> str:
-    """Return how many weeks of each stream were alarming."""
+    """Return the number of weeks with an alert, by stream."""
     return ", ".join(str(len(weeks)) for weeks in of_streams)
 
 
 def _causes(of_streams: Sequence[Sequence[tuple[int, list[str]]]]) -> str:
-    """Return which statistics were alarming in how many weeks, the most frequent first."""
+    """Return the alarming statistics with their numbers of weeks, the most frequent first."""
     counts = Counter(name for weeks in of_streams for _, names in weeks for name in names)
     return ", ".join(f"{name} {n}" for name, n in counts.most_common())
 

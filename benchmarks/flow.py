@@ -1,4 +1,4 @@
-"""How long the whole training flow takes on ml-latest-small, and the demo from start to ready.
+"""Duration of the whole training flow on ml-latest-small, and of the demo until it is ready.
 
 Writes ``docs/benchmarks/flow.json`` and ``docs/benchmarks/flow.md`` and prints the table.
 """
@@ -42,7 +42,7 @@ def main() -> None:
 
 @contextmanager
 def fresh_home() -> Iterator[Path]:
-    """A state folder of our own that is gone afterwards; other users may enter it, as PostgreSQL under root needs."""
+    """A temporary state folder; other users may enter it, as PostgreSQL needs under root."""
     folder = Path(tempfile.mkdtemp(prefix="cineclub-bench-"))
     folder.chmod(0o711)
     try:
@@ -52,13 +52,13 @@ def fresh_home() -> Iterator[Path]:
 
 
 def environment(home: Path, port: int = 8000) -> dict[str, str]:
-    """The environment of a process of that home."""
+    """Return the environment of a process of that home."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("CINECLUB_", "MLFLOW_"))}
     return {**others, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(port)}
 
 
 def measure_trainings(home: Path) -> list[tuple[str, float]]:
-    """Import once, train twice: the first run compiles the kernels where they were never compiled."""
+    """Import once and train twice; the first run may compile the kernels."""
     run(home, "import", str(RATINGS))
     first, second = (json.loads(run(home, "train", "--json")) for _ in range(2))
     steps = [(f"training, warm: {name}", seconds) for name, seconds in second["step_seconds"].items()]
@@ -66,7 +66,7 @@ def measure_trainings(home: Path) -> list[tuple[str, float]]:
 
 
 def total(report: dict[str, Any]) -> float:
-    """Seconds from loading to promotion."""
+    """Return the seconds from loading to promotion."""
     return float(sum(report["step_seconds"].values()))
 
 
@@ -79,7 +79,7 @@ def run(home: Path, *arguments: str) -> str:
 
 
 def demo_seconds(home: Path) -> float:
-    """Seconds from the start of the demo until /ready names a model; the demo is stopped then."""
+    """Return the seconds from the start of the demo until /ready names a model."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     started = time.monotonic()
@@ -93,10 +93,10 @@ def demo_seconds(home: Path) -> float:
 
 
 def has_model(port: int) -> bool:
-    """Whether the service answers from a model."""
+    """Return whether the service has a model."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
-            return json.load(answer)["model"] is not None
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as response:
+            return json.load(response)["model"] is not None
     except (OSError, ValueError):
         return False
 

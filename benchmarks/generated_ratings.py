@@ -1,9 +1,9 @@
-"""Generated ratings that look like MovieLens 25M, the same for the same seed, kept in a file between processes.
+"""Generated ratings similar to MovieLens 25M, reproducible by seed, cached in a file.
 
-Films form clusters of like taste, and within a cluster short series. A person's taste is a vector; what they rate next
-is often a film of the series or cluster of their last one, else a popular film that suits them. A rating is the sum of
-a mean, two offsets, the product of two vectors and noise, rounded to half stars. So there is something to find for
-models of means, of tastes, and of what comes next.
+Films form clusters of similar taste, and short series within a cluster. A user's taste is a vector; the next film is
+often of the series or cluster of the last one, else a popular film that suits the user. A rating is the sum of a mean,
+two offsets, the product of two vectors and noise, rounded to half stars. So models of means, of tastes and of sequences
+all have something to learn.
 """
 
 import os
@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.ratings import RatingLog, RatingScale
+from cineclub.domain.ratings.log import RatingLog, RatingScale
 from cineclub.domain.threads import on_all_threads
 
 VERSION = 1
@@ -45,7 +45,7 @@ MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is generated."""
+    """The size of the generated ratings."""
 
     n_users: int
     n_movies: int
@@ -53,7 +53,7 @@ class Size:
 
     @classmethod
     def of(cls, n_ratings: int) -> "Size":
-        """Return the size that suits a number of ratings: as many a person, and films as the root of it."""
+        """Return the size for a number of ratings: ratings per user are constant, films grow with the root."""
         share = n_ratings / FULL_RATINGS
         return cls(max(round(FULL_USERS * share), 20), max(round(FULL_MOVIES * share**0.5), 200), n_ratings)
 
@@ -61,14 +61,14 @@ class Size:
 class World(NamedTuple):
     """The films, by cluster and within a cluster from popular to unknown.
 
-    A named tuple because compiled code takes those.
+    A named tuple, which compiled code accepts.
 
     Attributes:
-        cumulative: (n_movies + 1,) running sum of how often each film is drawn.
+        cumulative: (n_movies + 1,) cumulative sum of the films' popularity.
         clusters: (n_movies,) the cluster of each film.
         cluster_starts: (n_clusters + 1,) where each cluster begins.
-        vectors: (n_movies, N_LATENT) what tastes meet.
-        offsets: (n_movies,) how much better than the mean each film is rated.
+        vectors: (n_movies, N_LATENT) latent vector of each film.
+        offsets: (n_movies,) offset of each film's mean rating.
         movie_ids: (n_movies,) the id of each film.
     """
 
@@ -106,7 +106,7 @@ class Rows(NamedTuple):
 
 
 def generated_log(n_ratings: int = FULL_RATINGS, seed: int = 0) -> RatingLog:
-    """Return generated ratings, out of the file of an earlier call if there is one."""
+    """Return generated ratings, from the cache file if there is one."""
     path = kept_path(n_ratings, seed)
     if not path.is_file():
         keep(generate(Size.of(n_ratings), seed), path)
@@ -115,13 +115,13 @@ def generated_log(n_ratings: int = FULL_RATINGS, seed: int = 0) -> RatingLog:
 
 
 def kept_path(n_ratings: int, seed: int) -> Path:
-    """Return where ratings are kept: a folder for temporary files, not the repository."""
+    """Return the path of the cache file, in a folder for temporary files."""
     folder = Path(tempfile.gettempdir()) / "cineclub-generated-ratings"
     return folder / f"{n_ratings}-ratings-seed-{seed}-version-{VERSION}.npz"
 
 
 def keep(rows: Rows, path: Path) -> None:
-    """Write the rows; another process sees the whole file or none."""
+    """Write the rows atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.npz")
     np.savez(unfinished, **rows._asdict())
@@ -129,7 +129,7 @@ def keep(rows: Rows, path: Path) -> None:
 
 
 def generate(size: Size, seed: int) -> Rows:
-    """Return the ratings of a size; the same seed gives the same, on any number of threads."""
+    """Return the ratings of a size, the same for a seed on any number of threads."""
     rng = np.random.default_rng(seed)
     world = drawn_world(size.n_movies, rng)
     starts = np.concatenate(([0], np.cumsum(drawn_counts(size, rng)))).astype(np.int64)
@@ -152,7 +152,7 @@ def generate(size: Size, seed: int) -> Rows:
 
 
 def drawn_counts(size: Size, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return how many ratings each person has, shape (n_users,), exactly as many as asked for in all."""
+    """Return the number of ratings of each user, shape (n_users,), with an exact total."""
     wanted = size.n_ratings - FEWEST_RATINGS * size.n_users
     excess = rng.lognormal(np.log(MEDIAN_EXCESS), SPREAD_OF_EXCESS, size.n_users)
     excess *= wanted / excess.sum()
@@ -220,13 +220,13 @@ def _next_movie(
     taste: NDArray[np.float32],
     state: NDArray[np.uint64],
 ) -> int:
-    """Return a film that the person has not rated yet, after they rated ``movie`` (-1 for nothing)."""
+    """Return an unrated film for a user who has just rated ``movie`` (-1 for none)."""
     n_movies = len(world.clusters)
     for _ in range(N_TRIES):
-        choice = _uniform(state) if movie >= 0 else 1.0
-        if choice < FOLLOW:
+        chance = _uniform(state) if movie >= 0 else 1.0
+        if chance < FOLLOW:
             drawn = _later_in_series(movie, world, state)
-        elif choice < STAY:
+        elif chance < STAY:
             cluster = world.clusters[movie]
             drawn = _popular_between(world.cluster_starts[cluster], world.cluster_starts[cluster + 1], world, state)
         else:
@@ -244,7 +244,7 @@ def _next_movie(
 
 @numba.njit(cache=True, nogil=True)
 def _later_in_series(movie: int, world: World, state: NDArray[np.uint64]) -> int:
-    """Return one of the next films of a film's series, which starts over at its end."""
+    """Return one of the next films of a film's series, which is cyclic."""
     start = world.cluster_starts[world.clusters[movie]]
     end = world.cluster_starts[world.clusters[movie] + 1]
     first = movie - (movie - start) % SERIES_LENGTH
@@ -255,7 +255,7 @@ def _later_in_series(movie: int, world: World, state: NDArray[np.uint64]) -> int
 
 @numba.njit(cache=True, nogil=True)
 def _popular_between(start: int, end: int, world: World, state: NDArray[np.uint64]) -> int:
-    """Return a film of the places ``start`` to before ``end``, a popular one more often."""
+    """Return a film of positions ``start`` to before ``end``, weighted by popularity."""
     lowest, highest = world.cumulative[start], world.cumulative[end]
     wanted = lowest + _uniform(state) * (highest - lowest)
     low, high = start, end - 1
@@ -270,17 +270,17 @@ def _popular_between(start: int, end: int, world: World, state: NDArray[np.uint6
 
 @numba.njit(cache=True, nogil=True)
 def _seconds_between(state: NDArray[np.uint64]) -> float:
-    """Return how long a person waits before the next rating, at least a second: short, or until another session."""
+    """Return the seconds until the next rating, at least one: short, or until another session."""
     mean = SESSION_GAP_SECONDS if _uniform(state) < NEW_SESSION else RATING_GAP_SECONDS
     return 1.0 - mean * np.log(1 - _uniform(state))
 
 
 @numba.njit(cache=True, nogil=True)
-def _product(one: NDArray[np.float32], other: NDArray[np.float32]) -> np.float32:
+def _product(first: NDArray[np.float32], second: NDArray[np.float32]) -> np.float32:
     """Return the product of two vectors."""
     total = np.float32(0)
-    for place in range(len(one)):
-        total += one[place] * other[place]
+    for place in range(len(first)):
+        total += first[place] * second[place]
     return total
 
 

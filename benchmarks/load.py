@@ -1,4 +1,4 @@
-"""A load generator: requests over connections that stay open, as fast as they go or at a steady rate."""
+"""A load generator over persistent connections, at full or at a steady rate."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ N_CONNECTIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """How long answers took, in milliseconds."""
+    """Latencies of responses in milliseconds."""
 
     p50: float
     p99: float
@@ -23,7 +23,7 @@ class Latencies:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> "Latencies":
-        """Return the figures of some answers."""
+        """Return the latencies of some responses."""
         p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
         return cls(float(p50), float(p99), len(seconds))
 
@@ -36,23 +36,23 @@ def predict_request(user_id: str, top_n: int = 10) -> bytes:
 
 
 def fastest_rate(requests: Sequence[bytes], seconds: float, port: int = PORT) -> float:
-    """Return how many answers a second come at most."""
+    """Return the highest rate of responses a second."""
     return len(asyncio.run(hammer(requests, seconds, port=port))) / seconds
 
 
 def latencies_at(requests: Sequence[bytes], seconds: float, rate: float) -> Latencies:
-    """Return how long answers take at a steady rate."""
+    """Return the latencies at a steady rate."""
     return Latencies.of(asyncio.run(hammer(requests, seconds, rate)))
 
 
 async def hammer(requests: Sequence[bytes], seconds: float, rate: float | None = None, port: int = PORT) -> list[float]:
-    """Return the seconds of each answer that came within the time.
+    """Return the seconds of each response within the time.
 
-    With a rate requests are due at even times, and an answer is late from when it was due, not from when it was sent.
+    With a rate, requests are due at even times, and latency counts from the due time, not from sending.
     """
     latencies: list[float] = []
     begun = time.perf_counter()
-    pause = N_CONNECTIONS / rate if rate else 0.0
+    wait_seconds = N_CONNECTIONS / rate if rate else 0.0
 
     async def one_connection(offset: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -60,20 +60,20 @@ async def hammer(requests: Sequence[bytes], seconds: float, rate: float | None =
         while (now := time.perf_counter()) < begun + seconds:
             if rate:
                 await asyncio.sleep(max(0.0, due - now))
-            asked = due if rate else time.perf_counter()
+            sent_at = due if rate else time.perf_counter()
             writer.write(requests[number % len(requests)])
-            await read_answer(reader)
-            latencies.append(time.perf_counter() - asked)
+            await read_response(reader)
+            latencies.append(time.perf_counter() - sent_at)
             number += N_CONNECTIONS
-            due += pause
+            due += wait_seconds
         writer.close()
 
     await asyncio.gather(*(one_connection(offset) for offset in range(N_CONNECTIONS)))
     return latencies
 
 
-async def read_answer(reader: asyncio.StreamReader) -> bytes:
-    """Return the body of one answer."""
+async def read_response(reader: asyncio.StreamReader) -> bytes:
+    """Return the body of a response."""
     head = await reader.readuntil(b"\r\n\r\n")
     if b" 200 " not in head.partition(b"\r\n")[0]:
         raise RuntimeError(head.decode())
@@ -81,12 +81,12 @@ async def read_answer(reader: asyncio.StreamReader) -> bytes:
 
 
 def body_of(request: bytes) -> bytes:
-    """Return the body of the answer to one request."""
+    """Return the body of the response to a request."""
 
     async def ask() -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         writer.write(request)
-        body = await read_answer(reader)
+        body = await read_response(reader)
         writer.close()
         return body
 

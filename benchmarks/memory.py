@@ -1,8 +1,8 @@
-"""What several API processes take together, and whether one that serves for long grows.
+"""Memory of several API processes, and its growth over many requests.
 
-Prints, for one, two and four workers, the seconds to the first answer and the memory of parent and workers: RSS counts
-a page in every process that has it, PSS shares it out, so that the sum of PSS is what the machine gives. Then the
-memory before and after many requests with a hot reload now and then.
+Prints, for one, two and four workers, the seconds to the first response and the memory of parent and workers: RSS
+counts a shared page in every process, PSS divides it among them, so that the sum of PSS is the memory in use. Then the
+memory before and after many requests with hot reloads in between.
 """
 
 import argparse
@@ -22,15 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from cineclub.adapters.artifacts import write_artifact
-from cineclub.adapters.postgres.promotions import PromotionHistory
-from cineclub.domain.filtering import keep_core
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import Movie, RatingLog, SnapshotIdentity
-from cineclub.domain.recipe import Recipe
+from cineclub.adapters.model_store import write_artifact
+from cineclub.adapters.postgres.promotions import PostgresPromotions
+from cineclub.domain.promotion.records import NewPromotion
+from cineclub.domain.ratings.filtering import keep_core
+from cineclub.domain.ratings.log import Movie, RatingLog, SnapshotIdentity
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recipe import Recipe
 from cineclub.models import catalogue
-from cineclub.ports import NewPromotion
-from load import N_CONNECTIONS, predict_request, read_answer
+from load import N_CONNECTIONS, predict_request, read_response
 from rating_sets import rating_set
 from report import RESULTS, machine, write_report
 from section import table_of
@@ -49,13 +49,13 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What one process takes, in MiB.
+    """Memory of a process, in MiB.
 
     Attributes:
-        rss: all of its pages in memory.
-        pss: the same, a page that n processes have counted as an nth.
-        anonymous: the part of ``pss`` that belongs to no file: its own objects, and those it shares with its parent.
-        arrays: the part of ``pss`` that is the model's mapped arrays.
+        rss: all resident pages.
+        pss: the same, with a page shared by n processes counted as 1/n.
+        anonymous: the part of ``pss`` without a file: its own objects, and those shared with its parent.
+        arrays: the part of ``pss`` in the model's mapped arrays.
     """
 
     rss: float
@@ -65,7 +65,7 @@ class Memory:
 
     @classmethod
     def of(cls, pid: int) -> "Memory":
-        """Return what a process takes now."""
+        """Return the present memory of a process."""
         total = Path(f"/proc/{pid}/smaps_rollup").read_text()
         parts = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{pid}/smaps").read_text())
         arrays = sum(_mebibytes("Pss", part) for part in parts if ".npy" in part.partition("\n")[0])
@@ -73,9 +73,9 @@ class Memory:
 
 
 def _mebibytes(name: str, text: str) -> float:
-    """Return a figure of the kernel's."""
-    found = re.search(rf"^{name}: +(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) / MEBIBYTE_IN_KIB if found else 0.0
+    """Return a figure of the kernel in MiB."""
+    match = re.search(rf"^{name}: +(\d+) kB", text, re.MULTILINE)
+    return int(match[1]) / MEBIBYTE_IN_KIB if match else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,13 @@ class Api:
 
     @property
     def parent_pid(self) -> int | None:
-        """The process that answers nothing."""
+        """The parent process, which serves no requests."""
         return None if self.process.pid in self.pids else self.process.pid
 
 
 @contextmanager
 def api(url: str, home: Path, n_workers: int) -> Iterator[Api]:
-    """Run the API; it has answered from a model."""
+    """Run the API, with a model loaded."""
     ours = {
         "CINECLUB_DATABASE_URL": url,
         "CINECLUB_HOME": str(home),
@@ -103,7 +103,7 @@ def api(url: str, home: Path, n_workers: int) -> Iterator[Api]:
         "CINECLUB_MODEL_POLL_SECONDS": "0.1",
     }
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "cineclub.api"], env={**os.environ, **ours})
+    process = subprocess.Popen([sys.executable, "-m", "cineclub.processes.api"], env={**os.environ, **ours})
     try:
         until(is_ready)
         seconds = time.perf_counter() - begun
@@ -116,7 +116,7 @@ def api(url: str, home: Path, n_workers: int) -> Iterator[Api]:
 
 
 def is_ready() -> bool:
-    """Say whether an answer can be had."""
+    """Return whether the API responds."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/ready", timeout=5):
             return True
@@ -125,7 +125,7 @@ def is_ready() -> bool:
 
 
 def until(is_so: Any) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         if time.monotonic() > deadline:
@@ -134,17 +134,20 @@ def until(is_so: Any) -> None:
 
 
 def new_version(folder: Path, log: RatingLog, model: str, version: int) -> NewPromotion:
-    """Return what announces a version that was fitted with a seed of its own."""
+    """Return the record of a version fitted with its own seed."""
     recipe = catalogue.default_recipe(model)
     varied = Recipe(model, {**recipe.hyperparameters, "regularization": float(8 * version)})
     fitted = catalogue.fit(varied, RatingMatrix.from_log(log), np.random.default_rng(version), lambda _: None)
-    movies = [Movie(int(one), str(one), f"Film {one}", 1999, ("Drama", "Comedy")) for one in fitted.movie_ids]
+    movies = [
+        Movie(int(movie_id), str(movie_id), f"Film {movie_id}", 1999, ("Drama", "Comedy"))
+        for movie_id in fitted.movie_ids
+    ]
     sha256 = write_artifact(folder, fitted, movies, SnapshotIdentity(len(log), None, "0" * 64))
     return NewPromotion(version, "PROMOTE", "benchmark", "person", None, fitted.recipe, sha256, str(folder))
 
 
 async def ask(n_requests: int) -> None:
-    """Ask for known and for new users in turn, over connections that stay open."""
+    """Send requests for known and new users in turn, over persistent connections."""
     requests = [predict_request(str(number)) for number in range(1, N_USERS + 1)]
     requests += [predict_request(f"new-{number}") for number in range(N_USERS)]
 
@@ -152,14 +155,14 @@ async def ask(n_requests: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         for number in range(offset, n_requests, N_CONNECTIONS):
             writer.write(requests[number % len(requests)])
-            await read_answer(reader)
+            await read_response(reader)
         writer.close()
 
     await asyncio.gather(*(one_connection(offset) for offset in range(N_CONNECTIONS)))
 
 
 def figures_of(url: str, home: Path, n_workers: int) -> dict[str, float]:
-    """Return what so many workers take after each has answered for all users."""
+    """Return the memory of a number of workers after requests for all users."""
     starts = []
     for _ in range(N_STARTS - 1):
         with api(url, home, n_workers) as running:
@@ -173,16 +176,16 @@ def figures_of(url: str, home: Path, n_workers: int) -> dict[str, float]:
             "start_seconds": min(*starts, running.start_seconds),
             "parent_rss": parent.rss,
             "parent_pss": parent.pss,
-            "worker_rss": float(np.mean([one.rss for one in workers])),
-            "worker_pss": float(np.mean([one.pss for one in workers])),
-            "arrays": sum(one.arrays for one in workers),
-            "total_pss": parent.pss + sum(one.pss for one in workers),
+            "worker_rss": float(np.mean([worker.rss for worker in workers])),
+            "worker_pss": float(np.mean([worker.pss for worker in workers])),
+            "arrays": sum(worker.arrays for worker in workers),
+            "total_pss": parent.pss + sum(worker.pss for worker in workers),
         }
 
 
 def growth_of(url: str, home: Path, versions: list[NewPromotion], n_workers: int, n_requests: int) -> dict[str, Any]:
-    """Return what the workers took when warm, and then after each hot reload and its share of the requests."""
-    history = PromotionHistory(url)
+    """Return the memory of warm workers, then after each hot reload with its requests."""
+    history = PostgresPromotions(url)
     taken = []
     n_warm = N_WARM * n_workers
     with api(url, home, n_workers) as running:
@@ -192,7 +195,7 @@ def growth_of(url: str, home: Path, versions: list[NewPromotion], n_workers: int
             until(lambda wanted=version.version: all(serves(pid, wanted, versions) for pid in running.pids))
             asyncio.run(ask(n_requests // N_RELOADS))
             workers = [Memory.of(pid) for pid in running.pids]
-            taken.append((sum(one.rss for one in workers), sum(one.anonymous for one in workers)))
+            taken.append((sum(worker.rss for worker in workers), sum(worker.anonymous for worker in workers)))
     rss, anonymous = (list(column[n_warm - 1 :]) for column in zip(*taken, strict=True))
     return {
         "n_requests": n_requests,
@@ -204,9 +207,11 @@ def growth_of(url: str, home: Path, versions: list[NewPromotion], n_workers: int
 
 
 def serves(pid: int, version: int, versions: list[NewPromotion]) -> bool:
-    """Say whether a process has this version's arrays mapped, and none of the others'."""
+    """Return whether a process maps the arrays of this version alone."""
     mapped = Path(f"/proc/{pid}/maps").read_text()
-    return all((f"{one.artifact_folder}/" in mapped) == (one.version == version) for one in versions)
+    return all(
+        (f"{version_here.artifact_folder}/" in mapped) == (version_here.version == version) for version_here in versions
+    )
 
 
 def main() -> None:
@@ -221,8 +226,8 @@ def main() -> None:
     for model in MODELS:
         with database() as (url, home):
             log, _ = keep_core(bring_in(url, rating_set(None).log), MIN_RATINGS, MIN_RATINGS)
-            versions = [new_version(home / "models" / f"bench-{one}", log, model, one) for one in (1, 2)]
-            PromotionHistory(url).record(versions[0])
+            versions = [new_version(home / "models" / f"bench-{number}", log, model, number) for number in (1, 2)]
+            PostgresPromotions(url).record(versions[0])
             memory[model] = {n_workers: figures_of(url, home, n_workers) for n_workers in N_WORKERS}
             if options.requests:
                 n_workers = 1 if model == MODELS[0] else 2
@@ -234,42 +239,62 @@ def main() -> None:
 
 def text_of(memory: dict[str, dict[int, dict[str, float]]], growth: dict[str, dict[str, Any]]) -> str:
     """Return both tables."""
-    head = ["model, workers", "start s", "parent RSS", "PSS", "worker RSS", "PSS", "arrays", "all PSS", "each further"]
-    rows = [_row(model, n_workers, found) for model, found in memory.items() for n_workers in N_WORKERS]
+    head = [
+        "model, processes",
+        "start s",
+        "parent RSS",
+        "PSS",
+        "process RSS",
+        "PSS",
+        "arrays",
+        "all PSS",
+        "one more process",
+    ]
+    rows = [_row(model, n_workers, by_workers) for model, by_workers in memory.items() for n_workers in N_WORKERS]
     note = (
-        "MiB, on ml-latest-small, or the demo's ratings without it. Start: to the first answer, the best of 3. PSS "
-        "counts a page that n processes have as an nth; arrays: the mapped arrays in the PSS of all workers "
-        "together, which stay the same; each further: what one more worker takes, the step to two with the parent."
+        "Memory is in MiB, on ml-latest-small, or on the demo's ratings if it is absent. *start s*: seconds to the "
+        "first response, the best of 3. *PSS* counts a page shared by n processes as 1/n. *arrays*: the mapped arrays "
+        "in the PSS of all API processes together, which is constant. *one more process*: the additional memory of "
+        "each further process; the step to two includes the parent."
     )
     grown = [
         [
             case,
-            f"{one['n_requests']:,}",
-            f"{one['rss'][0]:.1f}",
-            f"{one['rss'][-1]:.1f}",
-            f"{one['growth']:+.1%}",
-            f"{one['anonymous'][0]:.1f}",
-            f"{one['anonymous'][-1]:.1f}",
+            f"{figures['n_requests']:,}",
+            f"{figures['rss'][0]:.1f}",
+            f"{figures['rss'][-1]:.1f}",
+            f"{figures['growth']:+.1%}",
+            f"{figures['anonymous'][0]:.1f}",
+            f"{figures['anonymous'][-1]:.1f}",
         ]
-        for case, one in growth.items()
+        for case, figures in growth.items()
     ]
-    grown_head = [f"{N_RELOADS} hot reloads", "requests", "RSS warm", "at the end", "growth", "own", "own"]
+    grown_head = [
+        f"{N_RELOADS} hot reloads",
+        "requests",
+        "RSS warm",
+        "RSS at the end",
+        "growth",
+        "own warm",
+        "own at the end",
+    ]
     grown_note = (
-        f"MiB. Two versions in turn; warm: after {N_WARM} reloads for each worker before; own: what belongs to no file."
+        f"Memory is in MiB. Two versions are loaded alternately. *warm*: after {N_WARM} reloads per process. *own*: "
+        "memory that is not mapped from a file."
     )
     return "\n\n".join([table_of(head, rows, note), table_of(grown_head, grown, grown_note)])
 
 
-def _row(model: str, n_workers: int, found: dict[int, dict[str, float]]) -> list[str]:
+def _row(model: str, n_workers: int, by_workers: dict[int, dict[str, float]]) -> list[str]:
     """Return one row of the first table."""
-    one = found[n_workers]
+    figures = by_workers[n_workers]
     fewer = max((number for number in N_WORKERS if number < n_workers), default=0)
-    further = (one["total_pss"] - found[fewer]["total_pss"]) / (n_workers - fewer) if fewer else None
+    further = (figures["total_pss"] - by_workers[fewer]["total_pss"]) / (n_workers - fewer) if fewer else None
     names = ("parent_rss", "parent_pss", "worker_rss", "worker_pss", "arrays", "total_pss")
     return [
         f"{model}, {n_workers}",
-        f"{one['start_seconds']:.2f}",
-        *(f"{one[name]:.0f}" for name in names),
+        f"{figures['start_seconds']:.2f}",
+        *(f"{figures[name]:.0f}" for name in names),
         "" if further is None else f"{further:.0f}",
     ]
 

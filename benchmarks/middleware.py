@@ -1,9 +1,9 @@
-"""What measuring every request costs: the same service with and without the measurement, in turn, in the same run.
+"""Cost of the request metrics: the same service with and without them, in turn, in one run.
 
-Five servers over one database: not measured; the same once more, which says how far two equal ones differ; measured;
-and both with counts in files, as several processes have them. They are asked in short turns for the cheapest answers
-there are, those that are remembered. A core that is always busy gives as many more answers as each takes less of it, so
-the cost is told by processor time, which does not know what else the machine does.
+Five servers over one database: without metrics; the same again, to show the difference of two equal servers; with
+metrics; and both with counts in files, as several processes have them. They get short turns of requests for the
+cheapest responses, those from the cache. The cost is stated in processor time, which does not depend on the load of the
+machine.
 """
 
 import os
@@ -28,7 +28,7 @@ from service import CLIENT_CORE, PORT, SERVER_CORE, bring_in, database, promote
 
 VARIANTS = {
     "without": ("not measured", "without"),
-    "again": ("not measured, once more", "without"),
+    "again": ("not measured, repeated", "without"),
     "with": ("measured", "without"),
     "files-without": ("counts in files, not measured", "files-without"),
     "files-with": ("counts in files, measured", "files-without"),
@@ -44,28 +44,29 @@ MOST = 0.05
 
 
 def serve(variant: str, port: int) -> None:
-    """Serve as the environment says, as a variant wants it."""
+    """Serve with the settings of the environment, as a variant."""
     import uvicorn  # noqa: PLC0415 - in the server's process alone
 
-    from cineclub import bootstrap  # noqa: PLC0415
-    from cineclub.api.__main__ import COLLECT_AFTER  # noqa: PLC0415
     from cineclub.api.app import create_app  # noqa: PLC0415
+    from cineclub.bootstrap.serving import api_parts, shared_metrics  # noqa: PLC0415
+    from cineclub.processes.api import COLLECT_AFTER  # noqa: PLC0415
+    from cineclub.runtime.allocator import keep_one_arena  # noqa: PLC0415
     from cineclub.settings import Settings  # noqa: PLC0415
 
-    bootstrap.keep_memory_together()  # as the service begins
+    keep_one_arena()  # as the service begins
     gc.set_threshold(*COLLECT_AFTER)
     settings = Settings()
-    processes = bootstrap.shared_metrics(settings, lambda: 1) if variant.startswith("files") else None
-    app = create_app(bootstrap.api_parts(settings, processes))
+    processes = shared_metrics(settings, lambda: 1) if variant.startswith("files") else None
+    app = create_app(api_parts(settings, processes))
     if variant not in MEASURED:
-        for one in app.user_middleware:
-            one.kwargs.pop("metrics", None)
+        for middleware in app.user_middleware:
+            middleware.kwargs.pop("metrics", None)
     uvicorn.run(app, port=port, access_log=False, log_level="warning", server_header=False)
 
 
 @contextmanager
 def server(variant: str, port: int, url: str, home: Path) -> Iterator[int]:
-    """Run a variant in a process of its own on one core, and give its process id once a model answers."""
+    """Run a variant in a process on one core, and yield its process id once a model is loaded."""
     ours = {"CINECLUB_DATABASE_URL": url, "CINECLUB_HOME": str(home), "CINECLUB_OUTCOME_REFRESH_SECONDS": "3600"}
     process = subprocess.Popen([sys.executable, __file__, variant, str(port)], env={**os.environ, **ours})
     os.sched_setaffinity(process.pid, {SERVER_CORE})
@@ -78,16 +79,16 @@ def server(variant: str, port: int, url: str, home: Path) -> Iterator[int]:
 
 
 def wait_until_ready(port: int) -> None:
-    """Return once a model answers.
+    """Return once a model is loaded.
 
     Raises:
-        TimeoutError: none did within a minute.
+        TimeoutError: none is loaded within a minute.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
-                if b'"version"' in answer.read():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as response:
+                if b'"version"' in response.read():
                     return
         except OSError:
             time.sleep(0.05)
@@ -96,13 +97,13 @@ def wait_until_ready(port: int) -> None:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return how long a process has used a processor."""
+    """Return the processor time of a process in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measured(pids: dict[str, int], ports: dict[str, int], requests: list[bytes]) -> dict[str, dict[str, float]]:
-    """Return answers a second and processor time of an answer of each variant, all in turn."""
+    """Return responses a second and processor time per response of each variant, measured in turn."""
     rates: dict[str, list[float]] = {variant: [] for variant in pids}
     seconds = dict.fromkeys(pids, 0.0)
     for turn in range(N_TURNS):
@@ -111,14 +112,14 @@ def measured(pids: dict[str, int], ports: dict[str, int], requests: list[bytes])
             before = processor_seconds(pids[variant])
             rates[variant].append(fastest_rate(requests, TURN_SECONDS, ports[variant]))
             seconds[variant] += processor_seconds(pids[variant]) - before
-    microseconds = {one: 1e6 * seconds[one] / (sum(rates[one]) * TURN_SECONDS) for one in pids}
+    microseconds = {pid: 1e6 * seconds[pid] / (sum(rates[pid]) * TURN_SECONDS) for pid in pids}
     return {
-        one: {
-            "rate": statistics.median(rates[one]),
-            "microseconds": microseconds[one],
-            "throughput": microseconds[VARIANTS[one][1]] / microseconds[one],
+        pid: {
+            "rate": statistics.median(rates[pid]),
+            "microseconds": microseconds[pid],
+            "throughput": microseconds[VARIANTS[pid][1]] / microseconds[pid],
         }
-        for one in pids
+        for pid in pids
     }
 
 
@@ -136,15 +137,21 @@ def main() -> None:
             fastest_rate(requests, WARM_SECONDS, port)
         figures = measured(pids, ports, requests)
     rows = [
-        [title, f"{one['microseconds']:.0f}", f"{one['throughput']:.1%}", f"{one['rate']:,.0f}"]
-        for (title, _), one in ((VARIANTS[variant], figures[variant]) for variant in VARIANTS)
+        [title, f"{figure['microseconds']:.0f}", f"{figure['throughput']:.1%}", f"{figure['rate']:,.0f}"]
+        for (title, _), figure in ((VARIANTS[variant], figures[variant]) for variant in VARIANTS)
     ]
     note = (
-        f"{ratings.extent}; one process on one core, the client on the other, {N_TURNS} turns of {TURN_SECONDS} s; "
-        "answers a second are the median turn, on a machine that did other things too. Throughput: the processor time "
-        f"of an answer that is not measured by that of one that is. It may not fall by more than {MOST:.0%}."
+        f"{ratings.extent}. One process runs on one core and the client on the other, for {N_TURNS} turns of "
+        f"{TURN_SECONDS} s. Responses per second are the median turn, on a machine with other load. The share of the "
+        "throughput is the processor time of a response without measurement, divided by that with measurement. The "
+        f"throughput must not fall by more than {MOST:.0%}."
     )
-    head = ["requests", "µs of processor an answer", "throughput of the unmeasured", "answers a second"]
+    head = [
+        "requests",
+        "processor µs per response",
+        "share of the throughput without measurement",
+        "responses per second",
+    ]
     write_report("middleware", {"machine": machine(), "figures": figures}, table_of(head, rows, note))
     sys.exit(any(1 - figures[variant]["throughput"] > MOST for variant in MEASURED))
 

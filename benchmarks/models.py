@@ -1,7 +1,7 @@
 """Models beside Surprise and implicit, in one run: speed, rating errors and lists.
 
 Writes ``docs/benchmarks/models.json`` and ``docs/benchmarks/models.md`` and prints the tables. With ``--only`` the
-other comparisons stay as an earlier run measured them: both sides of a comparison are always of one run.
+other comparisons keep their earlier figures; both sides of a comparison are always of one run.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from rating_sets import RatingSet, rating_set
-from report import kept_parts, machine, now, write_report
+from report import earlier_parts, machine, now, write_report
 from section import Section
 
 RACES: Mapping[str, str] = {
@@ -37,13 +37,13 @@ def main() -> None:
     for name in options.only:
         section = race(name)(ratings, options.seeds)
         part = {"measured_at": now(), "figures": section.figures, "text": section.text}
-        parts = kept_parts(report, ratings.extent) | {name: part}
+        parts = earlier_parts(report, ratings.extent) | {name: part}
         table = "\n".join([f"{ratings.extent}.\n", *(parts[name]["text"] for name in RACES if name in parts)])
         write_report(report, {"machine": machine(), "ratings": ratings.extent, "parts": parts}, table, section.text)
 
 
 def race(name: str) -> Callable[[RatingSet, int], Section]:
-    """Return the function of a comparison; each is imported only where it runs."""
+    """Return the function of a comparison, imported only on use."""
     run: Callable[[RatingSet, int], Section] = import_module(f"races.{RACES[name]}").run
     return run
 

@@ -1,18 +1,18 @@
-"""Everything of cineclub that the benchmarks call: the catalogue's fits, trained vectors, stars and lists as served."""
+"""The functions of cineclub that the benchmarks call: fits, trained vectors, served stars and lists."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.batch_ranking import lists_of
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recipe import Hyperparameter, Recipe
-from cineclub.domain.recommender import FittedModel, History, PredictsStars
-from cineclub.domain.splitting import JudgedWindow
+from cineclub.domain.evaluation.splitting import EvaluationWindow
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.batch_ranking import lists_of
+from cineclub.domain.recommend.recipe import Hyperparameter, Recipe
+from cineclub.domain.recommend.recommender import FittedModel, History, PredictsStars
 from cineclub.models import catalogue
 from cineclub.models.svd import SvdHyperparameters, trained_factors
-from list_quality import NO_FILM
+from list_quality import NO_MOVIE
 from rating_sets import ErrorSplit
 
 DAMPING = 5.0
@@ -29,7 +29,7 @@ def fit(model: str, hyperparameters: Mapping[str, Hyperparameter], ratings: Rati
 
 
 def histories_of(ratings: RatingMatrix) -> list[History]:
-    """Return everybody's ratings as models see them."""
+    """Return the ratings of all users as models receive them."""
     bounds = zip(ratings.row_starts[:-1], ratings.row_starts[1:], strict=True)
     return [
         History(ratings.movie_indices[start:end], ratings.ratings[start:end], ratings.rated_at[start:end])
@@ -38,17 +38,17 @@ def histories_of(ratings: RatingMatrix) -> list[History]:
 
 
 class TrainedSvd:
-    """The factors of both sides as the descent left them: what published figures are of."""
+    """The factors of both sides after the descent, to which published figures refer."""
 
     def __init__(self, ratings: RatingMatrix, hyperparameters: Mapping[str, Hyperparameter], seed: int) -> None:
-        """Train."""
+        """Train the factors."""
         chosen = SvdHyperparameters.of(hyperparameters)
         self.factors = trained_factors(ratings, chosen, np.random.default_rng(seed), ignore)
         self.mean = float(ratings.ratings.mean(dtype=np.float64))
         self.unit = (ratings.scale.highest - ratings.scale.lowest) / 4
 
     def stars(self, split: ErrorSplit) -> NDArray[np.float64]:
-        """Return the predicted rating of everything held out, shape (n,); what is unknown adds nothing."""
+        """Return the predictions of all held-out ratings, shape (n,); unknown users and films add nothing."""
         users, movies = split.users, split.movies
         learned = np.where(users >= 0, self.factors.user_offsets[users], 0)
         learned += np.where(movies >= 0, self.factors.movie_offsets[movies], 0)
@@ -58,9 +58,9 @@ class TrainedSvd:
 
 
 def stars_as_served(fitted: FittedModel, split: ErrorSplit) -> NDArray[np.float64]:
-    """Return what the service predicts for everything held out, shape (n,).
+    """Return the service's predictions of all held-out ratings, shape (n,).
 
-    It has nothing to say on a film without any rating: such a film counts as predicted by the person's damped mean.
+    A film without ratings has no prediction and counts with the user's damped mean.
     """
     recommender = fitted.recommender
     if not isinstance(recommender, PredictsStars):
@@ -77,7 +77,7 @@ def stars_as_served(fitted: FittedModel, split: ErrorSplit) -> NDArray[np.float6
 
 
 def damped_means(ratings: RatingMatrix) -> NDArray[np.float64]:
-    """Return each person's mean rating, shape (n_users,), drawn to the mean of all."""
+    """Return each user's mean rating, shape (n_users,), damped towards the overall mean."""
     mean = ratings.ratings.mean(dtype=np.float64)
     sums = np.bincount(ratings.user_indices, ratings.ratings, minlength=ratings.n_users)
     means: NDArray[np.float64] = (sums + DAMPING * mean) / (np.diff(ratings.row_starts) + DAMPING)
@@ -85,24 +85,24 @@ def damped_means(ratings: RatingMatrix) -> NDArray[np.float64]:
 
 
 def rmse(stars: NDArray[np.float64], split: ErrorSplit) -> float:
-    """Return the error over everything held out."""
+    """Return the RMSE over all held-out ratings."""
     return float(np.sqrt(np.mean((stars - split.held_out.ratings) ** 2)))
 
 
-def lists(fitted: FittedModel, window: JudgedWindow, top_k: int) -> NDArray[np.int64]:
-    """Return each person's list of film ids, shape (n_users, top_k), -1 at an empty place."""
+def lists(fitted: FittedModel, window: EvaluationWindow, top_k: int) -> NDArray[np.int64]:
+    """Return each user's list of film ids, shape (n_users, top_k), -1 at an empty place."""
     histories = [History.of(window.known_of(row), fitted.movie_ids) for row in range(len(window))]
-    listed = batch_lists(fitted, histories, top_k)
-    return np.where(listed < 0, NO_FILM, fitted.movie_ids[listed])
+    positions = batch_lists(fitted, histories, top_k)
+    return np.where(positions < 0, NO_MOVIE, fitted.movie_ids[positions])
 
 
 def batch_lists(fitted: FittedModel, histories: Sequence[History], top_k: int) -> NDArray[np.int32]:
-    """Return each person's list of positions, shape (n_users, top_k)."""
+    """Return each user's list of positions, shape (n_users, top_k)."""
     return lists_of(fitted, histories, top_k)
 
 
 def _rows_by_user(users: NDArray[np.int64], counted: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Return the counted rows of each user that has some."""
+    """Return the counted rows of each user that has any."""
     rows = np.flatnonzero(counted)
     if not len(rows):
         return []

@@ -1,15 +1,16 @@
-"""Which ratings a benchmark runs on, and how they are cut."""
+"""The ratings of the benchmarks, and their splits."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.adapters.files import demo_source, read_rating_log
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingLog, RatingScale
-from cineclub.domain.splitting import JudgedWindow, split_last_out
+from cineclub.adapters.files import demo_source, read_all
+from cineclub.domain.evaluation.splitting import EvaluationWindow, split_last_out
+from cineclub.domain.ratings.log import RatingLog, RatingScale
+from cineclub.domain.ratings.matrix import RatingMatrix
 
 REAL_RATINGS = Path(__file__).parents[2] / "shared" / "data" / "ml-latest-small"
 TEST_FRACTION = 0.2
@@ -18,14 +19,14 @@ HALF_STARS = RatingScale(0.5, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class RatingSet:
-    """A log of ratings with the name that tables give it."""
+    """A rating log with its name for tables."""
 
     name: str
     log: RatingLog
 
     @property
     def extent(self) -> str:
-        """How much it holds, as a sentence."""
+        """The size of the log in words."""
         return f"{self.name}: {len(self.log):,} ratings of {self.log.n_users:,} users and {self.log.n_movies:,} films"
 
 
@@ -34,11 +35,11 @@ class ErrorSplit:
     """A random fifth held out, for rating errors.
 
     Attributes:
-        ratings: what models learn from.
+        ratings: the training matrix.
         users: (n,) row of each held-out rating in ``ratings``, -1 for a user that has none there.
         movies: (n,) column likewise.
         held_out: the held-out ratings.
-        is_learned: (n_ratings of the log,) which of them models learn from.
+        is_learned: (n_ratings of the log,) mask of the training ratings.
     """
 
     ratings: RatingMatrix
@@ -53,21 +54,24 @@ class RankingSplit:
     """Each user's last fifth held out, for lists; ``learned`` is the log of ``ratings``."""
 
     ratings: RatingMatrix
-    window: JudgedWindow
+    window: EvaluationWindow
     learned: RatingLog
 
 
 def rating_set(path: Path | None) -> RatingSet:
-    """Return the ratings of a path that ``cineclub import`` reads; without one those at hand, else the demo's."""
+    """Return the ratings of a path that ``cineclub import`` reads; by default the local ones, else the demo's."""
     if path is None and not REAL_RATINGS.is_dir():
         imported = demo_source().read(HALF_STARS, lambda _fraction, _part: None)
         return RatingSet("demo ratings", imported.rows.to_log(HALF_STARS))
     chosen = path or REAL_RATINGS
-    return RatingSet(chosen.name, read_rating_log(chosen))
+    imported = read_all(chosen)
+    if n_left_out := len(imported.rejected) + len(imported.superseded):
+        print(f"{chosen}: {n_left_out:,} rows left out, bad or superseded by a later rating", file=sys.stderr)
+    return RatingSet(chosen.name, imported.rows.to_log(imported.scale))
 
 
 def error_split(log: RatingLog, seed: int) -> ErrorSplit:
-    """Return the split of a seed; a model is judged on every held-out rating, also on those of unknown films."""
+    """Return the split of a seed; every held-out rating counts, those of unknown films too."""
     is_learned = np.ones(len(log), np.bool_)
     is_learned[np.random.default_rng(seed).permutation(len(log))[: int(TEST_FRACTION * len(log))]] = False
     ratings, held_out = RatingMatrix.from_log(log.take(is_learned)), log.take(~is_learned)
@@ -82,6 +86,6 @@ def ranking_split(log: RatingLog) -> RankingSplit:
 
 
 def positions(vocabulary: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each id stands in a rising vocabulary, -1 where it is unknown."""
-    found = np.minimum(np.searchsorted(vocabulary, ids), len(vocabulary) - 1)
-    return np.where(vocabulary[found] == ids, found, -1)
+    """Return the position of each id in a sorted vocabulary, -1 for an unknown one."""
+    places = np.minimum(np.searchsorted(vocabulary, ids), len(vocabulary) - 1)
+    return np.where(vocabulary[places] == ids, places, -1)

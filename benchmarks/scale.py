@@ -1,4 +1,4 @@
-"""Seconds and memory of each model on generated ratings as many as MovieLens 25M has, each in a process of its own.
+"""Seconds and memory of each model on generated ratings of the size of MovieLens 25M, each in its own process.
 
 Writes ``docs/benchmarks/scale.json`` and ``docs/benchmarks/scale.md`` and prints the table.
 """
@@ -14,12 +14,12 @@ from typing import Any
 
 import ours
 from cineclub.domain.errors import CineclubError
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingLog
-from cineclub.domain.recipe import Recipe
+from cineclub.domain.ratings.log import RatingLog
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recipe import Recipe
 from cineclub.flows.evaluation import evaluate_ratings
 from generated_ratings import FULL_RATINGS, Size, generate, generated_log
-from report import kept_parts, machine, now, write_report
+from report import earlier_parts, machine, now, write_report
 from section import table_of, timed
 
 GB = 1e9
@@ -31,7 +31,7 @@ PATIENCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is measured, and how many seconds and bytes it may take."""
+    """A measurement, with its limits in seconds and bytes."""
 
     label: str
     seconds_limit: float | None
@@ -50,14 +50,14 @@ CASES: Mapping[str, Case] = {
 }
 STOPPED_AFTER = 1800.0
 NOTE = (
-    "{n_ratings:,} generated ratings of {n_users:,} people and {n_movies:,} films; the limits are for {full:,}. Each "
-    "in a process of its own, kernels compiled before; memory is the process's peak from the start of the fit on, of "
-    "which the ratings were held before it began."
+    "{n_ratings:,} generated ratings of {n_users:,} users and {n_movies:,} films; the limits apply to {full:,}. Each "
+    "row is a process of its own, with kernels compiled before. Memory is the peak of the process from the start of "
+    "the fit. The ratings were allocated before the start and are part of the peak."
 )
 
 
 def main() -> None:
-    """Measure every case in a child process, print, write; or be such a child."""
+    """Measure every case in a child process, print and write; or run as such a child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ratings", type=int, default=FULL_RATINGS, help="how many ratings to generate")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="which cases to run")
@@ -66,9 +66,9 @@ def main() -> None:
     if options.case:
         print(json.dumps(measured(options.case, options.ratings)))
         return
-    generated_log(options.ratings)  # keeps them for the children
+    generated_log(options.ratings)  # caches them for the children
     extent = f"{options.ratings:,} generated ratings"
-    figures = kept_parts("scale", extent)
+    figures = earlier_parts("scale", extent)
     for name in options.only:
         figures[name] = child_figures(name, options.ratings) | {"measured_at": now()}
     size = Size.of(options.ratings)
@@ -79,24 +79,24 @@ def main() -> None:
 
 
 def child_figures(name: str, n_ratings: int) -> dict[str, Any]:
-    """Return the figures of a case, measured in a child process; what it says of its progress is shown."""
+    """Return the figures of a case from a child process, whose progress is shown."""
     command = [sys.executable, __file__, "--case", name, "--ratings", str(n_ratings)]
     limit = CASES[name].seconds_limit
     patience = max(PATIENCE * (limit or 0), STOPPED_AFTER)
     print(f"{name} ...", file=sys.stderr, flush=True)
     try:
-        answer = subprocess.run(command, stdout=subprocess.PIPE, check=False, timeout=patience, text=True)
+        completed = subprocess.run(command, stdout=subprocess.PIPE, check=False, timeout=patience, text=True)
     except subprocess.TimeoutExpired:
         return {"left_out": f"stopped after {patience:.0f} s"}
-    if answer.returncode:
-        return {"left_out": f"the process ended with {answer.returncode}"}
-    figures: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    if completed.returncode:
+        return {"left_out": f"the process ended with {completed.returncode}"}
+    figures: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
     print(f"{name}: {figures}", file=sys.stderr, flush=True)
     return figures
 
 
 def measured(name: str, n_ratings: int) -> dict[str, Any]:
-    """Return the figures of a case of this process."""
+    """Return the figures of a case run in this process."""
     work = evaluation if name == "evaluate" else model_fit
     work(name, generate(Size.of(N_WARM_RATINGS), 0).log())  # compiles
     log = generated_log(n_ratings)
@@ -116,11 +116,11 @@ def model_fit(name: str, log: RatingLog) -> dict[str, Any]:
 
 
 def evaluation(_name: str, log: RatingLog) -> dict[str, Any]:
-    """Return the figures of the evaluation as ``cineclub evaluate`` plans it for so many ratings."""
+    """Return the figures of the evaluation that ``cineclub evaluate`` plans for the size."""
     held = start_of_peak()
-    seconds, judged = timed(lambda: evaluate_ratings(log, (), "time", TEST_FRACTION, 0, shown()))
-    models = {one.recipe.model: one.primary for one in judged.scoreboard.candidates}
-    reasons = [one.reason for one in judged.scoreboard.left_out]
+    seconds, evaluated = timed(lambda: evaluate_ratings(log, (), "time", TEST_FRACTION, 0, shown()))
+    models = {candidate.recipe.model: candidate.primary for candidate in evaluated.scoreboard.candidates}
+    reasons = [refused.reason for refused in evaluated.scoreboard.left_out]
     n_stopped = sum(reason.startswith("stopped early") for reason in reasons)
     left_out = [reason for reason in reasons if not reason.startswith("stopped early")]
     judged_models = [f"{model} {ndcg:.4f}" for model, ndcg in models.items()]
@@ -129,7 +129,7 @@ def evaluation(_name: str, log: RatingLog) -> dict[str, Any]:
 
 
 def shown() -> Callable[[Recipe, float], None]:
-    """Return a progress that names each model when its turn comes."""
+    """Return a progress callback that names each model once."""
     last: list[str] = [""]
 
     def show(recipe: Recipe, fraction: float) -> None:
@@ -141,7 +141,7 @@ def shown() -> Callable[[Recipe, float], None]:
 
 
 def start_of_peak() -> float:
-    """Forget this process's peak memory so far, and return what it holds in bytes."""
+    """Reset this process's peak memory, and return its present memory in bytes."""
     Path("/proc/self/clear_refs").write_text("5")
     return memory("VmRSS")
 

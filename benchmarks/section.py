@@ -1,4 +1,4 @@
-"""What one comparison leaves: figures for the JSON file and a table for people."""
+"""A section of a report: figures for the JSON file and a table."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One comparison: its heading, its figures by name, and its table with a sentence on how it was measured."""
+    """A comparison: heading, figures by name, and table with a note on the method."""
 
     title: str
     figures: dict[str, Any]
@@ -24,25 +24,25 @@ class Section:
 
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:
-    """Return a Markdown table, the first column of words and the others of numbers, with a note below."""
+    """Return a Markdown table, text in the first column and numbers in the others, with a note below."""
     lines = [_row(head), _row(["---"] + ["---:"] * (len(head) - 1)), *(_row(row) for row in rows)]
     return "\n".join(lines) + (f"\n\n{note}" if note else "")
 
 
 def timed(work: Callable[[], Result]) -> tuple[float, Result]:
-    """Return how many seconds a piece of work took, and what came of it."""
+    """Return the seconds of a piece of work, and its result."""
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result
 
 
 def best_seconds(work: Callable[[], object], n_times: int) -> float:
-    """Return the shortest time of a piece of work that is done a few times: what it takes undisturbed."""
+    """Return the minimum time of a few runs: the time without disturbance."""
     return min(timed(work)[0] for _ in range(n_times))
 
 
 def median_seconds(work: Callable[[], object], n_times: int) -> float:
-    """Return the median time of a piece of work that is done a few times."""
+    """Return the median time of a few runs."""
     return statistics.median(timed(work)[0] for _ in range(n_times))
 
 

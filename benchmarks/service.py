@@ -1,4 +1,4 @@
-"""A real service to measure: ratings imported, a model in production, the API in a process of its own."""
+"""A real service for measurements: imported ratings, a model in production, the API as a process."""
 
 import json
 import os
@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
-from cineclub.adapters.artifacts import write_artifact
+from cineclub.adapters.model_store import write_artifact
 from cineclub.adapters.postgres.embedded import embedded_postgres
 from cineclub.adapters.postgres.importing import PostgresRatingImport
 from cineclub.adapters.postgres.migrate import migrate
-from cineclub.adapters.postgres.promotions import PromotionHistory
-from cineclub.domain.filtering import keep_core
-from cineclub.domain.imported_ratings import NewMovie, RatingRows
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import Movie, RatingLog, SnapshotIdentity
+from cineclub.adapters.postgres.promotions import PostgresPromotions
+from cineclub.domain.promotion.records import NewPromotion
+from cineclub.domain.ratings.filtering import keep_core
+from cineclub.domain.ratings.imported import NewMovie, RatingRows
+from cineclub.domain.ratings.log import Movie, RatingLog, SnapshotIdentity
+from cineclub.domain.ratings.matrix import RatingMatrix
 from cineclub.models import catalogue
-from cineclub.ports import NewPromotion
 
 PORT = 18_765
 SERVER_CORE, CLIENT_CORE = 0, 1
@@ -34,7 +34,7 @@ GENRES = ("Drama", "Comedy", "Crime", "Romance", "Documentary")
 
 @contextmanager
 def database() -> Iterator[tuple[str, Path]]:
-    """Run a PostgreSQL of our own with our tables, and give its address with the state folder."""
+    """Run a PostgreSQL with our tables, and yield its address with the state folder."""
     with tempfile.TemporaryDirectory(prefix="cineclub-bench-") as name:
         home = Path(name)
         home.chmod(0o711)  # PostgreSQL runs as another user where we are root
@@ -44,7 +44,7 @@ def database() -> Iterator[tuple[str, Path]]:
 
 
 def bring_in(url: str, log: RatingLog) -> RatingLog:
-    """Import a log, and return it with the database's own ids: users and films are called 1, 2, 3 and so on."""
+    """Import a log, and return it with the database's ids; users and films are named 1, 2, 3 and so on."""
     users, user_codes = np.unique(log.user_ids, return_inverse=True)
     movies, movie_codes = np.unique(log.movie_ids, return_inverse=True)
     rows = RatingRows(
@@ -56,7 +56,8 @@ def bring_in(url: str, log: RatingLog) -> RatingLog:
         log.rated_at,
     )
     described = [
-        NewMovie(one, _title_of(nth), 1950 + nth % 70, _genres_of(nth)) for nth, one in enumerate(rows.movie_ids)
+        NewMovie(movie_id, _title_of(nth), 1950 + nth % 70, _genres_of(nth))
+        for nth, movie_id in enumerate(rows.movie_ids)
     ]
     PostgresRatingImport(url).write(rows, described, log.scale, lambda _fraction, _part: None)
     with psycopg.connect(url, autocommit=True) as connection:  # what PostgreSQL does after any large import
@@ -66,15 +67,16 @@ def bring_in(url: str, log: RatingLog) -> RatingLog:
 
 
 def promote(url: str, folder: Path, log: RatingLog, model: str) -> int:
-    """Fit a model on the users and films with enough ratings, let it serve, and return its number of films."""
-    kept, _ = keep_core(log, MIN_RATINGS, MIN_RATINGS)
+    """Fit a model on users and films with enough ratings, promote it, and return its number of films."""
+    core, _ = keep_core(log, MIN_RATINGS, MIN_RATINGS)
     recipe = catalogue.default_recipe(model)
-    fitted = catalogue.fit(recipe, RatingMatrix.from_log(kept), np.random.default_rng(0), lambda _: None)
+    fitted = catalogue.fit(recipe, RatingMatrix.from_log(core), np.random.default_rng(0), lambda _: None)
     movies = [
-        Movie(one, str(one), _title_of(one), 1950 + one % 70, _genres_of(one)) for one in fitted.movie_ids.tolist()
+        Movie(movie_id, str(movie_id), _title_of(movie_id), 1950 + movie_id % 70, _genres_of(movie_id))
+        for movie_id in fitted.movie_ids.tolist()
     ]
-    sha256 = write_artifact(folder, fitted, movies, SnapshotIdentity(len(kept), None, "0" * 64))
-    PromotionHistory(url).record(
+    sha256 = write_artifact(folder, fitted, movies, SnapshotIdentity(len(core), None, "0" * 64))
+    PostgresPromotions(url).record(
         NewPromotion(1, "PROMOTE", "benchmark", "person", None, fitted.recipe, sha256, str(folder))
     )
     return len(movies)
@@ -84,9 +86,9 @@ def promote(url: str, folder: Path, log: RatingLog, model: str) -> int:
 def api(
     url: str, home: Path, settings: Mapping[str, str] | None = None, core: int | None = SERVER_CORE
 ) -> Iterator[float]:
-    """Run the API; give the seconds until a model answered."""
+    """Run the API, and yield the seconds until a model was loaded."""
     ours = {"CINECLUB_DATABASE_URL": url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(PORT), **(settings or {})}
-    with running([sys.executable, "-m", "cineclub.api"], "/ready", ours, core) as seconds:
+    with running([sys.executable, "-m", "cineclub.processes.api"], "/ready", ours, core) as seconds:
         yield seconds
 
 
@@ -94,13 +96,13 @@ def api(
 def running(
     command: Sequence[str], path: str, settings: Mapping[str, str] | None = None, core: int | None = SERVER_CORE
 ) -> Iterator[float]:
-    """Run a server, on one core if that is given; give the seconds until it answered at a path."""
+    """Run a server, on one core if given, and yield the seconds until a path responded."""
     begun = time.perf_counter()
     process = subprocess.Popen(command, env={**os.environ, **(settings or {})})
     if core is not None:
         os.sched_setaffinity(process.pid, {core})
     try:
-        while answer_at(path) is None:
+        while json_at(path) is None:
             if process.poll() is not None:
                 message = f"{command[0]} ended before it answered"
                 raise RuntimeError(message)
@@ -111,16 +113,16 @@ def running(
         process.wait(20)
 
 
-def answer_at(path: str, body: object = None) -> object:
-    """Return the JSON at a path, None while nothing answers there."""
+def json_at(path: str, body: object = None) -> object:
+    """Return the JSON at a path, None without a response."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{PORT}{path}", data=data, headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            found: object = json.load(answer)
-            return found
+        with urllib.request.urlopen(request, timeout=5) as response:
+            document: object = json.load(response)
+            return document
     except OSError:
         return None
 
@@ -131,7 +133,7 @@ def _numbered(n_ids: int) -> tuple[str, ...]:
 
 
 def _title_of(number: int) -> str:
-    """Return a title as long as real ones are."""
+    """Return a title of realistic length."""
     return f"The Film of the Number {number}"
 
 

@@ -1,7 +1,7 @@
-"""How fast the API answers, beside the same server with a constant body of the same size, in the same run.
+"""Speed of the API beside the same server with a constant body of the same size, in one run.
 
-Three parts: what one process on one core reaches, with the client on the other; how late answers are while a training
-runs on the same cores; and how late they are with 59,000 films and 25 million ratings.
+Three parts: the rate of one process on one core, with the client on the other; latencies during a training on the same
+cores; and latencies with 59,000 films and 25 million ratings.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from generated_ratings import FULL_RATINGS, generated_log
 from load import Latencies, body_of, fastest_rate, latencies_at, predict_request
 from parts_of_an_answer import parts_of_an_answer
 from rating_sets import rating_set
-from report import kept_parts, machine, now, write_report
+from report import earlier_parts, machine, now, write_report
 from section import Section, table_of
-from service import CLIENT_CORE, PORT, answer_at, api, bring_in, database, promote, running
+from service import CLIENT_CORE, PORT, api, bring_in, database, json_at, promote, running
 
 MODEL = "ials"
 """What a training on these ratings promotes."""
@@ -39,27 +39,27 @@ CINECLUB = str(Path(sys.executable).with_name("cineclub"))
 
 
 def speed(options: argparse.Namespace) -> Section:
-    """Return requests a second and latencies at 70 % of them, beside the constant."""
+    """Return requests a second, and latencies at 70 % of that rate, beside the constant."""
     os.sched_setaffinity(0, {CLIENT_CORE})
     ratings = rating_set(options.data)
     with database() as (url, home):
         log = bring_in(url, ratings.log)
         n_movies = promote(url, home / "models" / "bench", log, options.model)
         users = [str(number) for number in range(1, log.n_users + 1)]
-        known = [predict_request(one) for one in users]
-        # each user is asked for with another number of films than the time before, so that no answer is remembered
-        turning = known + [predict_request(one, 11) for one in users]
+        known = [predict_request(user) for user in users]
+        # the number of films changes between requests of a user, so that no response is cached
+        turning = known + [predict_request(user, 11) for user in users]
         new = [predict_request(f"new-{number}") for number in range(50_000)]
         cases = {}
         with api(url, home, {"CINECLUB_HISTORY_CACHE": "false"}):
             time.sleep(AFTER_START_SECONDS)
             cases["known users, history from PostgreSQL each time"] = figures_of(known)
-            cases["the same, every answer made anew"] = figures_of(turning)
+            cases["the same, without cached lists"] = figures_of(turning)
         with api(url, home) as start_seconds:
             n_bytes = len(body_of(known[41]))
             time.sleep(AFTER_START_SECONDS)
             cases["known users, history from memory"] = figures_of(known)
-            cases["from memory, every answer made anew"] = figures_of(turning)
+            cases["history from memory, without cached lists"] = figures_of(turning)
             cases["new users"] = figures_of(new)
         constant = [sys.executable, str(ROOT / "constant_server.py"), str(PORT), str(n_bytes)]
         with running(constant, "/openapi.json"):
@@ -73,10 +73,10 @@ def speed(options: argparse.Namespace) -> Section:
                 f"{ratings.extent}; {options.model} of {n_movies:,} films; ready after {start_seconds:.2f} s.",
                 speed_table(cases, n_bytes),
                 table_of(
-                    ["part of an answer", "µs"],
+                    ["part of a response", "µs"],
                     [[part, f"{microseconds:,.0f}"] for part, microseconds in costs.items()],
-                    "Processor time within one process, no network; of an answer made anew, what the other parts "
-                    "leave is framework, checks, counting, the log, and cold caches between two answers.",
+                    "Processor time within one process, without the network. The rest of a response without a cached "
+                    "list is the framework, checks, metrics, the log, and cold processor caches between two responses.",
                 ),
             ]
         ),
@@ -84,11 +84,11 @@ def speed(options: argparse.Namespace) -> Section:
 
 
 def figures_of(requests: Sequence[bytes]) -> dict[str, float]:
-    """Return the rate as fast as it goes, and the latencies at 70 % of it: of three times the middle one."""
+    """Return the highest rate, and the latencies at 70 % of it: the median of three runs."""
     fastest_rate(requests, 1.0)  # warm
     rate = fastest_rate(requests, SECONDS)
     tried = [latencies_at(requests, SECONDS, LOAD * rate) for _ in range(N_TIMES)]
-    latencies = sorted(tried, key=lambda one: one.p99)[N_TIMES // 2]
+    latencies = sorted(tried, key=lambda attempt: attempt.p99)[N_TIMES // 2]
     return {"rate": rate, "p50_ms": latencies.p50, "p99_ms": latencies.p99}
 
 
@@ -98,25 +98,25 @@ def speed_table(cases: dict[str, dict[str, float]], n_bytes: int) -> str:
     rows = [
         [
             case,
-            f"{one['rate']:,.0f}",
-            f"{one['rate'] / constant['rate']:.0%}",
-            f"{one['p50_ms']:.1f}",
-            f"{one['p99_ms']:.1f}",
-            f"{one['p99_ms'] / constant['p99_ms']:.1f}",
+            f"{figures['rate']:,.0f}",
+            f"{figures['rate'] / constant['rate']:.0%}",
+            f"{figures['p50_ms']:.1f}",
+            f"{figures['p99_ms']:.1f}",
+            f"{figures['p99_ms'] / constant['p99_ms']:.1f}",
         ]
-        for case, one in cases.items()
+        for case, figures in cases.items()
     ]
-    head = ["requests", "a second", "of the constant", "p50 ms", "p99 ms at 70 %", "times the constant"]
+    head = ["requests", "per second", "share of the constant", "p50 ms", "p99 ms at 70 %", "p99 / constant"]
     note = (
-        "Every user asks again and again for ten films, and while nothing changed the films of the answer are "
-        "remembered; made anew: for ten and eleven in turn, so that none are. "
-        f"The constant: the same server and framework with {n_bytes:,} bytes that are always the same."
+        "Every user requests ten films repeatedly, and the list comes from the cache while nothing changes. *Without "
+        "cached lists*: requests for ten and for eleven films alternate, so that no list is cached. *The constant*: "
+        f"the same server and framework return the same {n_bytes:,} bytes each time."
     )
     return table_of(head, rows, note)
 
 
 def beside_a_training(options: argparse.Namespace) -> Section:
-    """Return how late answers are at 50 requests a second, at rest and while a training runs on the same cores."""
+    """Return the latencies at 50 requests a second, idle and during a training on the same cores."""
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     ratings = rating_set(options.data)
     with database() as (url, home):
@@ -127,16 +127,19 @@ def beside_a_training(options: argparse.Namespace) -> Section:
         with running([CINECLUB, "serve"], "/ready", ours, core=None):
             latencies_at(requests, 5.0, TRAINING_RATE)
             idle = latencies_at(requests, STEADY_SECONDS, TRAINING_RATE)
-            train()  # compiles the kernels where that was never done
+            train()  # compiles the kernels if needed
             busy = while_training(requests)
             at_rest = latencies_at(requests, STEADY_SECONDS, TRAINING_RATE)
-    cases = {"before": idle, "while a training runs": busy, "afterwards": at_rest}
+    cases = {"before": idle, "during a training": busy, "afterwards": at_rest}
     return Section(
-        f"Beside a training ({TRAINING_RATE:.0f} requests a second)",
-        {case: {"p50_ms": one.p50, "p99_ms": one.p99} for case, one in cases.items()},
+        f"During a training ({TRAINING_RATE:.0f} requests per second)",
+        {case: {"p50_ms": latencies.p50, "p99_ms": latencies.p99} for case, latencies in cases.items()},
         table_of(
-            ["answers", "p50 ms", "p99 ms", "times before"],
-            [[case, f"{one.p50:.1f}", f"{one.p99:.1f}", f"{one.p99 / idle.p99:.1f}"] for case, one in cases.items()],
+            ["responses", "p50 ms", "p99 ms", "p99 / before"],
+            [
+                [case, f"{latencies.p50:.1f}", f"{latencies.p99:.1f}", f"{latencies.p99 / idle.p99:.1f}"]
+                for case, latencies in cases.items()
+            ],
             f"{ratings.extent}; `cineclub serve` with its worker, PostgreSQL and the client on the same cores.",
         ),
     )
@@ -145,10 +148,10 @@ def beside_a_training(options: argparse.Namespace) -> Section:
 def while_training(requests: Sequence[bytes]) -> Latencies:
     """Start a training and return the latencies until it ends."""
     training_id = start_training()
-    found: list[Latencies] = []
+    measured: list[Latencies] = []
     while status_of(training_id) in ("queued", "running"):
-        found.append(latencies_at(requests, 5.0, TRAINING_RATE))
-    return max(found, key=lambda one: one.p99)
+        measured.append(latencies_at(requests, 5.0, TRAINING_RATE))
+    return max(measured, key=lambda latencies: latencies.p99)
 
 
 def train() -> None:
@@ -159,22 +162,22 @@ def train() -> None:
 
 
 def start_training() -> str:
-    """Ask for a training and return its id."""
-    answer = answer_at("/training/", {})
-    if not isinstance(answer, dict):
+    """Request a training and return its id."""
+    training = json_at("/training/", {})
+    if not isinstance(training, dict):
         message = "the service did not take the training"
         raise TypeError(message)
-    return str(answer["training_id"])
+    return str(training["training_id"])
 
 
 def status_of(training_id: str) -> str:
     """Return the status of a training."""
-    answer = answer_at(f"/training/{training_id}")
-    return str(answer["status"]) if isinstance(answer, dict) else "unknown"
+    training = json_at(f"/training/{training_id}")
+    return str(training["status"]) if isinstance(training, dict) else "unknown"
 
 
 def large(options: argparse.Namespace) -> Section:
-    """Return how late answers are with as many films and ratings as MovieLens 25M."""
+    """Return the latencies with as many films and ratings as MovieLens 25M."""
     log = generated_log(options.ratings)
     with database() as (url, home):
         log = bring_in(url, log)
@@ -184,13 +187,13 @@ def large(options: argparse.Namespace) -> Section:
         os.sched_setaffinity(0, {CLIENT_CORE})
         with api(url, home, {"CINECLUB_HISTORY_CACHE": "false"}) as start_seconds:
             latencies_at(requests, 15.0, LARGE_RATE)  # warm, and past the first count of outcomes
-            found = latencies_at(requests, STEADY_SECONDS, LARGE_RATE)
+            latencies = latencies_at(requests, STEADY_SECONDS, LARGE_RATE)
     return Section(
-        f"{log.n_movies:,} films, {len(log):,} ratings ({LARGE_RATE:.0f} requests a second)",
-        {"p50_ms": found.p50, "p99_ms": found.p99, "n_movies": n_movies, "start_seconds": start_seconds},
+        f"{log.n_movies:,} films, {len(log):,} ratings ({LARGE_RATE:.0f} requests per second)",
+        {"p50_ms": latencies.p50, "p99_ms": latencies.p99, "n_movies": n_movies, "start_seconds": start_seconds},
         table_of(
-            ["answers", "p50 ms", "p99 ms"],
-            [[f"{options.model} of {n_movies:,} films", f"{found.p50:.1f}", f"{found.p99:.1f}"]],
+            ["responses", "p50 ms", "p99 ms"],
+            [[f"{options.model} of {n_movies:,} films", f"{latencies.p50:.1f}", f"{latencies.p99:.1f}"]],
             f"Generated ratings; histories read from PostgreSQL each time; ready after {start_seconds:.1f} s.",
         ),
     )
@@ -204,7 +207,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Section]] = {
 
 
 def main() -> None:
-    """Measure, print, write; parts that are not asked for stay as an earlier run left them."""
+    """Measure, print and write; unselected parts keep their earlier figures."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--model", default=MODEL)
     arguments.add_argument("--data", type=Path, help="ratings that cineclub import reads")
@@ -212,7 +215,7 @@ def main() -> None:
     arguments.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     options = arguments.parse_args()
     extent = rating_set(options.data).extent
-    parts = kept_parts("serving", extent)
+    parts = earlier_parts("serving", extent)
     for name in options.only:
         section = PARTS[name](options)
         parts[name] = {"measured_at": now(), "figures": section.figures, "text": section.text}

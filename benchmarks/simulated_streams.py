@@ -1,4 +1,4 @@
-"""Ratings of a service as they come in week by week, stable, growing, or with something wrong in the last week."""
+"""Weekly ratings of a simulated service: stable, growing, or with a fault in the last week."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.imported_ratings import ImportedRatings
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale
-from cineclub.domain.statistics import DAY
+from cineclub.domain.drift.statistics import DAY
+from cineclub.domain.ratings.imported import ImportedRatings
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale
 
 WEEK = 7 * DAY
 SCALE = RatingScale(0.5, 5.0)
@@ -17,21 +17,21 @@ GENRES = (
     *("Children", "Animation", "Mystery", "War", "Musical", "Documentary", "Western"),
 )
 GENRE_WEIGHTS = 1 / np.arange(1, len(GENRES) + 1) ** 0.8
-BOT, BOT_FILMS = 10_000_000, 5_000
+BOT, BOT_MOVIES = 10_000_000, 5_000
 OLD_PART, GONE_PART, LOST_PART = 0.8, 0.5, 0.8
 """How many films are there from the start; what goes of a genre; what goes in a collapse."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamShape:
-    """How a service lives.
+    """Parameters of a simulated service.
 
     Attributes:
-        n_users: people who rate in the first week.
-        growth: by what factor their number changes from week to week.
-        n_movies: films of the catalogue, of which some come out later.
-        unrest: standard deviation of what changes from week to week anyway, on the scale of logarithms.
-        n_weeks: how long it goes on.
+        n_users: active users of the first week.
+        growth: weekly growth factor of their number.
+        n_movies: films of the catalogue, some of which come out later.
+        unrest: standard deviation of the usual weekly changes, of logarithms.
+        n_weeks: number of weeks.
     """
 
     n_users: int = 400
@@ -43,7 +43,7 @@ class StreamShape:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Ratings in the order in which they came, with their films."""
+    """Ratings in the order of arrival, with their films."""
 
     user_ids: NDArray[np.int64]
     movie_ids: NDArray[np.int64]
@@ -53,23 +53,23 @@ class Stream:
     scale: RatingScale = SCALE
 
     def log(self) -> RatingLog:
-        """Return the ratings in canonical order; of a film rated twice by one person the last."""
+        """Return the ratings in canonical order; of repeated ratings of a film by a user the last."""
         key = self.user_ids * (len(self.movies) + 1) + self.movie_ids
         _, last = np.unique(key[::-1], return_index=True)
         rows = np.sort(len(key) - 1 - last)
-        columns = (one[rows] for one in (self.user_ids, self.movie_ids, self.ratings, self.rated_at))
+        columns = (column[rows] for column in (self.user_ids, self.movie_ids, self.ratings, self.rated_at))
         return RatingLog.from_columns(*columns, self.scale)
 
     def of_week(self, week: int) -> NDArray[np.bool_]:
-        """Return which ratings, shape (n,), came in a week, counted from 0."""
+        """Return the mask, shape (n,), of the ratings of a week, counted from 0."""
         return (self.rated_at >= week * WEEK) & (self.rated_at < (week + 1) * WEEK)
 
     def until(self, week: int) -> "Stream":
-        """Return what came before a week."""
-        return _kept(self, self.rated_at < week * WEEK)
+        """Return the stream before a week."""
+        return _selected(self, self.rated_at < week * WEEK)
 
     def has_genre(self, genre: str) -> NDArray[np.bool_]:
-        """Return which ratings, shape (n,), are of films of a genre."""
+        """Return the mask, shape (n,), of the ratings of a genre's films."""
         return np.array([genre in movie.genres for movie in self.movies])[self.movie_ids]
 
 
@@ -78,45 +78,45 @@ Event = Callable[[Stream, int], Stream]
 
 
 def stream(shape: StreamShape, rng: np.random.Generator) -> Stream:
-    """Return a service that lives steadily: people come, go and come back, films come out, tastes differ."""
+    """Return a steady service: users come, go and return, films come out, tastes differ."""
     movies = _movies(shape.n_movies, rng)
     quality = rng.normal(0, 0.4, shape.n_movies)
     pull = rng.permutation(1 / np.arange(10, shape.n_movies + 10) ** 0.9)
     released = np.where(rng.random(shape.n_movies) < OLD_PART, 0, rng.integers(0, shape.n_weeks, shape.n_movies))
     weeks = [_week(shape, nth, (quality, pull, released), rng) for nth in range(shape.n_weeks)]
-    users, films, ratings, times = (np.concatenate(column) for column in zip(*weeks, strict=True))
+    user_ids, movie_ids, ratings, times = (np.concatenate(column) for column in zip(*weeks, strict=True))
     order = np.argsort(times, kind="stable")
-    return Stream(users[order], films[order], ratings[order], times[order], movies)
+    return Stream(user_ids[order], movie_ids[order], ratings[order], times[order], movies)
 
 
 def replayed(imported: ImportedRatings, n_weeks: int | None = None) -> Stream:
-    """Return real ratings in their order, from the first day on, or as equally many in each of ``n_weeks`` weeks.
+    """Return real ratings in order, from the first day on, or with equal numbers in each of ``n_weeks`` weeks.
 
-    The latter is for ratings of many years, in which most weeks are one person's.
+    The latter is for ratings over many years, in which most weeks have a single user.
     """
-    rows, texts = imported.rows, {one.external_id: one for one in imported.movies}
+    rows, texts = imported.rows, {movie.external_id: movie for movie in imported.movies}
     order = np.argsort(rows.rated_at, kind="stable")
     times = rows.rated_at[order] - int(rows.rated_at.min())
     if n_weeks is not None:
         times = np.arange(len(order), dtype=np.int64) * (n_weeks * WEEK) // len(order)
-    known = [texts.get(one) for one in rows.movie_ids]
+    known = [texts.get(movie_id) for movie_id in rows.movie_ids]
     movies = tuple(
-        Movie(nth, name, film.title, film.year, film.genres) if film else Movie(nth, name, name, None, ())
-        for nth, (name, film) in enumerate(zip(rows.movie_ids, known, strict=True))
+        Movie(nth, name, movie.title, movie.year, movie.genres) if movie else Movie(nth, name, name, None, ())
+        for nth, (name, movie) in enumerate(zip(rows.movie_ids, known, strict=True))
     )
-    users, films = rows.user_codes[order].astype(np.int64), rows.movie_codes[order].astype(np.int64)
-    return Stream(users, films, rows.ratings[order], times, movies, imported.scale)
+    user_ids, movie_ids = rows.user_codes[order].astype(np.int64), rows.movie_codes[order].astype(np.int64)
+    return Stream(user_ids, movie_ids, rows.ratings[order], times, movies, imported.scale)
 
 
 def reversed_taste(stream: Stream, week: int, genre: str = "Horror") -> Stream:
-    """Return a stream in which everybody likes in a week what they disliked of a genre, and the other way round."""
+    """Return a stream in which users' taste for a genre is reversed for a week."""
     is_hit = stream.of_week(week) & stream.has_genre(genre)
     turned = stream.scale.lowest + stream.scale.highest - stream.ratings
     return replace(stream, ratings=np.where(is_hit, turned, stream.ratings).astype(np.float32))
 
 
 def halved_for_a_day(stream: Stream, week: int) -> Stream:
-    """Return a stream in which a client sent half of each rating for a day."""
+    """Return a stream in which a client sent halved ratings for a day."""
     begun = week * WEEK + 3 * DAY
     is_hit = (stream.rated_at >= begun) & (stream.rated_at < begun + DAY)
     halved = np.maximum(stream.ratings / 2, stream.scale.lowest)
@@ -126,29 +126,29 @@ def halved_for_a_day(stream: Stream, week: int) -> Stream:
 def with_bot(stream: Stream, week: int) -> Stream:
     """Return a stream in which one account rates 5,000 films within a week."""
     rng = np.random.default_rng(week)
-    n_films = min(BOT_FILMS, len(stream.movies))
-    films = rng.choice(len(stream.movies), n_films, replace=False).astype(np.int64)
-    times = np.sort(rng.integers(week * WEEK, (week + 1) * WEEK, n_films))
-    ratings = rng.choice(np.round(stream.scale.highest * np.array([0.6, 0.7, 0.8]) * 2) / 2, n_films)
-    return _joined(stream, np.full(n_films, BOT), films, ratings.astype(np.float32), times)
+    n_movies = min(BOT_MOVIES, len(stream.movies))
+    movies = rng.choice(len(stream.movies), n_movies, replace=False).astype(np.int64)
+    times = np.sort(rng.integers(week * WEEK, (week + 1) * WEEK, n_movies))
+    ratings = rng.choice(np.round(stream.scale.highest * np.array([0.6, 0.7, 0.8]) * 2) / 2, n_movies)
+    return _joined(stream, np.full(n_movies, BOT), movies, ratings.astype(np.float32), times)
 
 
 def other_genres(stream: Stream, week: int) -> Stream:
-    """Return a stream in which half of the dramas of a week are left out, as when a shelf was not shown."""
+    """Return a stream without half of a week's dramas."""
     rng = np.random.default_rng(week)
     is_gone = stream.of_week(week) & stream.has_genre("Drama") & (rng.random(len(stream.ratings)) < GONE_PART)
-    return _kept(stream, ~is_gone)
+    return _selected(stream, ~is_gone)
 
 
 def collapsed(stream: Stream, week: int) -> Stream:
-    """Return a stream in which four of five ratings of a week never arrived."""
+    """Return a stream without four of five ratings of a week."""
     is_gone = stream.of_week(week) & (np.random.default_rng(week).random(len(stream.ratings)) < LOST_PART)
-    return _kept(stream, ~is_gone)
+    return _selected(stream, ~is_gone)
 
 
 def emptied(stream: Stream, week: int) -> Stream:
     """Return a stream without the ratings of a week."""
-    return _kept(stream, ~stream.of_week(week))
+    return _selected(stream, ~stream.of_week(week))
 
 
 def _movies(n_movies: int, rng: np.random.Generator) -> tuple[Movie, ...]:
@@ -170,11 +170,11 @@ def _movies(n_movies: int, rng: np.random.Generator) -> tuple[Movie, ...]:
 def _week(
     shape: StreamShape,
     nth: int,
-    films: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]],
+    movies: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     """Return users, films, ratings and times of one week."""
-    quality, pull, released = films
+    quality, pull, released = movies
     n_users = max(1, int(rng.poisson(shape.n_users * shape.growth**nth * np.exp(rng.normal(0, shape.unrest)))))
     pool = int(4 * shape.n_users * shape.growth**nth)
     users = rng.choice(pool, min(n_users, pool), replace=False)
@@ -192,24 +192,24 @@ def _week(
 def _joined(
     stream: Stream,
     users: NDArray[np.int64],
-    films: NDArray[np.int64],
+    movies: NDArray[np.int64],
     ratings: NDArray[np.float32],
     times: NDArray[np.int64],
 ) -> Stream:
-    """Return a stream with more ratings."""
+    """Return a stream with additional ratings."""
     all_times = np.concatenate([stream.rated_at, times])
     order = np.argsort(all_times, kind="stable")
     return replace(
         stream,
         user_ids=np.concatenate([stream.user_ids, users])[order],
-        movie_ids=np.concatenate([stream.movie_ids, films])[order],
+        movie_ids=np.concatenate([stream.movie_ids, movies])[order],
         ratings=np.concatenate([stream.ratings, ratings])[order],
         rated_at=all_times[order],
     )
 
 
-def _kept(stream: Stream, rows: NDArray[np.bool_]) -> Stream:
-    """Return a stream with some of its ratings."""
+def _selected(stream: Stream, rows: NDArray[np.bool_]) -> Stream:
+    """Return a stream with a selection of its ratings."""
     return replace(
         stream,
         user_ids=stream.user_ids[rows],

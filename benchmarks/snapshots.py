@@ -1,4 +1,4 @@
-"""Keeping, loading and rewriting a snapshot of generated ratings, and their statistics: seconds, bytes, memory."""
+"""Writing, loading and rewriting a snapshot of generated ratings, and their statistics: seconds, bytes, memory."""
 
 import argparse
 import re
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from cineclub.adapters.snapshots import SnapshotArchive
-from cineclub.domain.ratings import Movie, RatingLog, Snapshot, SnapshotIdentity
-from cineclub.domain.statistics import baseline_of
-from cineclub.ports import Erasure, SnapshotRecord
+from cineclub.domain.drift.statistics import baseline_of
+from cineclub.domain.ratings.log import Movie, RatingLog, Snapshot, SnapshotIdentity
+from cineclub.domain.ratings.snapshot_records import Erasure, SnapshotRecord
 from generated_ratings import generated_log
 from report import write_report
 from section import table_of, timed
@@ -26,28 +26,28 @@ PROCESS = Path("/proc/self")
 
 @dataclass
 class RecordsInMemory:
-    """What the database would say, without its time."""
+    """The records of snapshots in memory, without the time of a database."""
 
-    kept: list[SnapshotRecord] = field(default_factory=list)
+    records: list[SnapshotRecord] = field(default_factory=list)
     erased: list[Erasure] = field(default_factory=list)
 
     def note_kept(self, identity: SnapshotIdentity) -> None:
-        """Remember a snapshot."""
+        """Record a snapshot."""
         record = SnapshotRecord(identity.content_sha256, identity.n_ratings, None, datetime.now(UTC))
-        self.kept.append(record)
+        self.records.append(record)
 
     def note_dropped(self, content_sha256s: list[str]) -> None:
-        """Nothing is dropped here."""
+        """Do nothing."""
 
     def note_erased(self, content_sha256: str) -> None:
-        """Nobody asks for it here."""
+        """Do nothing."""
 
     def all(self) -> list[SnapshotRecord]:
-        """Return what was kept."""
-        return self.kept
+        """Return the records."""
+        return self.records
 
     def erasures(self) -> list[Erasure]:
-        """Return who was erased."""
+        """Return the erasures."""
         return self.erased
 
 
@@ -62,39 +62,39 @@ def main() -> None:
         rows = measure(Path(folder), snapshot)
     figures = {"ratings": n_ratings, "rows": rows}
     cells = [[row["what"], f"{row['seconds']:.1f}", f"{row['more_memory_mib']:,.0f}", row["note"]] for row in rows]
-    head = f"{n_ratings:,} generated ratings; memory is beside the ratings themselves.\n\n"
-    write_report("snapshots", figures, head + table_of(["what", "seconds", "MiB more", ""], cells))
+    head = f"{n_ratings:,} generated ratings; memory excludes the ratings themselves.\n\n"
+    write_report("snapshots", figures, head + table_of(["operation", "seconds", "additional MiB", ""], cells))
 
 
 def measure(folder: Path, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return one row for each piece of work."""
+    """Return a row for each piece of work."""
     records = RecordsInMemory()
     archive = SnapshotArchive(folder, records, 3, lambda: None)
-    rows = [row_of("keep", lambda: archive.keep(snapshot))]
+    rows = [row_of("store", lambda: archive.keep(snapshot))]
     n_bytes = sum(file.stat().st_size for file in folder.glob("*/*.parquet"))
-    rows[0]["note"] = f"{n_bytes / len(snapshot.log):.2f} bytes a rating, {n_bytes / MIB:,.0f} MiB"
-    statistics = row_of("statistics of the whole and 26 weeks", lambda: baseline(snapshot))
-    rows.append(row_of("load, with its hash checked", lambda: archive.load(snapshot.identity.content_sha256)))
+    rows[0]["note"] = f"{n_bytes / len(snapshot.log):.2f} bytes per rating, {n_bytes / MIB:,.0f} MiB"
+    statistics = row_of("statistics of all ratings and 26 weeks", lambda: baseline(snapshot))
+    rows.append(row_of("load and check the hash", lambda: archive.load(snapshot.identity.content_sha256)))
     records.erased.append(Erasure(str(uuid.uuid4()), int(snapshot.log.user_ids[len(snapshot.log) // 2])))
-    rows.append(row_of("erase one person", archive.apply_erasures))
+    rows.append(row_of("erase one user", archive.apply_erasures))
     return [*rows, statistics]
 
 
 def baseline(snapshot: Snapshot) -> None:
-    """Compute the statistics that are kept with a version."""
-    baseline_of(snapshot.log, snapshot.movies, np.random.default_rng(0))
+    """Compute the baseline that is stored with a version."""
+    baseline_of(snapshot.log, snapshot.movies)
 
 
 def row_of(what: str, work: Callable[[], object]) -> dict[str, Any]:
-    """Return how long a piece of work took, and how much more memory than before it held at its peak."""
-    (PROCESS / "clear_refs").write_text("5")  # Linux then counts the peak anew
+    """Return the seconds of a piece of work, and its additional peak memory."""
+    (PROCESS / "clear_refs").write_text("5")  # resets the peak memory
     before = memory_bytes("VmRSS")
     seconds, _ = timed(work)
     return {"what": what, "seconds": seconds, "more_memory_mib": (memory_bytes("VmHWM") - before) / MIB, "note": ""}
 
 
 def memory_bytes(name: str) -> int:
-    """Return what Linux says of this process's memory: VmRSS is now, VmHWM the peak."""
+    """Return a memory figure of this process in bytes: VmRSS is the present, VmHWM the peak."""
     return int(re.search(rf"{name}:\s+(\d+) kB", (PROCESS / "status").read_text())[1]) * KIB
 
 

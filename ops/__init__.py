@@ -1,1 +1,1 @@
-"""What runs cineclub elsewhere and watches it: dashboards and alerts as typed code, and the files written from them."""
+"""Deployment and monitoring: dashboards and alerts as typed code, and the files written from them."""

@@ -1,13 +1,13 @@
-"""The four dashboards: what the service does, what trainings do, what is recommended, and whether ratings drift."""
+"""The four dashboards: service, trainings, recommendations and drift."""
 
 from ops.panels import RATE, Color, Dashboard, Names, Panel, Query, Row, Unit
 
 PEOPLE = 'route!~"/metrics|/health|/ready"'
-"""Requests of people and programs, without those of the machines that watch."""
+"""Requests without those of monitoring."""
 
 REQUESTS = f"cineclub_http_requests_total{{{PEOPLE}}}"
 FAILED = f'cineclub_http_requests_total{{{PEOPLE},status=~"5.."}}'
-ANSWER_SECONDS = 'cineclub_http_request_duration_seconds_bucket{route="/predict/"}'
+RESPONSE_SECONDS = 'cineclub_http_request_duration_seconds_bucket{route="/predict/"}'
 BY_VERSION = "version {{model_version}}, {{strategy}}"
 YES_NO: Names = {1: ("yes", "green"), 0: ("no", "red")}
 DRIFT_NAMES: Names = {
@@ -19,7 +19,7 @@ DRIFT_NAMES: Names = {
 
 
 def age_of(timestamp: str) -> str:
-    """Return the expression of how many seconds ago something was; nothing where it never was."""
+    """Return the expression of the seconds since an event; empty if it never happened."""
     return f"time() - ({timestamp} > 0)"
 
 
@@ -31,14 +31,14 @@ def _stat(
     steps: tuple[tuple[float, Color], ...] = (),
     names: Names | None = None,
 ) -> Panel:
-    """Return a single figure."""
+    """Return a panel with a single figure."""
     return Panel(title, meaning, (Query(expression),), unit, "stat", steps, names or {})
 
 
-def _answer_quantile(quantile: float) -> Query:
-    """Return within how many seconds so many of the answers came."""
+def _response_quantile(quantile: float) -> Query:
+    """Return the expression of a quantile of the response time."""
     return Query(
-        f"histogram_quantile({quantile}, sum by (le) (rate({ANSWER_SECONDS}[{RATE}])))", f"p{quantile * 100:g}"
+        f"histogram_quantile({quantile}, sum by (le) (rate({RESPONSE_SECONDS}[{RATE}])))", f"p{quantile * 100:g}"
     )
 
 
@@ -49,8 +49,8 @@ SERVICE = Dashboard(
         Row(
             "Now",
             (
-                _stat("Scraped", "Whether Prometheus reaches the API.", 'min(up{job="cineclub"})', names=YES_NO),
-                _stat("PostgreSQL", "Whether it answers every API process.", "min(cineclub_database_up)", names=YES_NO),
+                _stat("Scraped", "Prometheus reaches the API.", 'min(up{job="cineclub"})', names=YES_NO),
+                _stat("PostgreSQL", "It responds to every API process.", "min(cineclub_database_up)", names=YES_NO),
                 _stat(
                     "Requests",
                     "Without /metrics, /health and /ready.",
@@ -65,13 +65,13 @@ SERVICE = Dashboard(
                     steps=((0.01, "orange"), (0.05, "red")),
                 ),
                 _stat(
-                    "Slowest answers",
-                    "99 of 100 recommendations came faster.",
-                    _answer_quantile(0.99).expression,
+                    "Slowest responses",
+                    "99 of 100 recommendations were faster.",
+                    _response_quantile(0.99).expression,
                     unit="s",
                     steps=((0.1, "orange"), (0.5, "red")),
                 ),
-                _stat("Model", "Version that answers; 0 without one.", "max(cineclub_model_version)", unit="none"),
+                _stat("Model", "Version in production; 0 without one.", "max(cineclub_model_version)", unit="none"),
             ),
         ),
         Row(
@@ -79,27 +79,27 @@ SERVICE = Dashboard(
             (
                 Panel(
                     "Requests by route",
-                    "The templates of routes; what matched none is `unmatched`.",
+                    "By route template; other paths are `unmatched`.",
                     (Query(f"sum by (route) (rate(cineclub_http_requests_total[{RATE}]))", "{{route}}"),),
                     "reqps",
                     is_stacked=True,
                 ),
                 Panel(
                     "Requests by status",
-                    "5xx are ours to mend, 4xx the callers'.",
+                    "5xx are faults of the service, 4xx of the callers.",
                     (Query(f"sum by (status) (rate(cineclub_http_requests_total[{RATE}]))", "{{status}}"),),
                     "reqps",
                     is_stacked=True,
                 ),
                 Panel(
                     "Seconds of a recommendation",
-                    "From the first byte of the request to the last of the answer.",
-                    (_answer_quantile(0.5), _answer_quantile(0.95), _answer_quantile(0.99)),
+                    "From the first byte of the request to the last of the response.",
+                    (_response_quantile(0.5), _response_quantile(0.95), _response_quantile(0.99)),
                     "s",
                 ),
                 Panel(
                     "Slowest tenth by route",
-                    "Nine of ten requests came faster.",
+                    "Nine of ten requests were faster.",
                     (
                         Query(
                             "histogram_quantile(0.9, sum by (route, le) "
@@ -112,11 +112,11 @@ SERVICE = Dashboard(
             ),
         ),
         Row(
-            "PostgreSQL and the log of answers",
+            "PostgreSQL and the log of responses",
             (
                 Panel(
                     "Connections",
-                    "Of all API processes; requests wait once all are in use.",
+                    "Of all API processes; requests wait while all are in use.",
                     (
                         Query("sum(cineclub_database_pool_in_use)", "in use"),
                         Query("sum(cineclub_database_pool_size)", "open"),
@@ -126,7 +126,7 @@ SERVICE = Dashboard(
                 ),
                 Panel(
                     "Wait for a connection",
-                    "Mean seconds until a request got one.",
+                    "Mean seconds until a request got a connection.",
                     (
                         Query(
                             f"sum(rate(cineclub_database_pool_wait_seconds_total[{RATE}])) / "
@@ -137,13 +137,13 @@ SERVICE = Dashboard(
                     "s",
                 ),
                 Panel(
-                    "Answers waiting to be logged",
-                    "Written in batches beside the requests; more than CINECLUB_PREDICTION_LOG_SIZE are dropped.",
+                    "Responses waiting to be logged",
+                    "Written in batches in the background; more than CINECLUB_PREDICTION_LOG_SIZE are dropped.",
                     (Query("sum(cineclub_prediction_log_waiting_rows)", "waiting"),),
                 ),
                 Panel(
-                    "Answers not logged",
-                    "Dropped because the log was full: they are missing from every figure of recommendations.",
+                    "Responses not logged",
+                    "Dropped because the queue was full; they are missing from all figures of recommendations.",
                     (Query(f"sum(rate(cineclub_prediction_log_dropped_rows_total[{RATE}]))", "dropped a second"),),
                     "reqps",
                 ),
@@ -154,13 +154,13 @@ SERVICE = Dashboard(
             (
                 Panel(
                     "Processor",
-                    "Seconds of one core a second; with several workers each has a line.",
+                    "Cores in use, a line for each worker.",
                     (Query(f'rate(process_cpu_seconds_total{{job="cineclub"}}[{RATE}])', "{{instance}} {{worker}}"),),
                     "percentunit",
                 ),
                 Panel(
                     "Memory",
-                    "Resident; workers share the model's pages, which are counted in each.",
+                    "Resident; the model's shared pages are counted in each worker.",
                     (Query('process_resident_memory_bytes{job="cineclub"}', "{{instance}} {{worker}}"),),
                     "bytes",
                 ),
@@ -176,10 +176,10 @@ TRAINING = Dashboard(
         Row(
             "Now",
             (
-                _stat("Worker", "Whether one is there to run trainings.", "min(cineclub_worker_up)", names=YES_NO),
+                _stat("Worker", "A worker is running.", "min(cineclub_worker_up)", names=YES_NO),
                 _stat("Waiting", "Trainings that wait for a worker.", "max(cineclub_trainings_queued)"),
                 _stat("Running", "One at a time.", "max(cineclub_trainings_running)"),
-                _stat("Model", "Version that answers; 0 without one.", "max(cineclub_model_version)", unit="none"),
+                _stat("Model", "Version in production; 0 without one.", "max(cineclub_model_version)", unit="none"),
                 _stat(
                     "Age of the model",
                     "Since its promotion.",
@@ -188,8 +188,15 @@ TRAINING = Dashboard(
                     steps=((30.0, "orange"), (45.0, "red")),
                 ),
                 _stat(
+                    "Age of the crowd's counts",
+                    "Likes for trends are counted every five minutes.",
+                    age_of("max(cineclub_crowd_counts_timestamp_seconds)"),
+                    unit="s",
+                    steps=((900.0, "orange"), (1800.0, "red")),
+                ),
+                _stat(
                     "Last success",
-                    "How long ago a training last succeeded.",
+                    "Time since the last successful training.",
                     age_of('max(cineclub_training_ended_timestamp_seconds{outcome="succeeded"})'),
                     unit="s",
                 ),
@@ -199,14 +206,14 @@ TRAINING = Dashboard(
             "Trainings",
             (
                 Panel(
-                    "Trainings of a day",
-                    "Those that ended within 24 hours, by outcome.",
+                    "Trainings per day",
+                    "Trainings that ended within 24 hours, by outcome.",
                     (Query("sum by (outcome) (increase(cineclub_trainings_total[1d]))", "{{outcome}}"),),
                     is_stacked=True,
                 ),
                 Panel(
-                    "Sign of life of the running training",
-                    "Rises once its worker is stuck or dead; its training is then run again.",
+                    "Heartbeat of the running training",
+                    "Rises when its worker hangs or dies; the training is then run again.",
                     (Query("max(cineclub_training_heartbeat_age_seconds)", "age"),),
                     "s",
                     steps=((60.0, "red"),),
@@ -219,8 +226,8 @@ TRAINING = Dashboard(
                     "bargauge",
                 ),
                 Panel(
-                    "Seconds of a training",
-                    "Mean of all that ended so far, by outcome.",
+                    "Duration of a training",
+                    "Mean over all ended trainings, by outcome.",
                     (
                         Query(
                             "sum by (outcome) (cineclub_training_duration_seconds_total) / "
@@ -231,8 +238,8 @@ TRAINING = Dashboard(
                     "s",
                 ),
                 Panel(
-                    "What started trainings",
-                    "All so far.",
+                    "Trainings by trigger",
+                    "All trainings so far.",
                     (Query("sum by (trigger) (cineclub_trainings_total)", "{{trigger}}"),),
                     kind="bargauge",
                 ),
@@ -248,22 +255,22 @@ TRAINING = Dashboard(
             "Promotions",
             (
                 Panel(
-                    "Version that answers",
+                    "Version in production",
                     "Each step is a promotion or a rollback.",
                     (Query("max(cineclub_model_version)", "version"),),
                     "none",
                 ),
                 Panel(
                     "Refused promotions",
-                    "All so far, by who asked; and tries to load a broken version.",
+                    "All so far, by requester, and failed loads of a broken version.",
                     (
-                        Query("max by (asked_by) (cineclub_promotion_refusals)", "asked by {{asked_by}}"),
+                        Query("max by (asked_by) (cineclub_promotion_refusals)", "requested by {{asked_by}}"),
                         Query("sum(cineclub_model_refusals_total)", "not loaded"),
                     ),
                 ),
                 Panel(
                     "Probation",
-                    "1 while the former version's lists proved better than those of the one that serves; all so far.",
+                    "1 while the former version's lists are better than those of production; all so far.",
                     (
                         Query("max(cineclub_probation_alarm)", "alarm"),
                         Query("max(cineclub_probation_alarms)", "alarms so far"),
@@ -279,18 +286,18 @@ RECOMMENDATIONS = Dashboard(
     "Recommendations",
     (
         Row(
-            "Answers",
+            "Responses",
             (
                 Panel(
-                    "Answers by strategy",
-                    "`popular` are those to new people, and all where Popular itself serves.",
+                    "Responses by strategy",
+                    "`popular` are those to new users, and all while Popular serves.",
                     (Query(f"sum by (strategy) (rate(cineclub_predictions_total[{RATE}]))", "{{strategy}}"),),
                     "reqps",
                     is_stacked=True,
                 ),
                 Panel(
-                    "Answers by version",
-                    "Two at once for the seconds of a promotion.",
+                    "Responses by version",
+                    "Two versions overlap for seconds during a promotion.",
                     (
                         Query(
                             f"sum by (model_version) (rate(cineclub_predictions_total[{RATE}]))",
@@ -301,8 +308,8 @@ RECOMMENDATIONS = Dashboard(
                     is_stacked=True,
                 ),
                 Panel(
-                    "Share of cold starts and degraded answers",
-                    "Of all answers: to people of whom the model knows nothing; made while PostgreSQL was away.",
+                    "Share of cold starts and degraded responses",
+                    "Of all responses: to users unknown to the model; made while PostgreSQL was unavailable.",
                     (
                         Query(
                             f'(sum(rate(cineclub_predictions_total{{strategy="popular"}}[{RATE}])) or vector(0)) / '
@@ -319,7 +326,7 @@ RECOMMENDATIONS = Dashboard(
                 ),
                 Panel(
                     "Cold starts by version",
-                    "Of the logged answers of 30 days.",
+                    "Of the logged responses of 30 days.",
                     (
                         Query(
                             "max by (model_version) (cineclub_recommendation_cold_start_share)",
@@ -331,17 +338,17 @@ RECOMMENDATIONS = Dashboard(
             ),
         ),
         Row(
-            "What became of the answers of 30 days",
+            "Outcomes of the responses of 30 days",
             (
                 Panel(
                     "Rated afterwards",
-                    "Share of answers to people with an account with a film that they rated; a new version rises.",
+                    "Share of responses to known users of which a film was rated; it rises for a new version.",
                     (Query("cineclub_recommendation_hit_rate", BY_VERSION),),
                     "percentunit",
                 ),
                 Panel(
                     "Mean rating of recommended films",
-                    "Of those that were rated afterwards.",
+                    "Of recommended films that were rated afterwards.",
                     (Query("cineclub_recommendation_mean_taken_rating", BY_VERSION),),
                 ),
                 Panel(
@@ -357,11 +364,11 @@ RECOMMENDATIONS = Dashboard(
                     "percentunit",
                 ),
                 Panel(
-                    "Logged answers and films taken",
-                    "What the shares beside are of.",
+                    "Logged responses and films taken",
+                    "The bases of the shares beside.",
                     (
-                        Query("sum(cineclub_recommendation_answers)", "answers"),
-                        Query("sum(cineclub_recommendation_named_answers)", "to people with an account"),
+                        Query("sum(cineclub_recommendation_answers)", "responses"),
+                        Query("sum(cineclub_recommendation_named_answers)", "to known users"),
                         Query("sum(cineclub_recommendation_taken_films)", "films rated afterwards"),
                     ),
                 ),
@@ -374,17 +381,17 @@ RECOMMENDATIONS = Dashboard(
             ),
         ),
         Row(
-            "Other versions asked beside",
+            "Comparisons of versions",
             (
                 Panel(
-                    "Compared answers",
+                    "Compared responses",
                     "Where CINECLUB_SHADOW or CINECLUB_PROBATION is on.",
                     (Query(f"sum by (purpose) (rate(cineclub_compared_answers_total[{RATE}]))", "{{purpose}}"),),
                     "reqps",
                 ),
                 Panel(
                     "Lost comparisons",
-                    "By cause; they change no answer.",
+                    "By cause; they affect no response.",
                     (Query(f"sum by (cause) (rate(cineclub_lost_comparisons_total[{RATE}]))", "{{cause}}"),),
                     "reqps",
                 ),
@@ -403,17 +410,17 @@ DRIFT = Dashboard(
                 _stat("Verdict", "Of all statistics together.", "max(cineclub_drift_verdict)", names=DRIFT_NAMES),
                 _stat(
                     "Checked",
-                    "How long ago.",
+                    "Time since the newest check.",
                     age_of("max(cineclub_drift_checked_timestamp_seconds)"),
                     unit="s",
                     steps=((172_800.0, "orange"), (604_800.0, "red")),
                 ),
                 _stat(
-                    "Alerts", "Of a week.", "sum(increase(cineclub_drift_alerts_total[7d]))", steps=((1.0, "orange"),)
+                    "Alerts", "In a week.", "sum(increase(cineclub_drift_alerts_total[7d]))", steps=((1.0, "orange"),)
                 ),
                 _stat(
                     "Trainings",
-                    "That drift started, so far.",
+                    "Started by drift, so far.",
                     'sum(cineclub_trainings_total{trigger="drift"})',
                 ),
             ),
@@ -423,7 +430,7 @@ DRIFT = Dashboard(
             (
                 Panel(
                     "Distances now",
-                    "Each in its own measure, from what was normal when the model was trained.",
+                    "Distance from the baseline of the model, each in the unit of its statistic.",
                     (Query("max by (statistic) (cineclub_drift_distance)", "{{statistic}}"),),
                     kind="bargauge",
                 ),
@@ -433,8 +440,8 @@ DRIFT = Dashboard(
                     (Query("max by (statistic) (cineclub_drift_distance)", "{{statistic}}"),),
                 ),
                 Panel(
-                    "Alerts that nobody was told of",
-                    "The webhook (CINECLUB_ALERT_WEBHOOK) did not take them after several tries.",
+                    "Lost alerts",
+                    "The webhook (CINECLUB_ALERT_WEBHOOK) refused them after several tries.",
                     (Query("sum(increase(cineclub_lost_alerts_total[1d]))", "lost in a day"),),
                 ),
                 Panel(

@@ -1,4 +1,4 @@
-"""The files that Prometheus, Alertmanager and Grafana read, as text by path, made from the typed code beside this."""
+"""The files of Prometheus, Alertmanager and Grafana, as text by path."""
 
 import json
 from collections.abc import Mapping
@@ -28,15 +28,18 @@ def files() -> dict[str, str]:
         "grafana/provisioning/datasources/prometheus.yml": grafana_source(),
         "grafana/provisioning/dashboards/cineclub.yml": grafana_folder(),
     }
-    pages = {f"grafana/dashboards/{one.name}.json": one.to_json(DASHBOARDS) for one in DASHBOARDS}
+    pages = {f"grafana/dashboards/{dashboard.name}.json": dashboard.to_json(DASHBOARDS) for dashboard in DASHBOARDS}
     return {
-        **{path: NOTE + yaml.safe_dump(dict(one), sort_keys=False, width=1000) for path, one in documents.items()},
-        **{path: json.dumps(one, indent=1) + "\n" for path, one in pages.items()},
+        **{
+            path: NOTE + yaml.safe_dump(dict(document), sort_keys=False, width=1000)
+            for path, document in documents.items()
+        },
+        **{path: json.dumps(page, indent=1) + "\n" for path, page in pages.items()},
     }
 
 
 def prometheus() -> dict[str, Any]:
-    """Return whom Prometheus reads, and whom it tells."""
+    """Return the configuration of Prometheus: its targets, rules and Alertmanager."""
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["rules.yml"],
@@ -59,7 +62,7 @@ def rule_cases() -> dict[str, Any]:
 
 
 def alertmanager() -> dict[str, Any]:
-    """Return who is told of alerts, and which alerts say nothing new while others are on."""
+    """Return the configuration of Alertmanager: receivers and inhibitions."""
     return {
         "route": {
             "receiver": "webhook",
@@ -84,7 +87,7 @@ def alertmanager() -> dict[str, Any]:
 
 
 def grafana_source() -> dict[str, Any]:
-    """Return where Grafana asks."""
+    """Return the data source of Grafana."""
     source = {
         "name": "cineclub",
         "type": "prometheus",
@@ -99,7 +102,7 @@ def grafana_source() -> dict[str, Any]:
 
 
 def grafana_folder() -> dict[str, Any]:
-    """Return where Grafana finds the dashboards."""
+    """Return the dashboard provider of Grafana."""
     provider = {
         "name": "cineclub",
         "folder": "cineclub",

@@ -1,4 +1,4 @@
-"""What a Grafana dashboard is made of: panels with queries, laid out from left to right, as the JSON that it reads."""
+"""Panels with queries of a Grafana dashboard, laid out from left to right, as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ SOURCE_UID = "cineclub-prometheus"
 COLUMNS = 24
 SCHEMA_VERSION = 39
 RATE = "$__rate_interval"
-"""How far back a rate looks: Grafana fills in at least four times the scrape interval."""
+"""The range of a rate: Grafana inserts at least four times the scrape interval."""
 
 Kind = Literal["timeseries", "stat", "bargauge"]
 Unit = Literal["short", "reqps", "percentunit", "s", "bytes", "d", "none", "dateTimeFromNow"]
@@ -21,7 +21,7 @@ HEIGHTS: Mapping[Kind, int] = {"timeseries": 8, "stat": 4, "bargauge": 8}
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """An expression of PromQL, and what each of its series is called, with ``{{label}}`` for a label's value."""
+    """A PromQL expression with the legend of its series; ``{{label}}`` stands for a label's value."""
 
     expression: str
     legend: str = ""
@@ -29,17 +29,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture.
+    """A panel.
 
     Attributes:
-        title: what it shows.
-        meaning: what a person should know who looks at it; shown beside the title.
-        queries: what is drawn.
-        unit: of all of them.
-        kind: how it is drawn.
-        steps: from which value on which colour is right, rising; below the first it is green.
-        names: words shown in place of values.
-        is_stacked: whether the series add up to something.
+        title: the heading.
+        meaning: an explanation, shown beside the title.
+        queries: the drawn series.
+        unit: unit of all series.
+        kind: the visualisation.
+        steps: rising values with the colour from each on; below the first it is green.
+        names: texts shown in place of values.
+        is_stacked: whether the series are stacked.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Panel:
     is_stacked: bool = False
 
     def to_json(self, number: int, x: int, y: int) -> dict[str, Any]:
-        """Return the panel at a place of the grid."""
+        """Return the panel at a position of the grid."""
         return {
             "id": number,
             "type": self.kind,
@@ -66,7 +66,7 @@ class Panel:
         }
 
     def _target(self, nth: int, query: Query) -> dict[str, Any]:
-        """Return a query; a single figure is asked for as it is now."""
+        """Return a query; that of a single figure is instant."""
         is_series = self.kind == "timeseries"
         return {
             "refId": chr(ord("A") + nth),
@@ -78,7 +78,7 @@ class Panel:
         }
 
     def _defaults(self) -> dict[str, Any]:
-        """Return unit, colours and words of the values."""
+        """Return unit, colours and value mappings."""
         steps = [{"value": None, "color": "green"}, *({"value": at, "color": color} for at, color in self.steps)]
         words = {
             str(value): {"text": text, "color": color, "index": nth}
@@ -101,7 +101,7 @@ class Panel:
         return defaults
 
     def _options(self) -> dict[str, Any]:
-        """Return how it is drawn."""
+        """Return the display options."""
         if self.kind == "timeseries":
             return {
                 "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
@@ -115,7 +115,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels below one heading."""
+    """Panels below a heading."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -123,7 +123,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One page of panels; ``name`` is that of its file and of its address."""
+    """A page of panels; ``name`` is that of its file and address."""
 
     name: str
     title: str
@@ -134,7 +134,7 @@ class Dashboard:
         return [panel for row in self.rows for panel in row.panels]
 
     def to_json(self, links: Sequence["Dashboard"] = ()) -> dict[str, Any]:
-        """Return the page as Grafana provisions it, with links to other pages."""
+        """Return the page in Grafana's form, with links to the other pages."""
         return {
             "uid": f"cineclub-{self.name}",
             "title": f"cineclub: {self.title}",
@@ -157,19 +157,19 @@ class Dashboard:
         }
 
     def _laid_out(self) -> list[dict[str, Any]]:
-        """Return headings and panels at their places, numbered from 1."""
-        found: list[dict[str, Any]] = []
+        """Return headings and panels at their positions, numbered from 1."""
+        laid_out: list[dict[str, Any]] = []
         y = 0
         for row in self.rows:
-            found.append(_heading(row.title, len(found) + 1, y))
+            laid_out.append(_heading(row.title, len(laid_out) + 1, y))
             x, y, height = 0, y + 1, 0
             for panel in row.panels:
                 if x + WIDTHS[panel.kind] > COLUMNS:
                     x, y, height = 0, y + height, 0
-                found.append(panel.to_json(len(found) + 1, x, y))
+                laid_out.append(panel.to_json(len(laid_out) + 1, x, y))
                 x, height = x + WIDTHS[panel.kind], max(height, HEIGHTS[panel.kind])
             y += height
-        return found
+        return laid_out
 
 
 def _heading(title: str, number: int, y: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the tests stand on: a real PostgreSQL, a migrated database of their own, real ratings."""
+"""Shared fixtures: a real PostgreSQL, a fresh migrated database, real ratings."""
 
 import contextlib
 import csv
@@ -20,9 +20,32 @@ REAL_RATINGS = ROOT.parent / "shared" / "data" / "ml-latest-small"
 TEMPLATE = "migrated"
 
 
+SYSTEM_TESTS = (
+    "adapters/mlflow",
+    "api/test_workers.py",
+    "benchmarks",
+    "browser",
+    "cli",
+    "e2e",
+    "frozen",
+    "openapi",
+    "ops",
+    "worker",
+)
+"""Folders and files under ``tests`` whose tests start whole processes; they have a target of their own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of whole processes."""
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests")
+        if any(path.is_relative_to(part) for part in SYSTEM_TESTS):
+            item.add_marker("system")
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of the person who runs the tests out of them."""
+    """Remove the caller's settings from the environment."""
     for name in list(os.environ):
         if name.startswith(("CINECLUB_", "MLFLOW_")):
             monkeypatch.delenv(name)
@@ -30,13 +53,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """The event loop of every test that is a coroutine, whatever else is installed."""
+    """The event loop of every coroutine test, whatever else is installed."""
     return "asyncio"
 
 
 @contextlib.contextmanager
 def open_folder() -> Iterator[Path]:
-    """Give a fresh folder that also the user who runs PostgreSQL can enter."""
+    """Yield a fresh folder that the user who runs PostgreSQL can enter too."""
     folder = Path(tempfile.mkdtemp(prefix="cineclub-test-"))
     folder.chmod(0o711)
     try:
@@ -61,7 +84,7 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template_database(server_url: str) -> str:
-    """A migrated database that fresh ones are copied from."""
+    """A migrated database that is copied for each test."""
     create_database(server_url, TEMPLATE, "template1")
     migrate(address_of(server_url, TEMPLATE))
     return TEMPLATE
@@ -79,7 +102,7 @@ def database_url(server_url: str, template_database: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database_url(server_url: str) -> Iterator[str]:
-    """The address of a fresh database without any schema of ours."""
+    """The address of a fresh database without our schemas."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     create_database(server_url, name, "template1")
     yield address_of(server_url, name)
@@ -101,14 +124,14 @@ def address_of(server_url: str, name: str) -> str:
 
 @pytest.fixture(scope="session")
 def ml_small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like ml-latest-small: the real one where it is at hand, else the demo ratings written like it."""
+    """A folder in the format of ml-latest-small: the real one where present, else the demo ratings."""
     if REAL_RATINGS.is_dir():
         return REAL_RATINGS
     return write_demo_ratings(tmp_path_factory.mktemp("ml-demo"))
 
 
 def write_demo_ratings(folder: Path) -> Path:
-    """Write the demo ratings as ratings.csv and movies.csv."""
+    """Write the demo ratings.csv and movies.csv."""
     import lzma  # noqa: PLC0415 - only where the real ratings are absent
     import pickle  # noqa: PLC0415 - our own dependency's data file
     from importlib.util import find_spec  # noqa: PLC0415
@@ -122,8 +145,8 @@ def write_demo_ratings(folder: Path) -> Path:
     with (folder / "movies.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["movieId", "title", "genres"])
-        films = frame.drop_duplicates("movieId").sort_values("movieId")
-        for film in films.itertuples():
-            year = "" if film.year != film.year else f" ({int(film.year)})"
-            writer.writerow([film.movieId, f"{film.title}{year}", film.genres or "(no genres listed)"])
+        movies = frame.drop_duplicates("movieId").sort_values("movieId")
+        for movie in movies.itertuples():
+            year = "" if movie.year != movie.year else f" ({int(movie.year)})"
+            writer.writerow([movie.movieId, f"{movie.title}{year}", movie.genres or "(no genres listed)"])
     return folder

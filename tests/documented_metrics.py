@@ -1,4 +1,4 @@
-"""The tables of docs/metrics.md, and what a page of /metrics really has."""
+"""The tables of docs/metrics.md, and the metrics of a page of /metrics."""
 
 import re
 from pathlib import Path
@@ -15,18 +15,18 @@ Described = tuple[str, tuple[str, ...], str]
 
 
 def documented() -> dict[str, Described]:
-    """Return what the tables say of each metric, by name."""
+    """Return the documented type, labels and meaning by metric."""
     rows = ROW.findall(TABLES.read_text())
-    found = {name: (kind, tuple(re.findall(r"`(\w+)`", labels)), meaning) for name, kind, labels, meaning in rows}
-    assert len(found) == len(rows), "a metric stands in docs/metrics.md twice"
-    return found
+    metrics = {name: (kind, tuple(re.findall(r"`(\w+)`", labels)), meaning) for name, kind, labels, meaning in rows}
+    assert len(metrics) == len(rows), "a metric stands in docs/metrics.md twice"
+    return metrics
 
 
 def exposed(page: str) -> dict[str, Described]:
-    """Return what a page says of each metric, by the name that queries use; labels as its samples have them."""
-    found = {}
+    """Return the exposed type, labels and meaning by metric, as queries name it."""
+    metrics = {}
     for family in text_string_to_metric_families(page):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - NOT_OURS
-        found[name] = (family.type, tuple(sorted(labels)), family.documentation)
-    return found
+        metrics[name] = (family.type, tuple(sorted(labels)), family.documentation)
+    return metrics

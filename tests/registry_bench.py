@@ -1,19 +1,23 @@
-"""A registry in a database of its own, and what tests do with it over and over."""
+"""A registry with its own database, and the operations that tests share."""
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from mlflow.tracking import MlflowClient
 
-from cineclub.adapters.artifacts import read_artifact
+from cineclub.adapters.mlflow.client import store_uri
 from cineclub.adapters.mlflow.registry import MlflowRegistry
-from cineclub.adapters.postgres.lease import HeldLease
-from cineclub.adapters.postgres.promotions import PromotionHistory
-from cineclub.ports import RegisteredVersion, VersionRecord
+from cineclub.adapters.model_store import LocalModelStore, read_artifact
+from cineclub.adapters.postgres.lease import TrainingLease
+from cineclub.adapters.postgres.promotions import PostgresPromotions
+from cineclub.domain.promotion.versions import RegisteredVersion, VersionRecord
+from cineclub.flows.promotion.flow import PromotionFlow
+from cineclub.flows.promotion.registration import RegistrationFlow
 from small_models import fitted_model, movies_of
 
 RECORD = VersionRecord(
@@ -23,37 +27,65 @@ RECORD = VersionRecord(
 )
 
 
+def promotion_flow(
+    database_url: str, home: Path, holder: str | None = None, *, keeps_challenger: bool = False
+) -> PromotionFlow:
+    """Return the promotion flow of the worker ``holder``."""
+    registry, store = MlflowRegistry(store_uri(database_url), home), LocalModelStore(home)
+    versions = RegistrationFlow(registry, store, PostgresPromotions(database_url, holder))
+    return PromotionFlow(versions, keeps_challenger=keeps_challenger)
+
+
+def training_calls(promotion: PromotionFlow) -> tuple[Callable[..., Any], ...]:
+    """Return what a training calls: production, load, register, record a candidate, and promote, in its order."""
+    versions = promotion.versions
+    record_candidate = versions.registry.record_candidate
+    return versions.production, versions.load, versions.register, record_candidate, promotion.promote_winner
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A registry with its database, and a training that this process's worker holds."""
+    """A registry with its database, and a training held by this process."""
 
     database_url: str
     home: Path
-    registry: MlflowRegistry
+    promotion: PromotionFlow
     client: MlflowClient
-    promotions: PromotionHistory
-    lease: HeldLease
+    promotions: PostgresPromotions
+    lease: TrainingLease
+
+    @property
+    def versions(self) -> RegistrationFlow:
+        """The registered versions."""
+        return self.promotion.versions
+
+    @property
+    def registry(self) -> MlflowRegistry:
+        """MLflow's registry."""
+        registry = self.versions.registry
+        assert isinstance(registry, MlflowRegistry)
+        return registry
 
     @property
     def training_id(self) -> str:
-        """The training under way."""
+        """The id of the running training."""
         return self.lease.training.training_id
 
     def registered(self, seed: int = 0, training_id: str | None = None) -> RegisteredVersion:
         """Return a version of a model of its own."""
         fitted = fitted_model(seed=seed)
-        return self.registry.register(training_id or str(uuid.uuid4()), fitted, movies_of(fitted), RECORD)
+        return self.versions.register(training_id or str(uuid.uuid4()), fitted, movies_of(fitted), RECORD)
 
     def promoted(self, seed: int = 0) -> RegisteredVersion:
-        """Return a version of a model of its own that is in production."""
+        """Return a version of a new model that is in production."""
         version = self.registered(seed)
-        self.registry.promote(self.training_id, version, "PROMOTE", "it is better", self.registry.production())
+        self.promotion.promote_winner(self.training_id, version, "PROMOTE", "it is better", self.versions.production())
         return version
 
     def files_of(self, version: RegisteredVersion) -> Path:
-        """Return where the registry keeps a version's arrays."""
-        (found,) = (self.home / "artifacts").glob(f"*/artifacts/model-{version.manifest_sha256[:12]}/artifacts/model")
-        return found
+        """Return the registry's folder of a version's arrays."""
+        (folder,) = (self.home / "artifacts").glob(f"*/artifacts/model-{version.manifest_sha256[:12]}/artifacts/model")
+        return folder
 
 
 def assert_serves(bench: Bench, version: RegisteredVersion) -> None:
@@ -62,9 +94,9 @@ def assert_serves(bench: Bench, version: RegisteredVersion) -> None:
     assert newest is not None
     assert (newest.version, newest.manifest_sha256) == (version.version, version.manifest_sha256)
     assert newest.artifact_folder == version.copy_name
-    assert bench.registry.production() == version
+    assert bench.versions.production() == version
     assert bench.registry.aliased() == version
-    assert bench.promotions.alias.ours() == {version.version}
+    assert bench.promotions.recorded_alias() == {version.version}
     read_artifact(bench.home / "models" / newest.artifact_folder, version.manifest_sha256)
 
 
@@ -83,14 +115,14 @@ WHERE abs(hashint8(u.id * 1009 + m.id)) % 1000
 
 
 def write_ratings(database_url: str) -> None:
-    """Fill the tables with ratings that have a taste in them."""
+    """Insert ratings with tastes."""
     with psycopg.connect(database_url) as connection:
         connection.execute(RATINGS)
 
 
 @contextlib.contextmanager
 def copied_database(server_url: str, template: str) -> Iterator[str]:
-    """Give the address of a fresh copy of a database of the test server."""
+    """Yield the address of a fresh copy of a database of the test server."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     copy_database(server_url, template, name)
     yield address_of(server_url, name)
@@ -99,7 +131,7 @@ def copied_database(server_url: str, template: str) -> Iterator[str]:
 
 
 def copy_database(server_url: str, template: str, name: str) -> None:
-    """Create a database as a copy of another, whose connections end first."""
+    """Create a database as a copy of another, after ending its connections."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (template,))
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
@@ -112,6 +144,6 @@ def address_of(server_url: str, name: str) -> str:
 
 
 def database_exists(server_url: str, name: str) -> bool:
-    """Say whether the test server has a database of this name."""
+    """Return whether the test server has a database of this name."""
     with psycopg.connect(server_url) as connection:
         return bool(connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchall())

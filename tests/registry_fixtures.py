@@ -1,17 +1,16 @@
-"""A real MLflow store in PostgreSQL, its tables made once a session; imported by the conftests that need it."""
+"""A real MLflow store in PostgreSQL, created once a session; imported by conftests."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cineclub.adapters import artifacts
 from cineclub.adapters.mlflow.client import connect, store_uri
-from cineclub.adapters.mlflow.registry import MlflowRegistry
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.adapters.postgres.promotions import PostgresPromotions
 from cineclub.adapters.postgres.training_rows import worker_name
-from registry_bench import Bench, address_of, copied_database, copy_database, database_exists
+from cineclub.flows.promotion.flow import PromotionFlow
+from registry_bench import Bench, address_of, copied_database, copy_database, database_exists, promotion_flow
 
 TEMPLATE = "with_mlflow"
 
@@ -34,24 +33,24 @@ def bench_database(server_url: str, mlflow_template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_registry(bench_database: str, home: Path) -> Callable[[str], MlflowRegistry]:
-    """Open the registry as a worker of some name does."""
+def open_promotion(bench_database: str, home: Path) -> Callable[[str], PromotionFlow]:
+    """Open the promotion flow of a named worker."""
 
-    def opened(holder: str) -> MlflowRegistry:
-        registry = MlflowRegistry(store_uri(bench_database), home, artifacts, PromotionHistory(bench_database, holder))
-        registry.open()
-        return registry
+    def opened(holder: str) -> PromotionFlow:
+        promotion = promotion_flow(bench_database, home, holder)
+        promotion.versions.registry.open()
+        return promotion
 
     return opened
 
 
 @pytest.fixture
-def bench(bench_database: str, home: Path, open_registry: Callable[[str], MlflowRegistry]) -> Iterator[Bench]:
-    """A registry, with a training under way."""
+def bench(bench_database: str, home: Path, open_promotion: Callable[[str], PromotionFlow]) -> Iterator[Bench]:
+    """A registry with a running training."""
     holder = worker_name()
     PostgresTrainingJobs(bench_database).start({}, None)
     lease = TrainingQueue(bench_database, holder, 30, 3).claim()
     assert lease is not None
     client = connect(store_uri(bench_database))
-    yield Bench(bench_database, home, open_registry(holder), client, PromotionHistory(bench_database), lease)
+    yield Bench(bench_database, home, open_promotion(holder), client, PostgresPromotions(bench_database), lease)
     lease.close()

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale, SnapshotIdentity
-from cineclub.domain.recommender import FittedModel
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale, SnapshotIdentity
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import FittedModel
 from cineclub.models import catalogue
 
 IDENTITY = SnapshotIdentity(60, datetime(2024, 5, 1, 12, 30, tzinfo=UTC), "ab" * 32)
@@ -28,6 +28,6 @@ def fitted_model(name: str = "ease", seed: int = 0) -> FittedModel:
 
 
 def movies_of(fitted: FittedModel) -> list[Movie]:
-    """Return a film for each position of the vocabulary, in the reverse order."""
+    """Return a film for each position of the vocabulary, in reverse order."""
     ids = reversed(fitted.movie_ids.tolist())
     return [Movie(nth, f"x{nth}", f"Amélie {nth}", 2001, ("Comedy", "Romance"), "0211915", None) for nth in ids]

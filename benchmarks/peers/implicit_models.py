@@ -1,4 +1,4 @@
-"""The models of implicit, fitted as their users fit them and ranked over the full catalogue."""
+"""The models of implicit, fitted as documented and ranked over the full catalogue."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,12 @@ from implicit.nearest_neighbours import BM25Recommender
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cineclub.domain.batch_ranking import write_best
-from cineclub.domain.matrix import RatingMatrix
-from list_quality import NO_FILM
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.ratings.popularity import popularity_of
+from cineclub.domain.recommend.batch_ranking import write_best
+from cineclub.domain.recommend.recipe import Recipe
+from cineclub.domain.recommend.recommender import FittedModel, History, Prediction, nothing_moved
+from list_quality import NO_MOVIE
 
 GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "implicit ALS": {
@@ -43,6 +46,7 @@ GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
 """What is searched of each; the rest as implicit's defaults have it."""
 
 Point = Mapping[str, Any]
+WALKED_POINT: Point = {"learns_from": "likes", "factors": 128, "regularization": 10.0, "alpha": 1.0, "iterations": 15}
 USERS_AT_ONCE = 1000
 
 
@@ -56,7 +60,7 @@ class FittedPeer:
     popularity: NDArray[np.float32]
 
     def scores(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return scores of every film for some rows, shape (n, n_movies); who has none gets the popular films."""
+        """Return scores of every film for some rows, shape (n, n_movies); popular films for users without ratings."""
         if isinstance(self.model, BM25Recommender):
             scores = (self.interactions[users] @ self.model.similarity).toarray().astype(np.float32)
         else:
@@ -67,14 +71,57 @@ class FittedPeer:
 
     def lists(self, users: NDArray[np.int64], top_k: int) -> NDArray[np.int32]:
         """Return the best unseen films of some rows, shape (n, top_k), as columns of the matrix, -1 for none."""
-        listed = np.full((len(users), top_k), NO_FILM, np.int32)
+        ranked = np.full((len(users), top_k), NO_MOVIE, np.int32)
         for start in range(0, len(users), USERS_AT_ONCE):
             some = slice(start, start + USERS_AT_ONCE)
             scores = self.scores(users[some])
             seen = self.seen[users[some]].tocoo()
             scores[seen.row, seen.col] = -np.inf
-            write_best(scores, listed[some])
-        return listed
+            write_best(scores, ranked[some])
+        return ranked
+
+
+class WalkedAls:
+    """implicit's ALS as a recommender of histories: the vector of a user is computed anew from the likes of a history.
+
+    It learned from likes, which are the ratings from ``threshold`` on.
+    """
+
+    name = "implicit ALS"
+    is_personal = True
+
+    def __init__(self, fitted: FittedPeer, threshold: float) -> None:
+        """Take the fitted model."""
+        self._fitted = fitted
+        self._threshold = np.float32(threshold)
+
+    def uses(self, history: History) -> NDArray[np.bool_]:
+        """Return which ratings of a history are likes, shape (n,)."""
+        return np.asarray(history.ratings >= self._threshold, np.bool_)
+
+    def scores(self, history: History) -> NDArray[np.float32]:
+        """Return the scores of all films, shape (n_movies,)."""
+        liked = np.sort(history.movie_indices[self.uses(history)])
+        row = sp.csr_matrix(
+            (np.ones(len(liked), np.float32), liked, [0, len(liked)]), shape=(1, self._fitted.seen.shape[1])
+        )
+        vector = self._fitted.model.recalculate_user(0, row)
+        return np.asarray(self._fitted.model.item_factors @ vector.ravel(), np.float32)
+
+    def predict(self, history: History) -> Prediction:
+        """Return the scores, without reasons."""
+        return Prediction(self.scores(history), self.uses(history), nothing_moved(history))
+
+    def arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """Return no arrays: it is never stored."""
+        return {}
+
+
+def walked_als(ratings: RatingMatrix, seed: int) -> FittedModel:
+    """Return implicit's ALS to be walked in time, at the point that ``make bench-models`` chose on ml-latest-small."""
+    fitted = fit("implicit ALS", WALKED_POINT, ratings, seed)
+    recommender = WalkedAls(fitted, ratings.scale.relevance_threshold)
+    return FittedModel(Recipe(WalkedAls.name), recommender, ratings.movie_ids, popularity_of(ratings), ratings.scale)
 
 
 def points(grid: Mapping[str, tuple[Any, ...]]) -> Iterator[Point]:
@@ -84,7 +131,7 @@ def points(grid: Mapping[str, tuple[Any, ...]]) -> Iterator[Point]:
 
 
 def fit(name: str, point: Point, ratings: RatingMatrix, seed: int) -> FittedPeer:
-    """Return a model of ``GRIDS`` fitted on likes, or on everything rated as if it were liked."""
+    """Return a model of ``GRIDS`` fitted on likes, or on all ratings as likes."""
     seen = seen_matrix(ratings)
     interactions = seen
     if point["learns_from"] == "likes":
@@ -97,7 +144,7 @@ def fit(name: str, point: Point, ratings: RatingMatrix, seed: int) -> FittedPeer
 
 
 def new_model(name: str, settings: Point, seed: int) -> Any:
-    """Return an unfitted model on all cores; it looks at once whether BLAS keeps to one thread."""
+    """Return an unfitted model on all cores; implicit checks at once that BLAS uses one thread."""
     with threadpool_limits(1, "blas"):
         if name == "implicit ALS":
             return AlternatingLeastSquares(**settings, random_state=seed, num_threads=0, use_gpu=False)
@@ -107,17 +154,17 @@ def new_model(name: str, settings: Point, seed: int) -> Any:
 
 
 def fit_model(model: Any, interactions: sp.csr_matrix) -> None:
-    """Fit as implicit asks for: its own threads share the cores, and BLAS keeps to one."""
+    """Fit with implicit's own threads on all cores and BLAS on one, as implicit recommends."""
     with threadpool_limits(1, "blas"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that BM25's weights come as another sparse format
+        warnings.simplefilter("ignore")  # BM25's weights have another sparse format
         model.fit(interactions, show_progress=False)
 
 
 def seen_matrix(ratings: RatingMatrix, counted: NDArray[np.bool_] | None = None) -> sp.csr_matrix:
-    """Return ones where somebody rated a film, of all ratings or of those counted."""
-    kept = np.ones(ratings.n_ratings, np.bool_) if counted is None else counted
-    columns = ratings.movie_indices[kept]
-    starts = np.concatenate(([0], np.cumsum(kept)))[ratings.row_starts]
+    """Return a matrix with a one for each rating, of all or of the counted ones."""
+    is_counted = np.ones(ratings.n_ratings, np.bool_) if counted is None else counted
+    columns = ratings.movie_indices[is_counted]
+    starts = np.concatenate(([0], np.cumsum(is_counted)))[ratings.row_starts]
     ones = np.ones(len(columns), np.float32)
     matrix = sp.csr_matrix((ones, columns, starts), shape=(ratings.n_users, ratings.n_movies))
     matrix.sort_indices()

@@ -1,4 +1,4 @@
-"""The models of Surprise, fitted as their users fit them; they run on one thread."""
+"""The models of Surprise, fitted as documented; they run on one thread."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from surprise import SVD, Dataset, KNNBaseline, Reader, Trainset
 
-from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings.matrix import RatingMatrix
 from rating_sets import ErrorSplit
 
 
 def trainset(ratings: RatingMatrix) -> Trainset:
-    """Return ratings in Surprise's form; unknown ids are told apart by their positions."""
+    """Return ratings in Surprise's form; unknown ids are distinguished by position."""
     rows = zip(ratings.user_indices.tolist(), ratings.movie_indices.tolist(), ratings.ratings.tolist(), strict=True)
     data = Dataset(Reader(rating_scale=(ratings.scale.lowest, ratings.scale.highest)))
     return data.construct_trainset([(user, movie, rating, None) for user, movie, rating in rows])
@@ -29,6 +29,6 @@ def knn() -> KNNBaseline:
 
 
 def stars(fitted: Any, split: ErrorSplit) -> NDArray[np.float64]:
-    """Return the predicted rating of everything held out, shape (n,)."""
+    """Return the predictions of all held-out ratings, shape (n,)."""
     rows = zip(split.users.tolist(), split.movies.tolist(), split.held_out.ratings.tolist(), strict=True)
     return np.array([prediction.est for prediction in fitted.test(list(rows))])

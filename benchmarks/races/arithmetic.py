@@ -1,4 +1,4 @@
-"""How close the SVD kernel is to what this machine can do: its arithmetic beside a plain matrix product's."""
+"""Efficiency of the SVD kernel: its arithmetic beside that of a plain matrix product."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import ours
-from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings.matrix import RatingMatrix
 from cineclub.domain.threads import threads
 from generated_ratings import generated_log
 from rating_sets import RatingSet
@@ -21,16 +21,16 @@ BYTES_PER_FACTOR = 16
 
 MATRIX_SIDE, COPIED_NUMBERS = 3000, 50_000_000
 NOTE = (
-    "SVD with {factors} factors on {ratings:,} generated ratings, everything of a fit counted in its time; "
-    "{operations} operations per factor and rating, which is what the algorithm needs. Beside it numpy's product of "
-    "two single-precision matrices of {side} x {side}, and the bytes that a step reads and writes beside those of a "
-    "plain copy in memory. A descent has no reuse to live on: for every 8 operations it moves 16 bytes, so "
-    "caches bound it."
+    "SVD with {factors} factors on {ratings:,} generated ratings; the time is that of the whole fit. The algorithm "
+    "needs {operations} operations per factor and rating. Its rate is compared with numpy's product of two "
+    "single-precision matrices of {side} x {side}, and the bytes that a step reads and writes with those of a plain "
+    "copy in memory. A step of the descent reuses no data: for every 8 operations it moves 16 bytes, so caches bound "
+    "it."
 )
 
 
 def run(_ratings: RatingSet, _n_seeds: int) -> Section:
-    """Return operations and bytes a second of both, by threads."""
+    """Return operations and bytes a second of both, by number of threads."""
     ratings = RatingMatrix.from_log(generated_log(N_RATINGS))
     figures, rows = {}, []
     for n_threads in (1, 2):
@@ -48,12 +48,12 @@ def run(_ratings: RatingSet, _n_seeds: int) -> Section:
         numbers = (steps / 1e6, of_kernel, of_product, 100 * of_kernel / of_product, moved, copied)
         rows.append([f"{n_threads} threads", *(f"{number:.1f}" for number in numbers)])
     note = NOTE.format(factors=N_FACTORS, ratings=N_RATINGS, operations=OPERATIONS_PER_FACTOR, side=MATRIX_SIDE)
-    head = ["", "million ratings a second", "SVD GFLOP/s", "matrix product GFLOP/s", "%", "SVD GB/s", "copy GB/s"]
+    head = ["", "million ratings per second", "SVD GFLOP/s", "matrix product GFLOP/s", "%", "SVD GB/s", "copy GB/s"]
     return Section("How close to the limit", figures, table_of(head, rows, note))
 
 
 def descent_steps_a_second(ratings: RatingMatrix, n_threads: int) -> float:
-    """Return how many ratings a fit takes in a second."""
+    """Return the ratings that a fit processes in a second."""
     work = partial(ours.TrainedSvd, ratings, {"n_factors": N_FACTORS, "n_epochs": N_EPOCHS}, 0)
     with threads(n_threads):
         work()
@@ -62,13 +62,13 @@ def descent_steps_a_second(ratings: RatingMatrix, n_threads: int) -> float:
 
 def product_gigaflops(n_threads: int) -> float:
     """Return the rate of numpy's matrix product."""
-    one = np.random.default_rng(0).standard_normal((MATRIX_SIDE, MATRIX_SIDE), np.float32)
+    square = np.random.default_rng(0).standard_normal((MATRIX_SIDE, MATRIX_SIDE), np.float32)
     with threadpool_limits(n_threads, "blas"):
-        return 2 * MATRIX_SIDE**3 / median_seconds(lambda: one @ one, N_ROUNDS) / 1e9
+        return 2 * MATRIX_SIDE**3 / median_seconds(lambda: square @ square, N_ROUNDS) / 1e9
 
 
 def copy_gigabytes() -> float:
-    """Return how many bytes a plain copy on one thread reads and writes in a second."""
+    """Return the gigabytes that a plain copy on one thread reads and writes in a second."""
     source = np.ones(COPIED_NUMBERS, np.float32)
     target = np.empty_like(source)
     return 8 * COPIED_NUMBERS / median_seconds(lambda: np.copyto(target, source), N_ROUNDS) / 1e9

@@ -1,4 +1,4 @@
-"""Lists of ten for everybody at once, without what they have rated: implicit's batch and ours."""
+"""Lists of ten for all users, without rated films: implicit's batch and ours."""
 
 import statistics
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import ours
-from cineclub.domain.matrix import RatingMatrix
+from cineclub.domain.ratings.matrix import RatingMatrix
 from generated_ratings import generated_log
 from peers import implicit_models
 from rating_sets import RatingSet
@@ -30,13 +30,13 @@ FAST_TO_FIT = ("ials", "svd", "bayesian_mf", "knn")
 """What is fitted on the generated ratings in a minute."""
 
 NOTE = (
-    "Median of {rounds} rounds, both sides in turn, all cores. implicit looks people's vectors up; here they are "
-    "solved from their histories in the time given, as for anybody who rates something."
+    "Median of {rounds} rounds on all cores; both sides run alternately. implicit looks up the stored vectors of "
+    "users. cineclub solves them from the histories within the measured time, as it does for every request."
 )
 
 
 def run(ratings: RatingSet, _n_seeds: int) -> Section:
-    """Return people a second on the ratings given, and on generated ones."""
+    """Return users a second on the given ratings, and on generated ones."""
     sets = {ratings.name: ratings.log, f"{N_GENERATED:,} generated": generated_log(N_GENERATED)}
     figures = {
         name: rates(RatingMatrix.from_log(log), OWN if name == ratings.name else FAST_TO_FIT)
@@ -47,11 +47,11 @@ def run(ratings: RatingSet, _n_seeds: int) -> Section:
         for label, rate in of_set.items():
             rows.append([f"{label}, {name}", f"{rate:,.0f}", f"{rate / of_set[PEER]:.1f}"])
     note = NOTE.format(rounds=N_ROUNDS)
-    return Section("Ten films for everybody", figures, table_of(["", "people a second", "times as fast"], rows, note))
+    return Section("Ten films for all users", figures, table_of(["", "users per second", "times as fast"], rows, note))
 
 
 def rates(ratings: RatingMatrix, own: Iterable[str]) -> dict[str, float]:
-    """Return people a second by model, the peers' and ours of these names."""
+    """Return users a second by model, of the peers and ours."""
     histories = ours.histories_of(ratings)
     works: dict[str, Callable[[], Any]] = {PEER: peer_work(PEER, {"factors": N_FACTORS}, ratings)}
     works["implicit BM25"] = peer_work("implicit BM25", {"K": 100}, ratings)

@@ -1,4 +1,4 @@
-"""iALS with the same factors and sweeps: implicit's ALS and ours, how fast and how good."""
+"""iALS with the same factors and sweeps: speed and quality of implicit's ALS and ours."""
 
 import statistics
 from functools import partial
@@ -11,8 +11,9 @@ from section import Section, table_of, timed
 
 N_FACTORS, N_SWEEPS = 64, 15
 NOTE = (
-    "{factors} factors, {sweeps} sweeps, on likes of everything but each person's last fifth, all cores. The rest of "
-    "each chosen on validation. Seconds are the median, quality the mean over {n} seeds; kernels are compiled before."
+    "{factors} factors and {sweeps} sweeps on all cores, on the likes outside the last fifth of each user's ratings. "
+    "The other hyperparameters are chosen on validation. Seconds are the median and nDCG the mean over {n} seeds. "
+    "Kernels are compiled before."
 )
 
 
@@ -41,14 +42,14 @@ def run(ratings: RatingSet, n_seeds: int) -> Section:
 
 
 def _peer() -> Entrant:
-    """Return implicit's ALS with the factors and sweeps held."""
+    """Return the figures of implicit's ALS with the given factors and sweeps."""
     grid = {**implicit_models.GRIDS["implicit ALS"], "factors": (N_FACTORS,), "iterations": (N_SWEEPS,)}
     grid["learns_from"] = ("likes",)
     return Entrant("implicit ALS", points(grid), partial(peer_quality, "implicit ALS"))
 
 
 def _own() -> Entrant:
-    """Return ours likewise."""
+    """Return the figures of ours with the same factors and sweeps."""
     grid = {**OUR_GRIDS["ials"], "n_factors": (N_FACTORS,), "n_epochs": (N_SWEEPS,)}
     return Entrant("cineclub ials", points(grid), partial(own_quality, "ials"))
 

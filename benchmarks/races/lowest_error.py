@@ -1,7 +1,7 @@
-"""The lowest rating error of one model: tuned Surprise SVD beside everything here that predicts stars."""
+"""The lowest rating error of one model: tuned Surprise SVD and our models that predict stars."""
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -22,13 +22,12 @@ GRID: Mapping[str, tuple[Any, ...]] = {
 
 OTHERS: Mapping[str, dict[str, Any]] = {"bias": {}, "knn": {"similarity": "pearson"}, "svd": {}, "bayesian_mf": {}}
 NOTE = (
-    "A random fifth held out, as served: people folded in from their histories. Both tuned SVDs took the best of "
-    "{points} points of one grid on a random fifth of the training part ({peer} for Surprise, {own} here). bayesian_mf "
-    "has nothing to tune. A film without any rating counts as predicted by the person's damped mean (Surprise: its own "
-    "fallback). Seconds are the median, errors the mean over {n} seeds."
+    "A random fifth is held out. Predictions are as served: users are folded in from their histories. Both tuned SVDs "
+    "use the best of {points} points of one grid on a random fifth of the training part ({peer} for Surprise, {own} "
+    "for cineclub). bayesian_mf is not tuned. A film without ratings is predicted by the damped mean of the user "
+    "(Surprise: by its own fallback). Seconds are the median and errors the mean over {n} seeds."
 )
 Point = dict[str, Any]
-Predict = Callable[[ErrorSplit, int], NDArray[Any]]
 
 
 def run(ratings: RatingSet, n_seeds: int) -> Section:
@@ -41,13 +40,15 @@ def run(ratings: RatingSet, n_seeds: int) -> Section:
     }
     runs = {
         "Surprise SVD, tuned": [
-            judged(peer_stars(split, seed, peer_point), split) for seed, split in splits(ratings, n_seeds)
+            errors_of(peer_stars(split, seed, peer_point), split) for seed, split in splits(ratings, n_seeds)
         ]
     }
     for label, (name, chosen) in entrants.items():
-        runs[label] = [judged(own_stars(name, chosen, split, seed), split) for seed, split in splits(ratings, n_seeds)]
+        runs[label] = [
+            errors_of(own_stars(name, chosen, split, seed), split) for seed, split in splits(ratings, n_seeds)
+        ]
     figures = {label: mean_of(of_label) for label, of_label in runs.items()}
-    rows = [[label, f"{one['fit_seconds']:.3f}", f"{one['rmse']:.4f}"] for label, one in figures.items()]
+    rows = [[label, f"{figure['fit_seconds']:.3f}", f"{figure['rmse']:.4f}"] for label, figure in figures.items()]
     note = NOTE.format(points=len(list(points())), peer=peer_point, own=own_point, n=n_seeds)
     chosen_points = {"surprise_point": peer_point, "svd_point": own_point}
     return Section(
@@ -82,7 +83,7 @@ def own_stars(name: str, point: Point, split: ErrorSplit, seed: int) -> tuple[fl
     return seconds, ours.stars_as_served(fitted, split)
 
 
-def judged(seconds_and_stars: tuple[float, NDArray[Any]], split: ErrorSplit) -> dict[str, float]:
+def errors_of(seconds_and_stars: tuple[float, NDArray[Any]], split: ErrorSplit) -> dict[str, float]:
     """Return the figures of one fit."""
     seconds, stars = seconds_and_stars
     return {"fit_seconds": seconds, "rmse": ours.rmse(stars, split)}

@@ -13,9 +13,9 @@ SETTINGS = {"n_factors": 100, "n_epochs": 20}
 LEARNING_RATE, REGULARIZATION = 0.005, 0.02
 THREADS, N_ROUNDS = (1, 2), 9
 NOTE = (
-    "100 factors, 20 epochs, learning rate 0.005, regularization 0.02; a random fifth held out. Seconds are the best "
-    "of {rounds} fits of a split, both sides in turn, and of those the median over {n} seeds; kernels are compiled "
-    "before. Errors are means. *As served*: people folded in from their histories."
+    "100 factors, 20 epochs, learning rate 0.005, regularization 0.02; a random fifth is held out. Both sides fit "
+    "alternately. Seconds are the best of {rounds} fits of a split, and the median of those over {n} seeds. Kernels "
+    "are compiled before. Errors are means. *As served*: users are folded in from their histories."
 )
 
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that takes alerts, or refuses some first."""
+"""A real HTTP server that receives alerts, or refuses some first."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class Receiver:
-    """Where alerts go, what came, and with which statuses the first ones are answered."""
+    """The address of the server, the received messages, and the statuses of the first responses."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
@@ -20,7 +20,7 @@ class Receiver:
 
 @contextlib.contextmanager
 def alert_receiver(*statuses: int) -> Iterator[Receiver]:
-    """Run the server; the first requests are answered with these statuses, the others with 200."""
+    """Run the server; the first requests get these statuses, the others 200."""
     receiver = Receiver(statuses=list(statuses))
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,7 +36,7 @@ def alert_receiver(*statuses: int) -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -13,24 +13,24 @@ START_SECONDS = 60
 
 
 def start_api(database_url: str, home: Path, port: int, **more: str) -> "subprocess.Popen[bytes]":
-    """Return an API process that listens on a port, with more variables in its environment."""
+    """Start an API process on a port, with additional environment variables."""
     ours = {"CINECLUB_DATABASE_URL": database_url, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(port), **more}
-    return subprocess.Popen([sys.executable, "-m", "cineclub.api"], env={**os.environ, **ours})
+    return subprocess.Popen([sys.executable, "-m", "cineclub.processes.api"], env={**os.environ, **ours})
 
 
 def free_ports(n_ports: int) -> list[int]:
-    """Return ports that nobody listens on."""
+    """Return free ports."""
     sockets = [socket.socket() for _ in range(n_ports)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
+    for probe in sockets:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in sockets]
+    for probe in sockets:
+        probe.close()
     return ports
 
 
 def wait_until_alive(address: str) -> None:
-    """Wait for the first answer."""
+    """Wait for the first response."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -9,7 +9,7 @@ from small_service import Artifact, Service, fill, promote, running, small_artif
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifact]:
-    """Gives the artifact of a model fitted on the small catalogue, by the model's name."""
+    """The artifact of a model fitted on the small catalogue, by model name."""
     made: dict[str, Artifact] = {}
 
     def artifact_of(name: str) -> Artifact:
@@ -37,26 +37,26 @@ def trained_url(filled_url: str, artifacts: Callable[[str], Artifact]) -> str:
 @pytest.fixture
 async def service(trained_url: str, home: Path) -> AsyncIterator[Service]:
     """The application with EASE in production."""
-    async with running(trained_url, home) as one:
-        yield one
+    async with running(trained_url, home) as started:
+        yield started
 
 
 @pytest.fixture
 async def untrained(filled_url: str, home: Path) -> AsyncIterator[Service]:
     """The application with ratings and no model."""
-    async with running(filled_url, home) as one:
-        yield one
+    async with running(filled_url, home) as started:
+        yield started
 
 
 @pytest.fixture
 async def empty(database_url: str, home: Path) -> AsyncIterator[Service]:
-    """The application over a database that nothing was imported into."""
-    async with running(database_url, home) as one:
-        yield one
+    """The application over a database without ratings."""
+    async with running(database_url, home) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
 async def refusing(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The application over a database without our tables, shared by the tests of what is refused before it matters."""
-    async with running(server_url, tmp_path_factory.mktemp("refusing")) as one:
-        yield one
+    """The application over a database without tables, for requests that are refused before any query."""
+    async with running(server_url, tmp_path_factory.mktemp("refusing")) as started:
+        yield started

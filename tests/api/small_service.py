@@ -13,16 +13,16 @@ import psycopg
 import pytest
 from httpx import ASGITransport, AsyncClient, Request, Response
 
-from cineclub import bootstrap
-from cineclub.adapters.artifacts import write_artifact
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.adapters.model_store import write_artifact
+from cineclub.adapters.postgres.promotions import PostgresPromotions
 from cineclub.api.app import create_app
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale, SnapshotIdentity
-from cineclub.domain.recipe import Recipe
+from cineclub.bootstrap.parts import ApiParts
+from cineclub.bootstrap.serving import api_parts
+from cineclub.domain.promotion.records import NewPromotion
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale, SnapshotIdentity
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recipe import Recipe
 from cineclub.models import catalogue
-from cineclub.ports import NewPromotion
-from cineclub.serving import ApiParts
 from cineclub.settings import Settings
 
 N_USERS, N_MOVIES = 60, 40
@@ -32,13 +32,13 @@ SCALE = RatingScale(0.5, 5.0)
 
 @dataclass(frozen=True)
 class Service:
-    """The running application and how to talk to it."""
+    """The running application with a client."""
 
     client: AsyncClient
     parts: ApiParts
 
     async def predict(self, user_id: Any, top_n: int = 10) -> dict[str, Any]:
-        """Return the answer to one user."""
+        """Return the response to one user."""
         response = await self.client.post("/predict/", json={"user_id": user_id, "top_n": top_n})
         assert response.status_code == 200, response.text
         document: dict[str, Any] = response.json()
@@ -47,7 +47,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A fitted model on the disk."""
+    """A fitted model on disk."""
 
     folder: Path
     manifest_sha256: str
@@ -55,7 +55,7 @@ class Artifact:
 
 
 async def eventually(is_so: Callable[[], Awaitable[Any]]) -> None:
-    """Wait until something is so, for about ten seconds at most."""
+    """Wait until a condition holds, for about ten seconds at most."""
     for _ in range(500):
         if await is_so():
             return
@@ -64,18 +64,18 @@ async def eventually(is_so: Callable[[], Awaitable[Any]]) -> None:
 
 
 def error_of(response: Response) -> dict[str, Any]:
-    """Return the error of an answer."""
+    """Return the error of a response."""
     error: dict[str, Any] = response.json()["error"]
     return error
 
 
-def film_ids(answer: dict[str, Any]) -> list[int]:
-    """Return the films of an answer in their order."""
-    return [one["movie_id"] for one in answer["recommendations"]]
+def movie_ids(body: dict[str, Any]) -> list[int]:
+    """Return the ids of the recommended films, in order."""
+    return [recommendation["movie_id"] for recommendation in body["recommendations"]]
 
 
 def small_log() -> RatingLog:
-    """Return ratings in which users of even number like even films and the others odd ones."""
+    """Return ratings in which users with even numbers like even films and the others odd ones."""
     rng = np.random.default_rng(7)
     rows = [
         (user, movie, 4.5 if user % 2 == movie % 2 else 2.0)
@@ -88,10 +88,10 @@ def small_log() -> RatingLog:
     return RatingLog.from_columns(users, movies, ratings.astype(np.float32), rated_at, SCALE)
 
 
-def small_artifact(folder: Path, name: str) -> Artifact:
-    """Return a model fitted on the small catalogue, written into a folder."""
+def small_artifact(folder: Path, name: str, recipe: Recipe | None = None) -> Artifact:
+    """Return a model, by default with its default recipe, fitted on the small catalogue and written into a folder."""
     log = small_log()
-    recipe = catalogue.default_recipe(name)
+    recipe = recipe or catalogue.default_recipe(name)
     fitted = catalogue.fit(recipe, RatingMatrix.from_log(log), np.random.default_rng(0), lambda _: None)
     identity = SnapshotIdentity(len(log), datetime(2026, 1, 1, tzinfo=UTC), "0" * 64)
     return Artifact(folder, write_artifact(folder, fitted, small_movies(), identity), fitted.recipe)
@@ -106,13 +106,16 @@ def small_movies() -> list[Movie]:
 
 
 def fill(database_url: str) -> None:
-    """Put the small catalogue and its ratings into a database."""
+    """Insert the small catalogue and its ratings into a database."""
     log = small_log()
     with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO cineclub.catalogue VALUES (true, 0.5, 5, true, true)")
         cursor.executemany(
             "INSERT INTO cineclub.movies (external_id, title, year, genres) VALUES (%s, %s, %s, %s)",
-            [(one.external_id, one.title, one.year, list(one.genres)) for one in small_movies()],
+            [
+                (small_movie.external_id, small_movie.title, small_movie.year, list(small_movie.genres))
+                for small_movie in small_movies()
+            ],
         )
         cursor.execute("INSERT INTO cineclub.users (external_id) SELECT i::text FROM generate_series(1, 60) AS i")
         with cursor.copy("COPY cineclub.ratings FROM STDIN") as copy:
@@ -123,7 +126,7 @@ def fill(database_url: str) -> None:
 
 
 def promote(database_url: str, version: int, artifact: Artifact) -> None:
-    """Announce a version as the worker does."""
+    """Record a promotion as the worker does."""
     promotion = NewPromotion(
         version=version,
         verdict="PROMOTE",
@@ -134,11 +137,11 @@ def promote(database_url: str, version: int, artifact: Artifact) -> None:
         artifact_folder=str(artifact.folder),
         training_id=None,
     )
-    PromotionHistory(database_url).record(promotion)
+    PostgresPromotions(database_url).record(promotion)
 
 
 class TurnTaking(ASGITransport):
-    """Lets other tasks take their turn before each request, as a server does."""
+    """A transport that yields to other tasks before each request, as a server does."""
 
     async def handle_async_request(self, request: Request) -> Response:
         """Pass a request on."""
@@ -149,7 +152,7 @@ class TurnTaking(ASGITransport):
 @contextlib.asynccontextmanager
 async def running(database_url: str, home: Path, **settings: Any) -> AsyncIterator[Service]:
     """Run the application, as bootstrapped, over a database."""
-    wired = bootstrap.api_parts(Settings(home=home, database_url=database_url, model_poll_seconds=0.05, **settings))
+    wired = api_parts(Settings(home=home, database_url=database_url, model_poll_seconds=0.05, **settings))
     app = create_app(wired)
     async with app.router.lifespan_context(app):
         transport = TurnTaking(app=app)

@@ -1,4 +1,4 @@
-"""What the client sends for each route, and what it makes of answers that are not the usual ones."""
+"""Requests of the client for each route, and its handling of unusual responses."""
 
 import contextlib
 import re
@@ -12,7 +12,7 @@ from small_service import Service
 from cineclub.client import Client, GivenRatingIn, RatingRequest, ServiceError
 
 BUSY = {"error": {"code": "storage_unavailable", "message": "PostgreSQL does not answer", "since": "now"}}
-WISHES: dict[str, Any] = {
+FILTERS: dict[str, Any] = {
     "top_n": 3,
     "genres": ["Drama"],
     "exclude_genres": ["War"],
@@ -22,11 +22,12 @@ WISHES: dict[str, Any] = {
     "candidate_movie_ids": ["2"],
     "include_seen": True,
     "diversity": 0.5,
+    "fresh": 0.3,
 }
-ASKED: list[Callable[[Client], Any]] = [
-    lambda client: client.predict(1, **WISHES),
+CALLS: list[Callable[[Client], Any]] = [
+    lambda client: client.predict(1, **FILTERS),
     lambda client: client.predict(ratings=[GivenRatingIn(imdb_id="tt1", rating=5)]),
-    lambda client: client.predict_batch([1], **WISHES),
+    lambda client: client.predict_batch([1], **FILTERS),
     lambda client: client.rate(1, 2, 3.0),
     lambda client: client.rate_many([RatingRequest(user_id=1, movie_id=2, rating=3)]),
     lambda client: client.take_back(1, 2),
@@ -58,63 +59,65 @@ ASKED: list[Callable[[Client], Any]] = [
 ]
 
 
-def answering(*answers: httpx.Response | Exception) -> tuple[Client, list[httpx.Request]]:
-    """Return a client that gets these answers, the last one again and again, and what it sends."""
+def client_with_responses(*responses: httpx.Response | Exception) -> tuple[Client, list[httpx.Request]]:
+    """Return a client that gets these responses, the last one repeatedly, and the list of its requests."""
     sent: list[httpx.Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         sent.append(request)
-        given = answers[min(len(sent), len(answers)) - 1]
+        given = responses[min(len(sent), len(responses)) - 1]
         if isinstance(given, Exception):
             raise given
         return given
 
-    return Client("http://test", transport=httpx.MockTransport(answer)), sent
+    return Client("http://test", transport=httpx.MockTransport(respond)), sent
 
 
 def busy(retry_after: str) -> httpx.Response:
-    """Return a 503 that says when to come back."""
+    """Return a 503 with a Retry-After header."""
     return httpx.Response(503, json=BUSY, headers={"Retry-After": retry_after})
 
 
 def template_of(request: httpx.Request, templates: list[str]) -> str:
-    """Return the documented path that a request goes to; one without parameters first."""
+    """Return the documented path of a request; one without parameters first."""
     path = request.url.raw_path.decode().partition("?")[0]
-    fitting = [one for one in templates if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one), path)]
-    return min(fitting, key=lambda one: one.count("{"))
+    fitting = [template for template in templates if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path)]
+    return min(fitting, key=lambda template: template.count("{"))
 
 
 @pytest.mark.anyio
 async def test_every_documented_route_and_parameter_has_a_method(refusing: Service) -> None:
-    """A route or a parameter that is new in the OpenAPI document needs its place in the client."""
+    """Every route and parameter of the OpenAPI document has its place in the client."""
     paths = (await refusing.client.get("/openapi.json")).json()["paths"]
     documented = {
-        (method.upper(), path): {one["name"] for one in operation.get("parameters", []) if one["in"] == "query"}
+        (method.upper(), path): {
+            parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"
+        }
         for path, operations in paths.items()
         for method, operation in operations.items()
     }
-    client, sent = answering(httpx.Response(418))
-    for ask in ASKED:
+    client, sent = client_with_responses(httpx.Response(418))
+    for ask in CALLS:
         with contextlib.suppress(ServiceError):
             ask(client)
-    assert len(sent) == len(ASKED)
-    asked = {(one.method, template_of(one, list(paths))): set(one.url.params) for one in sent}
-    assert asked == documented
+    assert len(sent) == len(CALLS)
+    requested = {(request.method, template_of(request, list(paths))): set(request.url.params) for request in sent}
+    assert requested == documented
 
 
-def test_a_busy_service_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After as many seconds as it asks for, until it answers."""
+def test_requests_to_a_busy_service_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client retries after the requested seconds until it gets a response."""
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
-    client, sent = answering(busy("5"), busy("1"), httpx.Response(200, json={"movies": []}))
+    client, sent = client_with_responses(busy("5"), busy("1"), httpx.Response(200, json={"movies": []}))
     assert client.search("heat").movies == []
     assert (len(sent), waited) == (3, [5.0, 1.0])
 
 
 def test_a_service_that_stays_busy_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After two repetitions the error of the API is raised with all it says."""
+    """After two retries the API's error is raised with all its fields."""
     monkeypatch.setattr("time.sleep", lambda _: None)
-    client, sent = answering(busy("5"))
+    client, sent = client_with_responses(busy("5"))
     with pytest.raises(ServiceError, match="PostgreSQL does not answer") as error:
         client.rate(1, 2, 3.0)
     assert (error.value.status, error.value.code) == (503, "storage_unavailable")
@@ -127,8 +130,8 @@ def test_a_service_that_stays_busy_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     [lambda c: c.start_training(), lambda c: c.promote(1, "why"), lambda c: c.roll_back("a"), lambda c: c.erase(1)],
 )
 def test_what_must_not_happen_twice_is_sent_once(ask: Callable[[Client], Any]) -> None:
-    """A training, a promotion and a rollback are never sent again."""
-    client, sent = answering(busy("0"))
+    """A training, a promotion and a rollback are never retried."""
+    client, sent = client_with_responses(busy("0"))
     with pytest.raises(ServiceError):
         ask(client)
     assert len(sent) == 1
@@ -136,27 +139,27 @@ def test_what_must_not_happen_twice_is_sent_once(ask: Callable[[Client], Any]) -
 
 @pytest.mark.parametrize("retry_after", ["3600", "", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_nobody_waits_longer_than_they_said(retry_after: str) -> None:
-    """A wait that is too long, or none in seconds, is left to the caller."""
-    client, sent = answering(busy(retry_after))
+    """A Retry-After that is too long, or not in seconds, is left to the caller."""
+    client, sent = client_with_responses(busy(retry_after))
     with pytest.raises(ServiceError):
         client.production()
     assert len(sent) == 1
 
 
 @pytest.mark.parametrize(
-    "answer", [httpx.Response(200, json={"films": []}), httpx.Response(502, text="<html>"), httpx.Response(301)]
+    "response", [httpx.Response(200, json={"films": []}), httpx.Response(502, text="<html>"), httpx.Response(301)]
 )
-def test_answers_of_another_service_are_told_apart(answer: httpx.Response) -> None:
-    """A proxy's page and another schema are errors that say where to look."""
-    client, _ = answering(answer)
+def test_responses_of_another_service_are_recognised(response: httpx.Response) -> None:
+    """The page of a proxy and another schema raise errors that name what to check."""
+    client, _ = client_with_responses(response)
     with pytest.raises(ServiceError, match="check the address") as error:
         client.search("heat")
-    assert (error.value.status, error.value.code) == (answer.status_code, "unexpected_answer")
+    assert (error.value.status, error.value.code) == (response.status_code, "unexpected_answer")
 
 
-def test_a_timeout_says_so() -> None:
-    """It has a code of its own and no status."""
-    client, sent = answering(httpx.ReadTimeout("slow"))
+def test_a_timeout_has_its_own_code() -> None:
+    """A timeout has its own code and no status."""
+    client, sent = client_with_responses(httpx.ReadTimeout("slow"))
     with pytest.raises(ServiceError, match="in time") as error:
         client.health()
     assert (error.value.status, error.value.code, len(sent)) == (None, "timed_out", 1)
@@ -175,8 +178,8 @@ def test_a_timeout_says_so() -> None:
     ],
 )
 def test_what_the_schemas_refuse_is_not_sent(ask: Callable[[Client], Any], part: str) -> None:
-    """The same sentences as the API's, without the way there."""
-    client, sent = answering(httpx.Response(200))
+    """Requests that the schemas refuse are not sent; the messages are those of the API."""
+    client, sent = client_with_responses(httpx.Response(200))
     with pytest.raises(ServiceError, match=part) as error:
         ask(client)
     assert (error.value.status, error.value.code, sent) == (None, "invalid_request", [])

@@ -1,4 +1,4 @@
-"""The page at / as files: complete by itself, with nothing from elsewhere, and no door for markup in data."""
+"""The files of the page at /: complete, without external resources or unescaped markup."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from cineclub.api.routes.dashboard import ASSETS, FOLDER, INDEX
 pytestmark = pytest.mark.anyio
 
 MAX_BYTES = 150_000
-SCRIPTS = {name: one.content.decode() for name, one in ASSETS.items() if name.endswith(".js")}
+SCRIPTS = {name: asset.content.decode() for name, asset in ASSETS.items() if name.endswith(".js")}
 IMPORT = re.compile(r'^import (?:\* as \w+|\{ ([^}]+) \}) from "\./([\w.]+)";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
 MARKUP = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function")
@@ -21,7 +21,7 @@ NAMESPACE = "http://www.w3.org/2000/svg"
 
 
 class References(HTMLParser):
-    """Collects what a page loads, and whatever the policy of the page forbids."""
+    """Collects the resources of a page, and the tags that its policy forbids."""
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -30,11 +30,11 @@ class References(HTMLParser):
         self.forbidden: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what a tag refers to."""
-        found = dict(attrs)
+        """Record the reference of a tag."""
+        attributes = dict(attrs)
         self.loads += [value or "" for name, value in attrs if name == "src" or (name, tag) == ("href", "link")]
-        self.forbidden += [f"{tag} {name}" for name in found if name == "style" or name.startswith("on")]
-        self.forbidden += [tag] if tag == "style" or (tag == "script" and "src" not in found) else []
+        self.forbidden += [f"{tag} {name}" for name in attributes if name == "style" or name.startswith("on")]
+        self.forbidden += [tag] if tag == "style" or (tag == "script" and "src" not in attributes) else []
 
 
 def imports_of(script: str) -> Iterator[tuple[str, set[str]]]:
@@ -44,7 +44,7 @@ def imports_of(script: str) -> Iterator[tuple[str, set[str]]]:
 
 
 async def test_the_page_and_its_files_are_open_and_carry_a_strict_policy(refusing: Service) -> None:
-    """Each file has its type, a tag that saves the second transfer, and lets only this server's scripts run."""
+    """Each file has its type, an ETag, and a policy that allows only scripts of this server."""
     for path in ("/", *(f"/assets/{name}" for name in ASSETS)):
         response = await refusing.client.get(path)
         assert response.status_code == 200, path
@@ -60,18 +60,18 @@ async def test_the_page_and_its_files_are_open_and_carry_a_strict_policy(refusin
 
 
 async def test_what_is_no_file_of_the_page_is_404(refusing: Service) -> None:
-    """No other file of the package or the machine can be asked for."""
+    """Other files of the package or the machine are 404."""
     for name in ("nothing.js", "..%2f..%2fapp.py", "%2fetc%2fpasswd", "dashboard", "%00"):
         response = await refusing.client.get(f"/assets/{name}")
         assert (response.status_code, error_of(response)["code"]) in {(404, "not_found"), (404, "no_such_page")}
 
 
 def test_every_file_that_is_referred_to_exists_and_is_used() -> None:
-    """The page names its files, scripts name modules and what these export, and no file is left over."""
+    """The page names its files, scripts name existing modules and exports, and no file is unused."""
     page = References()
     page.feed(ASSETS[INDEX].content.decode())
     assert page.forbidden == []
-    used = {one.removeprefix("assets/") for one in page.loads}
+    used = {load.removeprefix("assets/") for load in page.loads}
     for name, script in SCRIPTS.items():
         for module, names in imports_of(script):
             assert names <= set(EXPORT.findall(SCRIPTS[module])), (name, module)
@@ -81,9 +81,9 @@ def test_every_file_that_is_referred_to_exists_and_is_used() -> None:
 
 
 def test_nothing_comes_from_elsewhere_and_data_is_never_markup() -> None:
-    """No address of another server, nothing that reads text as markup or code, and a bounded size."""
-    for name, one in ASSETS.items():
-        text = one.content.decode()
+    """No file names another server or parses text as markup or code, and the total size is bounded."""
+    for name, asset in ASSETS.items():
+        text = asset.content.decode()
         assert set(ADDRESS.findall(text)) <= {NAMESPACE.rpartition("/2000")[0]}, name
         assert not MARKUP.search(text), name
-    assert sum(len(one.content) for one in ASSETS.values()) < MAX_BYTES
+    assert sum(len(asset.content) for asset in ASSETS.values()) < MAX_BYTES

@@ -1,4 +1,4 @@
-"""docs/metrics.md and /metrics say the same, after real traffic."""
+"""docs/metrics.md and /metrics agree after real traffic."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def busy_page(service: Service, database_url: str) -> str:
-    """Return /metrics after answers, ratings, a training that succeeded and a check of drift, once all are counted."""
-    answer = await service.predict(2)
+    """Return /metrics after predictions, ratings, a successful training and a drift check."""
+    recommendations = await service.predict(2)
     await service.predict("newcomer")
-    rating = {"user_id": 2, "movie_id": answer["recommendations"][0]["movie_id"], "rating": 4.5}
+    rating = {"user_id": 2, "movie_id": recommendations["recommendations"][0]["movie_id"], "rating": 4.5}
     assert (await service.client.post("/ratings/", json=rating)).status_code < 300
     service.parts.metrics.drift_checked("OK", {"genre_mix": 0.01}, datetime.now(tz=UTC))  # type: ignore[attr-defined]
     await asyncio.to_thread(note_training, database_url)
@@ -33,7 +33,7 @@ async def busy_page(service: Service, database_url: str) -> str:
 
 
 def note_training(database_url: str) -> None:
-    """Let the table know of a training that succeeded."""
+    """Record a successful training."""
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "INSERT INTO cineclub.trainings (id, status, started_at, finished_at, report) VALUES (gen_random_uuid(),"
@@ -44,14 +44,14 @@ def note_training(database_url: str) -> None:
 async def test_the_tables_and_the_page_name_the_same_metrics(
     trained_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is exposed that no table explains, and nothing explained that is missing: name, type, labels, meaning."""
-    monkeypatch.setattr("cineclub.flows.monitoring.FRESH_SECONDS", 0.0)
+    """Exposed and documented metrics are equal: name, type, labels, meaning."""
+    monkeypatch.setattr("cineclub.runtime.fresh_cache.FRESH_SECONDS", 0.0)
     async with running(trained_url, home, outcome_refresh_seconds=0.1) as service:
         page = await busy_page(service, trained_url)
-    told, shown = documented(), exposed(page)
-    assert set(told) - set(shown) == set()
-    assert set(shown) - set(told) == set()
-    assert {name: one for name, one in shown.items() if told[name] != one} == {}
+    in_docs, on_page = documented(), exposed(page)
+    assert set(in_docs) - set(on_page) == set()
+    assert set(on_page) - set(in_docs) == set()
+    assert {name: described for name, described in on_page.items() if in_docs[name] != described} == {}
 
 
 def test_every_name_says_its_unit() -> None:

@@ -1,4 +1,4 @@
-"""A promoted version is served without a restart, and a broken one never is."""
+"""A promoted version is loaded without a restart; a broken one is refused."""
 
 import asyncio
 import hashlib
@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from small_service import Artifact, Service, eventually, promote, running
 
-from cineclub.adapters.artifacts import read_artifact
+from cineclub.adapters.model_store import LocalModelStore
 from cineclub.adapters.prometheus.metrics import PrometheusMetrics
 from cineclub.domain.errors import StorageUnavailable
-from cineclub.flows.live_model import LiveModelHolder
-from cineclub.ports import Production
+from cineclub.domain.promotion.records import ProductionState
+from cineclub.flows.live_model import LiveModelHolder, LiveModelMetrics
 
 pytestmark = pytest.mark.anyio
 
@@ -24,13 +24,13 @@ Artifacts = Callable[[str], Artifact]
 
 
 async def served_version(service: Service) -> int | None:
-    """Return the version in memory."""
+    """Return the loaded version."""
     live = service.parts.live.current()
     return live.version if live else None
 
 
-async def answers_until(service: Service, version: int) -> AsyncIterator[tuple[int, int]]:
-    """Yield status and model version of answer after answer until a version answers."""
+async def responses_until(service: Service, version: int) -> AsyncIterator[tuple[int, int]]:
+    """Yield status and model version of each response until a version serves."""
     async with asyncio.timeout(5):
         served = None
         while served != version:
@@ -42,34 +42,35 @@ async def answers_until(service: Service, version: int) -> AsyncIterator[tuple[i
 async def test_a_promotion_is_served_without_a_failed_request(
     service: Service, trained_url: str, artifacts: Artifacts
 ) -> None:
-    """While requests go on, the new version takes over within seconds and every answer is whole."""
+    """During requests the new version takes over within seconds, and every response is complete."""
     assert (await service.predict(2))["model"] == {"name": "ease", "version": 1}
     await asyncio.to_thread(promote, trained_url, 2, artifacts("bias"))
-    seen = [one async for one in answers_until(service, 2)]
+    seen = [response async for response in responses_until(service, 2)]
     assert {status for status, _ in seen} == {200}
     assert sorted(version for _, version in seen) == [version for _, version in seen]
-    answer = await service.predict(2)
-    assert answer["model"] == {"name": "bias", "version": 2}
-    assert all(0.5 <= one["predicted_stars"] <= 5 for one in answer["recommendations"])
+    response = await service.predict(2)
+    assert response["model"] == {"name": "bias", "version": 2}
+    assert len(response["recommendations"]) > 0
+    assert all(0.5 <= recommendation["predicted_stars"] <= 5 for recommendation in response["recommendations"])
     await asyncio.to_thread(promote, trained_url, 1, artifacts("ease"))
-    assert [one async for one in answers_until(service, 1)][-1] == (200, 1)
+    assert [response async for response in responses_until(service, 1)][-1] == (200, 1)
 
 
-async def test_popular_in_production_answers_as_popular(
+async def test_popular_in_production_serves_as_popular(
     untrained: Service, filled_url: str, artifacts: Artifacts
 ) -> None:
-    """Where Popular itself won, everybody is told so."""
+    """With Popular in production the strategy of every response is popular."""
     await asyncio.to_thread(promote, filled_url, 1, artifacts("popular"))
     await eventually(lambda: served_version(untrained))
-    answer = await untrained.predict(2)
-    assert (answer["strategy"], answer["model"]) == ("popular", {"name": "popular", "version": 1})
+    response = await untrained.predict(2)
+    assert (response["strategy"], response["model"]) == ("popular", {"name": "popular", "version": 1})
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed array", "changed manifest"])
 async def test_a_broken_version_is_refused(
     service: Service, trained_url: str, artifacts: Artifacts, home: Path, damage: str
 ) -> None:
-    """A version whose files are not what was promoted never answers; the old one goes on and the refusal counts."""
+    """A version with changed files is not loaded; the old one serves on and the refusal is counted."""
 
     async def has_refused() -> bool:
         return "cineclub_model_refusals_total 0.0" not in (await service.client.get("/metrics")).text
@@ -86,11 +87,11 @@ async def test_a_broken_version_is_refused(
     await eventually(has_refused)
     assert (await service.predict(2))["model"] == {"name": "ease", "version": 1}
     await asyncio.to_thread(promote, trained_url, 3, sound)
-    assert [one async for one in answers_until(service, 3)][-1] == (200, 3)
+    assert [response async for response in responses_until(service, 3)][-1] == (200, 3)
 
 
 def with_fitting_hashes(sound: Artifact, folder: Path, name: str, values: np.ndarray) -> Artifact:
-    """Return a copy with one array replaced, under a manifest and a promotion that vouch for it."""
+    """Return a copy with one array replaced, with matching hashes in manifest and promotion."""
     shutil.copytree(sound.folder, folder)
     np.save(folder / name, values, allow_pickle=False)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -109,7 +110,7 @@ def with_fitting_hashes(sound: Artifact, folder: Path, name: str, values: np.nda
 async def test_what_every_hash_vouches_for_is_refused_where_its_values_cannot_serve(
     service: Service, trained_url: str, artifacts: Artifacts, home: Path, damage: str
 ) -> None:
-    """A refit with NaN, or of another number of films, never answers: the model before it goes on."""
+    """A refit with NaN or another number of films is not loaded; the previous model serves on."""
 
     async def has_refused() -> bool:
         return "cineclub_model_refusals_total 0.0" not in (await service.client.get("/metrics")).text
@@ -131,7 +132,7 @@ async def test_what_every_hash_vouches_for_is_refused_where_its_values_cannot_se
 
 @pytest.mark.usefixtures("service")
 async def test_what_is_served_is_noted_for_a_start_without_a_database(home: Path, artifacts: Artifacts) -> None:
-    """After a load the serving file names the version, its hash and its folder."""
+    """After a load the serving file names version, hash and folder."""
 
     async def has_noted() -> bool:
         return (home / "models" / "serving.json").is_file()
@@ -146,7 +147,7 @@ async def test_what_is_served_is_noted_for_a_start_without_a_database(home: Path
 async def test_the_local_copy_serves_where_the_named_folder_is_of_another_machine(
     filled_url: str, home: Path, artifacts: Artifacts
 ) -> None:
-    """A promotion made on another machine is served from the copy under our own models folder."""
+    """A promotion made on another machine is loaded from the local copy."""
     sound = artifacts("ease")
     shutil.copytree(sound.folder, home / "models" / f"1-{sound.manifest_sha256[:12]}")
     await asyncio.to_thread(promote, filled_url, 1, replace(sound, folder=Path("/nowhere/1-abc")))
@@ -158,7 +159,7 @@ async def test_the_local_copy_serves_where_the_named_folder_is_of_another_machin
 async def test_a_start_without_a_database_serves_the_last_good_copy(
     home: Path, artifacts: Artifacts, leftover: str
 ) -> None:
-    """With PostgreSQL away from the start, the last good copy on disk answers, degraded."""
+    """Without PostgreSQL at the start, the last good copy on disk serves, degraded."""
     sound = artifacts("ease")
     models = home / "models"
     shutil.copytree(sound.folder, models / f"7-{sound.manifest_sha256[:12]}")
@@ -173,39 +174,41 @@ async def test_a_start_without_a_database_serves_the_last_good_copy(
     if leftover != "folder alone":
         (models / "serving.json").write_text(json.dumps(noted) if leftover == "serving file" else "{")
     async with running("postgresql://nobody@127.0.0.1:1/none", home) as service:
-        answer = await service.predict(2)
+        response = await service.predict(2)
         ready = await service.client.get("/ready")
-    assert (answer["strategy"], answer["degraded"], answer["model"]["version"]) == ("popular", True, 7)
+    assert (response["strategy"], response["degraded"], response["model"]["version"]) == ("popular", True, 7)
     assert (ready.status_code, ready.json()["database"], ready.json()["degraded"]) == (200, "away", True)
 
 
 class AwayWhenCancelled:
-    """A database whose driver turns a cancelled query into an error of its own, as psycopg may."""
+    """A database whose driver turns a cancelled query into its own error, as psycopg may."""
 
     def __init__(self) -> None:
-        """Answer the first look only."""
-        self.asked_again = asyncio.Event()
+        """Start before the first read."""
+        self.read_again = asyncio.Event()
         self._n_reads = 0
 
-    async def read(self) -> Production:
+    async def read(self) -> ProductionState:
         """Return nothing at first, then hang until cancelled."""
         self._n_reads += 1
         if self._n_reads == 1:
-            return Production(None, movie_ids_are_integers=True)
-        self.asked_again.set()
+            return ProductionState(None, movie_ids_are_integers=True)
+        self.read_again.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError as error:
             message = "the query was cancelled"
             raise StorageUnavailable(message) from error
-        return Production(None, movie_ids_are_integers=True)
+        return ProductionState(None, movie_ids_are_integers=True)
 
 
-async def test_a_stop_in_the_middle_of_a_look_ends_it(home: Path) -> None:
-    """The service stops even where the cancelled look ends as a database error."""
+async def test_a_stop_in_the_middle_of_a_check_ends_it(home: Path) -> None:
+    """The service stops even if the cancelled query ends as a database error."""
     production = AwayWhenCancelled()
-    holder = LiveModelHolder(production, read_artifact, home / "models", PrometheusMetrics(), 0.01)
+    metrics = PrometheusMetrics()
+    receivers = LiveModelMetrics(metrics.model_served, metrics.model_refused, metrics.refusals_known)
+    holder = LiveModelHolder(production.read, LocalModelStore(home), receivers, 0.01)
     await holder.start()
     async with asyncio.timeout(5):
-        await production.asked_again.wait()
+        await production.read_again.wait()
         await holder.stop()

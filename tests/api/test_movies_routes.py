@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def got(service: Service, path: str, **params: Any) -> dict[str, Any]:
-    """Return what a path answers."""
+    """Return the response of a path."""
     response = await service.client.get(path, params=params)
     assert response.status_code == 200, response.text
     document: dict[str, Any] = response.json()
@@ -19,17 +19,17 @@ async def got(service: Service, path: str, **params: Any) -> dict[str, Any]:
 
 def numbers(movies: list[dict[str, Any]]) -> list[int]:
     """Return films by their number in the small catalogue."""
-    return [one["movie_id"] - FIRST_EXTERNAL_ID + 1 for one in movies]
+    return [movie["movie_id"] - FIRST_EXTERNAL_ID + 1 for movie in movies]
 
 
-async def test_films_are_found_by_title_also_those_no_model_knows(service: Service, trained_url: str) -> None:
-    """A film that was imported a moment ago is there at the next reading of the catalogue."""
+async def test_movies_are_found_by_title_also_those_no_model_knows(service: Service, trained_url: str) -> None:
+    """A newly imported film is found once the catalogue is read again."""
     with psycopg.connect(trained_url) as connection:
         connection.execute(
             "INSERT INTO cineclub.movies (external_id, title, year) VALUES ('9', 'Godfather, The', 1972)"
         )
-    found = (await got(service, "/movies/", search="godfahter"))["movies"]
-    assert found == [
+    movies = (await got(service, "/movies/", search="godfahter"))["movies"]
+    assert movies == [
         {"movie_id": 9, "title": "Godfather, The", "year": 1972, "genres": [], "imdb_id": None, "tmdb_id": None}
     ]
     assert (await got(service, "/movies/9"))["title"] == "Godfather, The"
@@ -39,31 +39,34 @@ async def test_films_are_found_by_title_also_those_no_model_knows(service: Servi
     assert "not learned film 9 yet" in error_of(response)["message"]
 
 
-async def test_films_like_another_are_those_that_its_friends_like(service: Service) -> None:
-    """Even films are like even ones; the film itself is not listed."""
-    answer = await got(service, f"/movies/{FIRST_EXTERNAL_ID + 3}/similar", limit=5)
-    assert (answer["movie"]["title"], answer["strategy"]) == ("Film 4", "model")
-    assert all(number % 2 == 0 and number != 4 for number in numbers(answer["movies"]))
-    assert len(answer["movies"]) == 5
+async def test_movies_like_another_are_those_that_its_friends_like(service: Service) -> None:
+    """Even films are similar to even ones; the film itself is not listed."""
+    similar = await got(service, f"/movies/{FIRST_EXTERNAL_ID + 3}/similar", limit=5)
+    assert (similar["movie"]["title"], similar["strategy"]) == ("Film 4", "model")
+    assert all(number % 2 == 0 and number != 4 for number in numbers(similar["movies"]))
+    assert len(similar["movies"]) == 5
 
 
-async def test_an_unknown_film_is_not_found(service: Service) -> None:
-    """404 with what to do, for the film and for films like it."""
+async def test_an_unknown_movie_is_not_found(service: Service) -> None:
+    """An unknown film is 404 with the next step, for the film and for similar films."""
     for path in ("/movies/nowhere", "/movies/nowhere/similar"):
         response = await service.client.get(path)
         assert response.status_code == 404
         assert "GET /movies/?search=" in error_of(response)["message"]
 
 
-async def test_popular_films_can_be_of_a_window_and_a_genre(service: Service, trained_url: str) -> None:
-    """All ratings of the small catalogue lie within hours; a rating months later leaves its film alone in a week."""
+async def test_popular_movies_can_be_of_a_window_and_a_genre(service: Service, trained_url: str) -> None:
+    """All ratings of the small catalogue lie within hours; a later rating makes its film the only one of 91 days.
+
+    Lists of fewer days follow the crowd's counts: ``test_trends_of_the_crowd.py``.
+    """
     everything = await got(service, "/movies/popular", limit=100)
     assert len(everything["movies"]) == N_MOVIES
-    scores = [one["score"] for one in everything["movies"]]
+    scores = [movie["score"] for movie in everything["movies"]]
     assert scores == sorted(scores, reverse=True)
     body = {"user_id": 1, "movie_id": FIRST_EXTERNAL_ID, "rating": 5, "rated_at": "2026-01-01T00:00:00Z"}
     assert (await service.client.post("/ratings/", json=body)).status_code == 200
-    assert numbers((await got(service, "/movies/popular", window_days=7))["movies"]) == [1]
+    assert numbers((await got(service, "/movies/popular", window_days=91))["movies"]) == [1]
     assert len((await got(service, "/movies/popular", genre="drama"))["movies"]) == 10
     response = await service.client.get("/movies/popular", params={"genre": "Western"})
     assert response.status_code == 422
@@ -75,9 +78,9 @@ async def test_popular_films_can_be_of_a_window_and_a_genre(service: Service, tr
 
 
 async def test_what_somebody_has_rated_is_listed_newest_first(service: Service) -> None:
-    """As it stands now, with titles; nothing for somebody unknown."""
-    for film, rating in ((3, 4.0), (5, 2.5)):
-        body = {"user_id": "new/one", "movie_id": FIRST_EXTERNAL_ID + film - 1, "rating": rating}
+    """The present ratings are listed with titles; an unknown user has none."""
+    for movie, rating in ((3, 4.0), (5, 2.5)):
+        body = {"user_id": "new/one", "movie_id": FIRST_EXTERNAL_ID + movie - 1, "rating": rating}
         assert (await service.client.post("/ratings/", json=body)).status_code == 200
     rows = (await got(service, "/users/new/one/ratings"))["ratings"]
     assert [(row["movie"]["title"], row["rating"]) for row in rows] == [("Film 5", 2.5), ("Film 3", 4.0)]
@@ -86,13 +89,13 @@ async def test_what_somebody_has_rated_is_listed_newest_first(service: Service) 
 
 
 async def test_the_catalogue_of_a_new_database_is_empty(empty: Service) -> None:
-    """No film, no error."""
+    """An empty catalogue gives an empty list."""
     assert (await got(empty, "/movies/", search="matrix"))["movies"] == []
     assert (await got(empty, "/movies/popular"))["movies"] == []
 
 
-async def test_films_like_another_need_a_model(untrained: Service) -> None:
-    """The answer says what to do."""
+async def test_movies_like_another_need_a_model(untrained: Service) -> None:
+    """Without a model the response says what to do."""
     response = await untrained.client.get(f"/movies/{FIRST_EXTERNAL_ID}/similar")
     assert response.status_code == 503
     assert "start a training" in error_of(response)["message"]

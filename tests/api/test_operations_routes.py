@@ -1,4 +1,4 @@
-"""/health, /ready, /metrics, /models/, /docs, and what happens to requests that nobody foresaw."""
+"""/health, /ready, /metrics, /models/, /docs, and unexpected requests and errors."""
 
 import html.parser
 import logging
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from small_service import Service, error_of
 
-from cineclub.api.shield import Shield
-from cineclub.domain.questions import Question
+from cineclub.api.security_middleware import SecurityMiddleware
+from cineclub.domain.recommend.request import RecommendationRequest
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_health_asks_nobody(refusing: Service) -> None:
-    """A process that lives says so, whatever the database does."""
+    """/health responds whatever the state of the database."""
     response = await refusing.client.get("/health")
     assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
@@ -40,28 +40,28 @@ async def test_ready_without_a_model(untrained: Service) -> None:
 
 
 async def test_not_ready_while_there_is_nothing(empty: Service) -> None:
-    """Without ratings nothing can be recommended, and a balancer should know."""
+    """Without ratings the service is not ready, so that a load balancer leaves it out."""
     response = await empty.client.get("/ready")
     assert response.status_code == 503
     assert response.json()["database"] == "reachable"
 
 
-async def test_production_says_what_serves(service: Service) -> None:
-    """The model that answers is shown with its verdict."""
+async def test_production_names_the_served_version(service: Service) -> None:
+    """The model in production is shown with its verdict."""
     document = (await service.client.get("/models/production")).json()
     assert (document["name"], document["version"], document["verdict"]) == ("ease", 1, "PROMOTE")
     assert document["n_movies"] == 40
 
 
 async def test_no_production_is_404(refusing: Service) -> None:
-    """Before the first promotion there is nothing to show, and the answer says how to get there."""
+    """Before the first promotion /models/production is 404 with the next step."""
     response = await refusing.client.get("/models/production")
     assert response.status_code == 404
     assert "POST /training/" in error_of(response)["message"]
 
 
 async def test_metrics_have_closed_labels(service: Service) -> None:
-    """Requests are counted by route template and never by raw path; strange paths and methods share a label."""
+    """Requests are counted by route template, never by raw path; unknown paths and methods share a label."""
     await service.predict(2)
     await service.predict("nobody")
     await service.client.get("/training/11111111-1111-1111-1111-111111111111")
@@ -87,10 +87,10 @@ async def test_metrics_have_closed_labels(service: Service) -> None:
 async def test_an_unforeseen_error_shows_an_id_and_no_traceback(
     untrained: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of ours is answered with an id that stands beside the cause in the log, and is counted."""
+    """An internal error is answered with an id that is logged beside the cause, and is counted."""
 
-    async def fail(question: Question) -> None:
-        message = f"a fault for {question.user_id}, {question.top_n}"
+    async def fail(request: RecommendationRequest) -> None:
+        message = f"a fault for {request.user_id}, {request.top_n}"
         raise RuntimeError(message)
 
     monkeypatch.setattr(untrained.parts.predictor, "predict", fail)
@@ -107,16 +107,16 @@ async def test_an_unforeseen_error_shows_an_id_and_no_traceback(
     assert 'cineclub_http_requests_total{method="POST",route="/predict/",status="500"} 1.0' in text
 
 
-async def test_a_fault_of_the_shield_itself_shows_an_id_too(
+async def test_a_fault_of_the_security_middleware_shows_an_id_too(
     refusing: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What looks at every request may fail as well: no traceback, and browsers are told to be careful."""
+    """An error of the security middleware also shows an id, no traceback, and the security headers."""
 
     def fail(*_: object) -> None:
         message = "a fault of the shield"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(Shield, "_refusal", fail)
+    monkeypatch.setattr(SecurityMiddleware, "_rejection", fail)
     with caplog.at_level(logging.ERROR):
         response = await refusing.client.get("/health")
     assert (response.status_code, error_of(response)["code"]) == (500, "internal_error")
@@ -126,20 +126,20 @@ async def test_a_fault_of_the_shield_itself_shows_an_id_too(
 
 
 async def test_unknown_addresses_and_methods_are_json(refusing: Service) -> None:
-    """404 and 405 look like every other error."""
+    """404 and 405 have the form of every other error."""
     unknown = await refusing.client.get("/nothing")
     method = await refusing.client.get("/predict/")
     assert (unknown.status_code, error_of(unknown)["code"]) == (404, "no_such_page")
     assert (method.status_code, error_of(method)["code"]) == (405, "method_not_allowed")
     assert method.headers["Allow"] == "POST"
-    for asked, address, allowed in [
+    for http_method, address, allowed in [
         ("GET", "/models/rollback", "POST"),
         ("POST", "/models/production", "GET"),
         ("OPTIONS", "/training/", "GET, POST"),
         ("PUT", "/training/abc", "DELETE, GET"),
         ("DELETE", "/users/1/ratings", "GET"),
     ]:
-        refused = await refusing.client.request(asked, address)
+        refused = await refusing.client.request(http_method, address)
         assert (refused.status_code, refused.headers["Allow"]) == (405, allowed), address
     assert (await refusing.client.get("/models/" + "9" * 5000)).status_code == 404
 
@@ -156,11 +156,11 @@ async def test_openapi_documents_every_route_and_field(refusing: Service) -> Non
             assert operation["tags"]
     assert document["components"]["schemas"]["PredictRequest"]["examples"]
     user_id = document["components"]["schemas"]["PredictRequest"]["properties"]["user_id"]
-    assert [one["type"] for one in user_id["anyOf"]] == ["string", "integer", "null"]
+    assert [option["type"] for option in user_id["anyOf"]] == ["string", "integer", "null"]
 
 
 class Tags(html.parser.HTMLParser):
-    """Collects what a page loads and which tags stay open."""
+    """Collects the resources of a page and its unclosed tags."""
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -169,7 +169,7 @@ class Tags(html.parser.HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag and what it refers to."""
+        """Record a tag and its reference."""
         self.loads += [value or "" for name, value in attrs if name in {"src", "href"}]
         if tag != "meta":
             self.open.append(tag)
@@ -180,7 +180,7 @@ class Tags(html.parser.HTMLParser):
 
 
 async def test_docs_work_offline(refusing: Service) -> None:
-    """The page is complete by itself: every route with a command to paste, and nothing from elsewhere."""
+    """The page is self-contained: every route with a command to paste, and no external resource."""
     response = await refusing.client.get("/docs")
     tags = Tags()
     tags.feed(response.text)
@@ -196,9 +196,10 @@ def test_the_api_imports_nothing_heavy(home: Path) -> None:
     import sys  # noqa: PLC0415
 
     code = (
-        "import sys; from pathlib import Path; from cineclub import bootstrap; import cineclub.api.__main__\n"
+        "import sys; from pathlib import Path; import cineclub.processes.api\n"
+        "from cineclub.bootstrap.serving import api_parts\n"
         "from cineclub.api.app import create_app; from cineclub.settings import Settings\n"
-        "app = create_app(bootstrap.api_parts(Settings(home=Path(sys.argv[1]), database_url='postgresql://x/y')))\n"
+        "app = create_app(api_parts(Settings(home=Path(sys.argv[1]), database_url='postgresql://x/y')))\n"
         "app.openapi()\n"
         "print(sorted({'mlflow', 'numba', 'scipy', 'pandas', 'pyarrow', 'sqlalchemy'} & set(sys.modules)))"
     )

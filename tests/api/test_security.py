@@ -1,4 +1,4 @@
-"""Who is let in: keys and scopes, names and pages, bodies, and how often."""
+"""Access control: keys and scopes, host names and origins, bodies, and rate limits."""
 
 import contextlib
 import re
@@ -19,13 +19,13 @@ from cineclub.domain.access import Scope
 
 pytestmark = pytest.mark.anyio
 
-QUESTION = {"user_id": 1, "top_n": 3}
+BODY = {"user_id": 1, "top_n": 3}
 MakeKey = Callable[..., str]
 
 
 @pytest.fixture
 def make_key(trained_url: str) -> MakeKey:
-    """Make a key with scopes and return its secret."""
+    """Create a key with scopes, and return its secret."""
 
     def make(*scopes: Scope, expires_at: datetime | None = None) -> str:
         return PostgresApiKeys(trained_url).create("test", scopes, expires_at)[1]
@@ -35,7 +35,7 @@ def make_key(trained_url: str) -> MakeKey:
 
 @pytest.fixture
 async def guarded(trained_url: str, home: Path) -> AsyncIterator[Service]:
-    """The application as it is on an address that others reach."""
+    """The application as configured for an address that others reach."""
     async with running(trained_url, home, require_keys=True, requests_per_minute=600) as service:
         yield service
 
@@ -46,7 +46,7 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 async def known(service: Service, secret: str) -> None:
-    """Wait until the service knows a key."""
+    """Wait until the service accepts a key."""
 
     async def is_known() -> bool:
         response = await service.client.get("/models/", headers=bearer(secret))
@@ -55,34 +55,34 @@ async def known(service: Service, secret: str) -> None:
     await eventually(is_known)
 
 
-async def asked(service: Service, secret: str) -> Response:
-    """Return the answer to a question that carries a key."""
-    return await service.client.post("/predict/", json=QUESTION, headers=bearer(secret))
+async def predict_with(service: Service, secret: str) -> Response:
+    """Return the response to a prediction request with a key."""
+    return await service.client.post("/predict/", json=BODY, headers=bearer(secret))
 
 
-async def test_without_a_key_nothing_but_the_state_is_told(guarded: Service) -> None:
-    """Every operation of the documentation answers 401 before anything of the request is looked at, but two."""
+async def test_without_a_key_nothing_but_the_state_is_open(guarded: Service) -> None:
+    """Without a key every documented operation but two is 401 before the request is read."""
     document = (await guarded.client.get("/openapi.json")).json()
-    answers = {
+    statuses = {
         f"{method} {path}": (await guarded.client.request(method, re.sub("{[a-z_]+}", "1", path))).status_code
         for path, operations in document["paths"].items()
         for method in operations
     }
     open_ones = {"get /health", "get /ready"}
-    assert open_ones < set(answers)
-    assert {operation for operation, status in answers.items() if status != 401} == open_ones
+    assert open_ones < set(statuses)
+    assert {operation for operation, status in statuses.items() if status != 401} == open_ones
     for operations in document["paths"].values():
         for operation in operations.values():
             assert operation["x-scope"] in {"open", "read", "write", "admin", "metrics"}
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
-async def test_a_key_opens_what_its_scopes_say(guarded: Service, make_key: MakeKey) -> None:
-    """Read is not write, write is not admin, admin is everything, metrics is itself."""
+async def test_a_key_opens_its_scopes(guarded: Service, make_key: MakeKey) -> None:
+    """A key opens only its scopes; admin opens everything, metrics only /metrics."""
     secrets = {scope: make_key(scope) for scope in ("read", "write", "admin", "metrics")}
     await known(guarded, secrets["metrics"])
     requests: dict[str, tuple[str, str, Any]] = {
-        "read": ("POST", "/predict/", QUESTION),
+        "read": ("POST", "/predict/", BODY),
         "write": ("POST", "/ratings/", {"user_id": 1, "movie_id": 1001, "rating": 4}),
         "admin": ("POST", "/models/rollback", {"reason": "to try"}),
         "metrics": ("GET", "/metrics", None),
@@ -99,41 +99,65 @@ async def test_a_key_opens_what_its_scopes_say(guarded: Service, make_key: MakeK
 async def test_unknown_expired_and_revoked_keys_open_nothing(
     guarded: Service, make_key: MakeKey, trained_url: str
 ) -> None:
-    """401 that says what to do; a revoked key stops within seconds."""
-    assert (await asked(guarded, "guessed")).status_code == 401
+    """Unknown, expired and revoked keys are 401 with the next step; a revoked key stops within seconds."""
+    assert (await predict_with(guarded, "guessed")).status_code == 401
     expired = make_key("read", expires_at=datetime.now(UTC) - timedelta(seconds=1))
     revoked = make_key("read")
     await known(guarded, revoked)
-    response = await asked(guarded, expired)
+    response = await predict_with(guarded, expired)
     assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert "cineclub keys create" in error_of(response)["message"]
-    assert (await asked(guarded, revoked)).status_code == 200
+    assert (await predict_with(guarded, revoked)).status_code == 200
     PostgresApiKeys(trained_url).revoke(2)
 
     async def is_shut() -> bool:
-        return (await asked(guarded, revoked)).status_code == 401
+        return (await predict_with(guarded, revoked)).status_code == 401
 
     await eventually(is_shut)
 
 
-async def test_a_key_that_asks_too_often_is_told_how_long_to_wait(guarded: Service, make_key: MakeKey) -> None:
-    """600 a minute: a burst of a hundred, then 429; another key is not concerned."""
+async def test_a_key_that_is_sent_is_checked_on_this_machine_too(
+    trained_url: str, home: Path, make_key: MakeKey
+) -> None:
+    """Without the need of a key an unknown, expired or revoked one is 401 all the same, and a valid one counts."""
+    expired = make_key("read", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    revoked, valid = make_key("read"), make_key("read")
+    PostgresApiKeys(trained_url).revoke(2)
+    async with running(trained_url, home) as service:
+        assert (await service.client.post("/predict/", json=BODY)).status_code == 200
+        for secret in ("guessed", expired, revoked, ""):
+            assert (await predict_with(service, secret)).status_code == 401, secret
+        assert (await predict_with(service, valid)).status_code == 200
+        denied = await service.client.post("/models/rollback", json={"reason": "a test"}, headers=bearer(valid))
+        assert denied.status_code == 403
+        basic = await service.client.post("/predict/", json=BODY, headers={"Authorization": "Basic YTpi"})
+        assert basic.status_code == 200  # of a proxy in front, which has no keys of ours
+        bare = await service.client.post("/predict/", json=BODY, headers={"Authorization": valid})
+        assert bare.status_code == 401  # a key without the word before it, which would count for nothing in silence
+    used = {key.key_id: key.last_used_at for key in PostgresApiKeys(trained_url).everything()}
+    assert used[1] is None
+    assert used[2] is None
+    assert used[3] is not None
+
+
+async def test_a_key_above_its_rate_gets_the_time_to_wait(guarded: Service, make_key: MakeKey) -> None:
+    """At 600 requests a minute a burst of a hundred passes, then 429 with a wait; other keys are not affected."""
     busy, calm = make_key("read"), make_key("read")
     await known(guarded, calm)
-    answers = [await guarded.client.get("/movies/popular", headers=bearer(busy)) for _ in range(130)]
-    refused = [one for one in answers if one.status_code == 429]
+    responses = [await guarded.client.get("/movies/popular", headers=bearer(busy)) for _ in range(130)]
+    refused = [response for response in responses if response.status_code == 429]
     assert 0 < len(refused) <= 30
     assert int(refused[0].headers["Retry-After"]) >= 1
-    assert (await asked(guarded, calm)).status_code == 200
+    assert (await predict_with(guarded, calm)).status_code == 200
 
 
 async def is_degraded(service: Service, secret: str) -> bool:
-    """Say whether an answer comes from memory because the database is away."""
-    return bool((await asked(service, secret)).json()["degraded"])
+    """Return whether a response was made without the database."""
+    return bool((await predict_with(service, secret)).json()["degraded"])
 
 
 async def test_known_keys_outlive_the_database(home: Path, artifacts: Callable[[str], Artifact]) -> None:
-    """A key in memory goes on opening; a service that starts without PostgreSQL says 503, not that the key is wrong."""
+    """Cached keys stay valid during an outage; without PostgreSQL at the start the response is 503, not 401."""
     with contextlib.ExitStack() as server:
         url = server.enter_context(embedded_postgres(home))
         migrate(url)
@@ -141,19 +165,19 @@ async def test_known_keys_outlive_the_database(home: Path, artifacts: Callable[[
         promote(url, 1, artifacts("ease"))
         _, secret = PostgresApiKeys(url).create("test", ["read"], None)
         async with running(url, home, require_keys=True) as service:
-            assert not (await asked(service, secret)).json()["degraded"]
+            assert not (await predict_with(service, secret)).json()["degraded"]
             server.close()
             await eventually(lambda: is_degraded(service, secret))
-            assert (await asked(service, secret)).status_code == 200
-            assert (await asked(service, "guessed")).status_code == 401
+            assert (await predict_with(service, secret)).status_code == 200
+            assert (await predict_with(service, "guessed")).status_code == 401
         async with running(url, home, require_keys=True) as service:
-            refused = await asked(service, secret)
+            refused = await predict_with(service, secret)
             assert (refused.status_code, error_of(refused)["code"]) == (503, "storage_unavailable")
-            assert (await service.client.post("/predict/", json=QUESTION)).status_code == 401
+            assert (await service.client.post("/predict/", json=BODY)).status_code == 401
 
 
 async def test_keys_are_kept_as_hashes_only(make_key: MakeKey, trained_url: str) -> None:
-    """Nothing in the database holds a secret."""
+    """The database holds no secret in plain text."""
     secret = make_key("read")
     with psycopg.connect(trained_url) as connection:
         rows = connection.execute("SELECT k::text FROM cineclub.api_keys k").fetchall()
@@ -165,13 +189,13 @@ async def test_keys_are_kept_as_hashes_only(make_key: MakeKey, trained_url: str)
 async def test_the_last_use_of_a_key_is_noted_beside_the_requests(
     trained_url: str, home: Path, make_key: MakeKey
 ) -> None:
-    """With the end of the service at the latest; a key that nobody showed has none."""
+    """The last use of a key is recorded at the latest when the service ends; an unused key has none."""
     began = datetime.now(UTC)
     shown = make_key("read")
     make_key("read")
     async with running(trained_url, home, require_keys=True) as service:
         await known(service, shown)
-        assert (await asked(service, shown)).status_code == 200
+        assert (await predict_with(service, shown)).status_code == 200
     used, unused = PostgresApiKeys(trained_url).everything()
     assert used.last_used_at is not None
     assert began < used.last_used_at < datetime.now(UTC)
@@ -181,7 +205,7 @@ async def test_the_last_use_of_a_key_is_noted_beside_the_requests(
 async def test_uses_of_keys_are_written_while_serving(
     trained_url: str, home: Path, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every so many reads of the keys."""
+    """Uses are written after a number of reads of the keys."""
     monkeypatch.setattr("cineclub.adapters.postgres.api_keys.SECONDS_BETWEEN_READS", 0.05)
     monkeypatch.setattr("cineclub.adapters.postgres.api_keys.READS_BETWEEN_WRITES", 2)
     shown = make_key("read")
@@ -195,7 +219,7 @@ async def test_uses_of_keys_are_written_while_serving(
 
 
 async def test_a_name_that_leads_here_is_not_enough(service: Service) -> None:
-    """A page elsewhere cannot reach an open service by a name of its own, with or without a port."""
+    """An unknown host name is refused, with or without a port, against DNS rebinding."""
     for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example"):
         response = await service.client.get("/models/", headers={"Host": host})
         assert (response.status_code, error_of(response)["code"]) == (421, "wrong_host")
@@ -204,7 +228,7 @@ async def test_a_name_that_leads_here_is_not_enough(service: Service) -> None:
 
 
 async def test_pages_of_other_sites_are_refused(service: Service) -> None:
-    """With a foreign Origin nothing is answered, whatever the method; our own page is."""
+    """Requests with a foreign Origin are refused for every method; those of our own page pass."""
     for origin in ("https://evil.example", "null", "http://127.0.0.1:9000", "", "http://[::1", "ftp://127.0.0.1:8000"):
         response = await service.client.post("/training/", json={}, headers={"Origin": origin})
         assert (response.status_code, error_of(response)["code"]) == (403, "foreign_page")
@@ -214,7 +238,7 @@ async def test_pages_of_other_sites_are_refused(service: Service) -> None:
 
 
 async def test_a_form_of_a_page_is_no_json(service: Service) -> None:
-    """What a browser sends without asking first is refused."""
+    """A content type that browsers send without a preflight request is refused."""
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         response = await service.client.post(
             "/predict/", content=b'{"user_id": 1}', headers={"Content-Type": media_type}
@@ -224,22 +248,22 @@ async def test_a_form_of_a_page_is_no_json(service: Service) -> None:
 
 
 async def test_a_body_without_measure_is_refused(service: Service) -> None:
-    """By its length, and where none is told, by what comes."""
+    """A body is limited by its declared length, and without one by the bytes received."""
 
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(300):
             yield b" " * 10_000
 
     json_type = {"Content-Type": "application/json"}
-    told = await service.client.post("/predict/", content=b" " * 2_000_001, headers=json_type)
-    untold = await service.client.post("/predict/", content=endless(), headers=json_type)
+    declared = await service.client.post("/predict/", content=b" " * 2_000_001, headers=json_type)
+    undeclared = await service.client.post("/predict/", content=endless(), headers=json_type)
     absurd = await service.client.post("/predict/", headers={**json_type, "Content-Length": "9" * 5000})
-    for response in (told, untold, absurd):
+    for response in (declared, undeclared, absurd):
         assert (response.status_code, error_of(response)["code"]) == (413, "too_large")
 
 
-async def test_every_answer_tells_browsers_to_be_careful(service: Service) -> None:
-    """Also errors and the documentation, which still shows."""
+async def test_every_response_has_the_security_headers(service: Service) -> None:
+    """Every response has the security headers, errors and the documentation too, which still renders."""
     for path in ("/predict/", "/docs", "/nowhere", "/health"):
         headers = (await service.client.get(path)).headers
         assert headers["x-content-type-options"] == "nosniff"

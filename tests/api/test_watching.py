@@ -1,4 +1,4 @@
-"""What /metrics says of the worker, its trainings and the connections, which other processes and tables know."""
+"""Metrics of the worker, its trainings and the connections, read from PostgreSQL."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,16 +9,16 @@ import pytest
 from small_service import Artifact, Service, eventually, promote
 
 from cineclub.adapters.postgres.jobs import TrainingQueue, WorkerPresence
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.adapters.postgres.promotions import PostgresPromotions
 from cineclub.adapters.postgres.training_rows import worker_name
-from cineclub.domain.ratings import SnapshotIdentity
-from cineclub.ports import KnownVersion, RegisteredVersion
+from cineclub.domain.promotion.versions import KnownVersion, RegisteredVersion
+from cineclub.domain.ratings.log import SnapshotIdentity
 
 pytestmark = pytest.mark.anyio
 
 
 async def until_shown(service: Service, *lines: str) -> str:
-    """Wait until /metrics has all these lines, and return it."""
+    """Wait until /metrics has all these lines, and return the page."""
     page = ""
 
     async def are_there() -> bool:
@@ -31,7 +31,7 @@ async def until_shown(service: Service, *lines: str) -> str:
 
 
 async def test_trainings_are_followed_from_the_queue_to_their_end(untrained: Service, filled_url: str) -> None:
-    """The API shows what a worker elsewhere does: waiting, running with a heartbeat, failed, and who is there."""
+    """/metrics shows a training of another process: waiting, running with a heartbeat, failed."""
     await until_shown(untrained, "cineclub_worker_up 0.0", "cineclub_trainings_queued 0.0")
     await untrained.client.post("/training/", json={})
     page = await until_shown(untrained, "cineclub_trainings_queued 1.0")
@@ -61,7 +61,7 @@ DURATION = "cineclub_training_duration_seconds_total"
 
 
 async def test_a_silent_worker_shows_in_the_age_of_its_heartbeat(untrained: Service, filled_url: str) -> None:
-    """A training whose worker died without a word is seen long before it is run again."""
+    """The age of the heartbeat shows a silent worker long before the training is run again."""
     with psycopg.connect(filled_url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO cineclub.trainings (id, status, started_at, heartbeat_at, worker)"
@@ -79,7 +79,7 @@ async def test_a_silent_worker_shows_in_the_age_of_its_heartbeat(untrained: Serv
 
 
 async def test_steps_of_the_newest_successful_training_are_shown(untrained: Service, filled_url: str) -> None:
-    """How long each step took comes from the training's own report; versions are counted by verdict."""
+    """Durations of steps come from the training's report; versions are counted by verdict."""
     with psycopg.connect(filled_url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO cineclub.trainings (id, status, trigger, started_at, finished_at, report)"
@@ -101,7 +101,7 @@ async def test_steps_of_the_newest_successful_training_are_shown(untrained: Serv
 async def test_a_version_that_the_gate_rejected_shows_while_it_serves(
     service: Service, trained_url: str, artifacts: Callable[[str], Artifact]
 ) -> None:
-    """Whoever promoted it, and until another serves; one that was only registered does not."""
+    """A served rejected version is shown until another serves; one that is only registered is not."""
     note(trained_url, 1, artifacts("ease"), "PROMOTE")
     note(trained_url, 2, artifacts("bias"), "REJECT")
     await until_shown(service, 'cineclub_versions{verdict="REJECT"} 1.0', "cineclub_served_version_rejected 0.0")
@@ -116,19 +116,19 @@ def note(database_url: str, version: int, artifact: Artifact, verdict: str) -> N
     learned = SnapshotIdentity(1, None, "0" * 64)
     registered = RegisteredVersion(version, artifact.recipe, datetime.now(UTC), artifact.manifest_sha256, learned)
     known = KnownVersion(registered, None, "candidate", verdict, "why", {}, {}, "1")
-    PromotionHistory(database_url).versions.note(known)
+    PostgresPromotions(database_url).note_version(known)
 
 
 async def test_connections_are_counted(service: Service) -> None:
-    """The pool shows what it holds, how often it was asked, and that PostgreSQL answers."""
+    """The pool's size, its requests, and the state of PostgreSQL are shown."""
     page = await until_shown(service, "cineclub_database_up 1.0", "cineclub_database_pool_limit 8.0")
-    asked = next(line for line in page.splitlines() if line.startswith("cineclub_database_pool_requests_total"))
+    before = next(line for line in page.splitlines() if line.startswith("cineclub_database_pool_requests_total"))
     await service.predict(2)
 
     async def has_risen() -> bool:
         lines = (await service.client.get("/metrics")).text.splitlines()
         return any(
-            line.startswith(asked.split()[0]) and float(line.split()[1]) > float(asked.split()[1]) for line in lines
+            line.startswith(before.split()[0]) and float(line.split()[1]) > float(before.split()[1]) for line in lines
         )
 
     await eventually(has_risen)

@@ -1,4 +1,4 @@
-"""The check of known vulnerabilities never passes silently."""
+"""The check for known vulnerabilities never passes silently."""
 
 import importlib.util
 import subprocess
@@ -34,23 +34,23 @@ def audit() -> ModuleType:
     ("dependencies", "status", "words"),
     [
         ([SOUND], 0, "1 packages, none known"),
-        ([SOUND, BAD, UNKNOWN], 1, "bad 1.0: PYSEC-1 (CVE-2026-1), mended in 1.1"),
+        ([SOUND, BAD, UNKNOWN], 1, "bad 1.0: PYSEC-1 (CVE-2026-1), fixed in 1.1"),
         ([SOUND, UNKNOWN], 2, "NOT AUDITED: 1 of 2 packages could not be looked up: unknown"),
         ([], 2, "NOT AUDITED"),
     ],
 )
-def test_a_vulnerability_fails_and_what_could_not_be_looked_up_is_no_pass(
+def test_a_vulnerability_fails_and_an_unknown_package_is_no_pass(
     audit: ModuleType, dependencies: list[dict[str, Any]], status: int, words: str
 ) -> None:
-    """A vulnerable package is named with what mends it; unknown ones have a status of their own."""
-    found, sentence = audit.verdict(dependencies)
-    assert (found, words in sentence) == (status, True), sentence
+    """A vulnerable package is named with its fixed version; unknown packages have their own status."""
+    exit_status, sentence = audit.verdict(dependencies)
+    assert (exit_status, words in sentence) == (status, True), sentence
 
 
-def test_an_advisory_service_that_is_away_is_said(
+def test_an_advisory_service_that_is_away_is_reported(
     audit: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Status 2, or a loud 0 where that was allowed."""
+    """An unavailable advisory service gives status 2, or 0 with a message where that is allowed."""
     gone = subprocess.CompletedProcess([sys.executable], 1, stdout="", stderr="Traceback\nConnectionError: no route")
     monkeypatch.setattr(audit.subprocess, "run", lambda *_args, **_options: gone)
     assert audit.main([]) == 2

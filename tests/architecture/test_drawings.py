@@ -22,42 +22,42 @@ ROWS = [
 
 
 def named(cell: str) -> list[str]:
-    """Return what stands in backticks."""
+    """Return the names in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def defined(path: Path) -> set[str]:
-    """Return the functions and classes of a module, methods with their class before them."""
-    found = set()
+    """Return the functions and classes of a module; methods with their class."""
+    names = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            found.add(node.name)
+            names.add(node.name)
         if isinstance(node, ast.ClassDef):
-            methods = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
-            found |= {f"{node.name}.{method.name}" for method in methods}
-    return found
+            methods = (member for member in node.body if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef))
+            names |= {f"{node.name}.{method.name}" for method in methods}
+    return names
 
 
 def is_there(name: str) -> bool:
-    """Say whether a file has a function, or is there where none is named."""
+    """Return whether a file has a function, or exists if no function is named."""
     place, _, function = name.partition("::")
     path = ROOT / (place if place.startswith(("tests/", "ops/")) else f"src/cineclub/{place}")
     return path.is_file() and (not function or function in defined(path))
 
 
 def test_every_box_has_a_row() -> None:
-    """The drawings are there with as many boxes as they have."""
-    assert {drawing: sum(one == drawing for one, _ in ROWS) for drawing in BOXES} == BOXES
+    """Every box of each drawing has a row."""
+    assert {drawing: sum(drawing_of_row == drawing for drawing_of_row, _ in ROWS) for drawing in BOXES} == BOXES
     assert {drawing for drawing, _ in ROWS} == set(BOXES)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda one: one[1][0])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[1][0])
 def test_what_a_box_names_exists(row: tuple[str, list[str]]) -> None:
-    """Its functions and tests are defined where it says, and its metrics stand in the tables."""
+    """The named functions and tests are defined in the named files, and the metrics are documented."""
     _, [_, functions, tests, metrics] = row
     assert named(functions)
     assert named(tests)
     assert named(metrics)
-    assert [one for one in (*named(functions), *named(tests)) if not is_there(one)] == []
-    assert all(one.startswith("tests/") for one in named(tests))
+    assert [name for name in (*named(functions), *named(tests)) if not is_there(name)] == []
+    assert all(name.startswith("tests/") for name in named(tests))
     assert set(named(metrics)) - set(documented()) == set()

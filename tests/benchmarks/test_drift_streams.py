@@ -1,15 +1,15 @@
-"""Drift on streams of ratings: none where a service lives on as before, and every trouble where there is one."""
+"""Drift detection on simulated streams of ratings: few false alarms, and every fault detected."""
 
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cineclub.adapters.files import demo_source, open_source
-from cineclub.domain.drift import summary_of
-from cineclub.domain.ratings import RatingScale
+from cineclub.domain.drift.comparison import summary_of
+from cineclub.domain.ratings.log import RatingScale
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -23,18 +23,20 @@ from drift import (
     text_of,
     week_compared,
 )
+from drift_months import ReplayedMonth, days_until_detected, false_alarms, halved, months_text
+from release_streams import ReleaseShape, release_stream
 from simulated_streams import WEEK, Stream, StreamShape, replayed, reversed_taste, stream, with_bot
 
 
 @cache
 def growing() -> Stream:
-    """Return a year and a half of a service that grows by 2 % a week."""
+    """Return a stream of a year and a half that grows by 2 % a week."""
     return stream(StreamShape(n_users=150, growth=1.02), np.random.default_rng(5))
 
 
 @cache
 def real() -> Stream:
-    """Return real ratings: of weeks as they were, or where those are absent the demo's, equally many in each week."""
+    """Return real ratings by week; without them, the demo's in weeks of equal size."""
     if REAL_RATINGS.is_dir():
         source = open_source(REAL_RATINGS)
         return replayed(source.read(source.scale, lambda _fraction, _part: None))
@@ -42,26 +44,26 @@ def real() -> Stream:
 
 
 def test_a_year_of_stable_growth_has_two_alerts_at_most() -> None:
-    """A service that nearly triples at the same mix stays OK."""
+    """A service that nearly triples with the same mix has at most two alerts."""
     assert len(alarms_in(growing(), range(FIRST_WEEK, FIRST_WEEK + N_WEEKS))) <= 2
 
 
 def test_a_year_of_stable_growth_has_two_alerts_at_most_beside_a_pinned_baseline() -> None:
-    """Though the service is far from what it was when that was pinned."""
+    """The same holds beside a baseline pinned at the start."""
     assert len(alarms_beside_pinned(growing(), range(FIRST_WEEK, FIRST_WEEK + N_WEEKS))) <= 2
 
 
 def test_an_alert_beside_a_pinned_baseline_comes_with_its_week_and_its_statistic() -> None:
-    """What goes wrong after a quiet week is told of that week alone, and by what."""
+    """A fault after a quiet week is reported for its own week, with its statistic."""
     week = FIRST_WEEK + 2
     broken = TROUBLES["four of five ratings lost"].event(growing(), week)
-    [(found, names)] = alarms_beside_pinned(broken, range(FIRST_WEEK, week + 1))
-    assert found == week
+    [(alert_week, names)] = alarms_beside_pinned(broken, range(FIRST_WEEK, week + 1))
+    assert alert_week == week
     assert "ratings_a_day" in names
 
 
 def test_the_table_says_how_many_weeks_were_alarming_beside_a_pinned_baseline_and_by_what() -> None:
-    """The most frequent statistic comes first, over all streams of a kind of service."""
+    """The table counts alarming weeks by statistic, the most frequent first, over all streams."""
     pinned = [[(30, ["genre_mix"]), (31, ["mean_rating", "genre_mix"])], []]
     table = text_of({"growing": [[], [40]]}, {"growing": pinned}, {"growing": dict.fromkeys(TROUBLES, 0)})
     assert "| growing | 0, 1 | 2, 0 | genre_mix 2, mean_rating 1 |" in table
@@ -69,14 +71,14 @@ def test_the_table_says_how_many_weeks_were_alarming_beside_a_pinned_baseline_an
 
 @pytest.mark.parametrize("name", TROUBLES)
 def test_every_trouble_is_found_within_its_window(name: str) -> None:
-    """The verdict, the statistic that says it and, where it has one, the segment that is named first."""
+    """Each fault gives the expected verdict, statistic and, where it has one, leading segment."""
     week = FIRST_WEEK + 30
-    found = week_compared(TROUBLES[name].event(growing(), week), week)
-    assert TROUBLES[name].is_found(found), summary_of([found])
+    comparison = week_compared(TROUBLES[name].event(growing(), week), week)
+    assert TROUBLES[name].is_found(comparison), summary_of([comparison])
 
 
 def test_what_goes_wrong_is_named() -> None:
-    """The sentence for people has the statistic and the part that moved most."""
+    """The summary names the statistic and the segment that changed most."""
     week = FIRST_WEEK + 30
     assert "taste by genre" in summary_of([week_compared(reversed_taste(growing(), week), week)])
     assert summary_of([week_compared(reversed_taste(growing(), week), week)]).endswith("most of it: genre Horror")
@@ -84,14 +86,43 @@ def test_what_goes_wrong_is_named() -> None:
 
 
 def test_real_ratings_as_they_came_raise_few_alerts() -> None:
-    """In the last weeks of real ratings at most one is alarming."""
+    """At most one of the last weeks of real ratings is alarming."""
     last = int(real().rated_at.max()) // WEEK
     assert len(alarms_in(real(), range(last - 12, last))) <= 1
 
 
 def test_a_bot_among_real_ratings_is_found() -> None:
-    """It is named as activity, first of all segments."""
+    """A bot is reported as the segment of highest activity, first of all segments."""
     week = int(real().rated_at.max()) // WEEK - 2
-    found = week_compared(with_bot(real(), week), week)
-    assert found.verdict == "ALERT"
-    assert (found.segments[0].dimension, found.segments[0].name) == ("activity", "500+")
+    comparison = week_compared(with_bot(real(), week), week)
+    assert comparison.verdict == "ALERT"
+    assert (comparison.segments[0].dimension, comparison.segments[0].name) == ("activity", "500+")
+
+
+@cache
+def released() -> ReplayedMonth:
+    """Return four days of checks of a small service that lives on new films, after three weeks."""
+    shape = ReleaseShape(n_ratings=300, n_days=24)
+    return ReplayedMonth(release_stream(shape, np.random.default_rng(3)), 20, 4)
+
+
+def test_days_of_a_service_that_lives_on_new_films_raise_few_alerts() -> None:
+    """Eight checks a day of four days are made, and at most one of the days is alarming."""
+    checks = list(released().checks())
+    assert [check.at_days for check in checks] == [nth / 8 for nth in range(1, 33)]
+    assert len(false_alarms(checks)) <= 1
+
+
+def test_ratings_that_arrive_halved_are_detected_within_the_day() -> None:
+    """A day of halved ratings is an alert within half a day, and a day on which none is halved is not."""
+    assert days_until_detected(released(), partial(halved, part=1.0), 2) <= 0.5
+    assert days_until_detected(released(), partial(halved, part=0.0), 2) is None
+
+
+def test_the_table_of_months_counts_alarms_and_detections_within_a_day() -> None:
+    """The table has the number of alarms of each month, their statistics, and the faults found within a day."""
+    delays = {"ratings halved": {"0.1": [None, None], "0.25": [0.5, None], "0.5": [0.25, 0.75], "1.0": [0.125, 0.125]}}
+    alarms = [[(3.0, ["genre_mix"])], [(1.0, ["genre_mix"]), (9.0, ["mean_rating", "genre_mix"])]]
+    table = months_text({"false_alarms": alarms, "days_until_detected": delays})
+    assert "| 1, 2 | genre_mix 3, mean_rating 1 |" in table
+    assert "| ratings halved | 0 | 1 (0.50) | 2 (0.50) | 2 (0.12) |" in table

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cineclub.domain.training_plan import TrainingPlan
+from cineclub.domain.evaluation.plan import TrainingPlan
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

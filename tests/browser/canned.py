@@ -1,4 +1,4 @@
-"""The page's own files, and documented answers of the API in place of the API."""
+"""A server with the page's files and canned responses in place of the API."""
 
 import contextlib
 import json
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from cineclub.api.routes.dashboard import ASSETS, INDEX, POLICY
 
-Answers = Mapping[str, tuple[int, Any]]
+CannedResponses = Mapping[str, tuple[int, Any]]
 
 
 @contextlib.contextmanager
-def canned(answers: Answers) -> Iterator[str]:
-    """Give the address of a server that answers paths with a status and JSON, any other with 404 as the API does."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(answers))
+def canned(responses: CannedResponses) -> Iterator[str]:
+    """Yield the address of a server that returns a status and JSON for each path, and 404 for others."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(responses))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -28,8 +28,8 @@ def canned(answers: Answers) -> Iterator[str]:
         thread.join()
 
 
-def _handler_of(answers: Answers) -> type[BaseHTTPRequestHandler]:
-    """Return what answers one request."""
+def _handler_of(responses: CannedResponses) -> type[BaseHTTPRequestHandler]:
+    """Return the request handler."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -39,7 +39,7 @@ def _handler_of(answers: Answers) -> type[BaseHTTPRequestHandler]:
                 self._send(HTTPStatus.OK, ASSETS[name].media_type, ASSETS[name].content)
                 return
             missing = (HTTPStatus.NOT_FOUND, {"error": {"code": "no_such_page", "message": "there is nothing here"}})
-            status, document = answers.get(path, missing)
+            status, document = responses.get(path, missing)
             self._send(status, "application/json", json.dumps(document).encode())
 
         def _send(self, status: int, media_type: str, body: bytes) -> None:

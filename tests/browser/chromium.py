@@ -1,4 +1,4 @@
-"""Debian's chromium without a window, and a page in it as a person uses it."""
+"""Debian's headless chromium, and the page in it."""
 
 import contextlib
 import shutil
@@ -32,7 +32,7 @@ NEEDED = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 
 
 class BrowserMissing(Exception):
-    """There is no chromium to look at the page with."""
+    """No chromium or driver is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Page:
     address: str
 
     def open(self, view: str, *, width: int = DESKTOP[0], height: int = DESKTOP[1], is_dark: bool = False) -> None:
-        """Load a view anew, in a window of this size."""
+        """Load a view in a window of this size."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -52,20 +52,20 @@ class Page:
         self.driver.get(f"{self.address}/#/{view}")
 
     def find(self, selector: str) -> WebElement:
-        """Return the first element that suits, waiting for it."""
+        """Return the first matching element, waiting for it."""
         return self.until(lambda: self.all(selector), selector)[0]
 
     def all(self, selector: str) -> list[WebElement]:
-        """Return the elements that suit now."""
+        """Return the matching elements."""
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str = "main") -> str:
-        """Return the text of what suits now; empty where nothing does."""
+        """Return the text of the matching element; empty without one."""
         script = "return document.querySelector(arguments[0])?.innerText ?? ''"
         return str(self.driver.execute_script(script, selector))
 
     def click(self, selector: str) -> None:
-        """Click, waiting until that is possible."""
+        """Click an element once it is clickable."""
 
         def is_clicked() -> bool:
             with contextlib.suppress(Exception):  # not there yet, or just replaced
@@ -76,11 +76,11 @@ class Page:
         self.until(is_clicked, f"{selector} cannot be clicked")
 
     def press(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
+        """Press keys at the focus."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def until(self, is_so: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:
-        """Return what comes of a question once it is true; what is drawn anew while it is asked is asked again."""
+        """Return the result of a condition once it is true; elements redrawn meanwhile are read again."""
         waiting = WebDriverWait(self.driver, seconds, 0.05, ignored_exceptions=[StaleElementReferenceException])
         try:
             return waiting.until(lambda _: is_so())
@@ -89,36 +89,36 @@ class Page:
             raise AssertionError(message) from late
 
     def shows(self, words: str, selector: str = "main", seconds: float = WAIT_SECONDS) -> None:
-        """Wait until a part of the page says something."""
+        """Wait until a part of the page shows a text."""
         self.until(lambda: words in self.text(selector), f"{selector} never says {words!r}", seconds)
 
-    def answer_dialog(self, reason: str | None) -> None:
-        """Fill the open dialog and agree."""
+    def confirm_dialog(self, reason: str | None) -> None:
+        """Fill in and confirm the open dialog."""
         if reason is not None:
             self.find("dialog[open] textarea").send_keys(reason)
         self.click("dialog[open] button[type=submit]")
         self.until(lambda: not self.all("dialog"), "the dialog stays open")
 
-    def asked_of(self, module: str, expression: str) -> Any:
-        """Return what an expression over a module ``m`` of the page is worth."""
+    def value_of(self, module: str, expression: str) -> Any:
+        """Return the value of an expression over a module ``m`` of the page."""
         script = f"const done = arguments[0]; import('{self.address}/assets/{module}').then((m) => done({expression}))"
         return self.driver.execute_async_script(script)
 
     def complaints(self) -> list[str]:
-        """Return what the console says since it was last asked; an answer 404 is told to the person by the view."""
-        return [one["message"] for one in self.driver.get_log("browser") if "status of 404" not in one["message"]]
+        """Return the console messages since the last call, without 404 responses, which the views handle."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if "status of 404" not in entry["message"]]
 
 
 @contextlib.contextmanager
 def browser() -> Iterator[webdriver.Chrome]:
-    """Give a fresh chromium.
+    """Yield a fresh chromium.
 
     Raises:
         BrowserMissing: it or its driver is not installed.
     """
     missing = [package for command, package in NEEDED.items() if shutil.which(command) is None]
     if missing:
-        message = f"the page is looked at with Debian's chromium: apt-get install {' '.join(missing)}"
+        message = f"the tests of the page need Debian's chromium: apt-get install {' '.join(missing)}"
         raise BrowserMissing(message)
     with tempfile.TemporaryDirectory(prefix="cineclub-browser-", ignore_cleanup_errors=True) as profile:
         options = webdriver.ChromeOptions()

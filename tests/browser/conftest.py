@@ -13,9 +13,9 @@ __all__ = ["mlflow_template"]
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[webdriver.Chrome]:
-    """The browser; where there is none, its tests fail and say what to install."""
+    """The browser; without one the tests fail and name what to install."""
     try:
-        with browser() as one:
-            yield one
+        with browser() as started:
+            yield started
     except BrowserMissing as missing:
         pytest.fail(str(missing))

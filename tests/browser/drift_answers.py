@@ -1,4 +1,4 @@
-"""Answers of /monitoring/drift as they are documented, in which people turned away from horror films."""
+"""Documented responses of /monitoring/drift, in which users turned away from horror films."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,20 +52,22 @@ def check() -> dict[str, Any]:
                 "taken_at": (NOW - timedelta(days=40)).isoformat(),
                 "n_windows": 26,
                 "verdict": "ALERT",
-                "statistics": [dict(zip(names, one, strict=True)) for one in STATISTICS],
-                "segments": [dict(zip((*segment_names, "share_of_change"), one, strict=True)) for one in SEGMENTS],
+                "statistics": [dict(zip(names, values, strict=True)) for values in STATISTICS],
+                "segments": [
+                    dict(zip((*segment_names, "share_of_change"), values, strict=True)) for values in SEGMENTS
+                ],
             }
         ],
     }
 
 
 def history() -> dict[str, Any]:
-    """Return one check a week, newest first; the first had too little data, the last two are alerts."""
-    return {"checks": [_kept(nth) for nth in range(N_CHECKS, 0, -1)]}
+    """Return weekly checks, newest first; the first had too little data, the last two are alerts."""
+    return {"checks": [_past_check(nth) for nth in range(N_CHECKS, 0, -1)]}
 
 
-def _kept(nth: int) -> dict[str, Any]:
-    """Return one of the kept checks."""
+def _past_check(nth: int) -> dict[str, Any]:
+    """Return a recorded check."""
     is_shifted = nth > N_CHECKS - SHIFTED_CHECKS
     verdict = "NOT_ENOUGH_DATA" if nth == 1 else "ALERT" if is_shifted else "OK"
     wave = (nth * 7 % 5) / 1000

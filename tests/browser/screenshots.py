@@ -1,6 +1,6 @@
-"""Writes the pictures of the page in docs/images: the real service on the demo's ratings, in a real browser.
+"""Screenshots for docs/images: the real service on the demo's ratings, in a real browser.
 
-Drift is shown from the documented example, since nobody rates anything in the demo. Run by ``make screenshots``.
+Drift is shown from the documented example, since the demo has no new ratings. Run by ``make screenshots``.
 """
 
 import base64
@@ -22,7 +22,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MAX_BYTES = 150_000
 N_COLOURS = 200
 DEMO_USERS = 600
-SECONDS_BETWEEN_ANSWERS = 0.05
+SECONDS_BETWEEN_REQUESTS = 0.05
 READINGS = 12
 LIKED = ("Toy Story", "Finding Nemo", "Monsters, Inc.")
 
@@ -34,23 +34,23 @@ def main() -> None:
         browser() as driver,
     ):
         home = Path(folder)
-        home.chmod(0o711)  # whoever runs PostgreSQL can enter
+        home.chmod(0o711)  # the user of PostgreSQL can enter
         with served(home, "demo") as address:
             train(address, {"models": ["popular", "ease"], "reason": "is the simpler model as good?"})
             with_traffic(address, lambda: pictures_of(Page(driver, address)))
-        answers = {"/monitoring/drift": drift_answers.check(), "/monitoring/drift/history": drift_answers.history()}
-        with canned({path: (200, document) for path, document in answers.items()}) as address:
+        responses = {"/monitoring/drift": drift_answers.check(), "/monitoring/drift/history": drift_answers.history()}
+        with canned({path: (200, document) for path, document in responses.items()}) as address:
             pictures_of_drift(Page(driver, address))
 
 
 def with_traffic(address: str, work: Callable[[], None]) -> None:
-    """Do work while people ask for recommendations."""
+    """Do work while users request recommendations."""
     is_over = threading.Event()
 
     def ask() -> None:
         with httpx.Client(base_url=address) as client:
             for nth in itertools.count(1):
-                if is_over.wait(SECONDS_BETWEEN_ANSWERS * (1 + nth % 40 / 20)):
+                if is_over.wait(SECONDS_BETWEEN_REQUESTS * (1 + nth % 40 / 20)):
                     return
                 user = f"new-{nth}" if nth % 9 == 0 else nth % DEMO_USERS + 1
                 client.post("/predict/", json={"user_id": user, "top_n": 10})
@@ -65,7 +65,7 @@ def with_traffic(address: str, work: Callable[[], None]) -> None:
 
 
 def pictures_of(page: Page) -> None:
-    """Write the pictures that a real service gives."""
+    """Write the pictures of the real service."""
     picture_of_try(page, "page-try-light.png")
     picture_of_try(page, "page-try-phone.png", width=PHONE[0])
     page.open("versions")
@@ -85,22 +85,24 @@ def pictures_of(page: Page) -> None:
 
 
 def curve_points(page: Page) -> int:
-    """Return of how many points the first curve is made."""
+    """Return the number of points of the first curve."""
     curves = page.all(".curve")
     return str(curves[0].get_attribute("d")).count("L") if curves else 0
 
 
 def picture_of_try(page: Page, name: str, width: int = DESKTOP[0]) -> None:
-    """Rate some films and show what comes of it."""
+    """Rate some films and show the result."""
     page.open("try", width=width)
     for nth, title in enumerate(LIKED, 1):
         field = page.find("#search")
         field.clear()
         field.send_keys(title)
-        page.until(lambda title=title: title.partition(",")[0] in page.text("#found li"), f"{title} is not found")
-        page.click("#found button")
+        page.until(
+            lambda title=title: title.partition(",")[0] in page.text("#search-results li"), f"{title} is not found"
+        )
+        page.click("#search-results button")
         page.until(lambda nth=nth: len(page.all(".rated li")) == nth, "the rating does not appear")
-    page.shows("because you rated", "#answer")
+    page.shows("because you rated", "#recommendations")
     page.driver.execute_script("document.activeElement.blur()")
     write(page, name)
 
@@ -123,7 +125,7 @@ def pictures_of_drift(page: Page) -> None:
 
 
 def write(page: Page, name: str, selector: str = "html") -> None:
-    """Write one picture of all of an element, also of what lies below the window.
+    """Write a picture of a whole element, including its part below the window.
 
     Raises:
         ValueError: the picture is too large to keep.

@@ -1,4 +1,4 @@
-"""A real `cineclub serve` with a home of its own: PostgreSQL, worker, API and MLflow's store."""
+"""A real `cineclub serve` with its own home: PostgreSQL, worker, API and MLflow's store."""
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ import httpx
 from api_processes import free_ports
 
 CINECLUB = str(Path(sys.executable).with_name("cineclub"))
-START_SECONDS, TRAINING_SECONDS, STOP_SECONDS = 300.0, 180.0, 30.0  # the demo trains before it answers
+START_SECONDS, TRAINING_SECONDS, STOP_SECONDS = 300.0, 180.0, 30.0  # the demo trains before it responds
 
 
 def environment_of(home: Path, port: int, **more: str) -> dict[str, str]:
-    """Return the environment of a newcomer with a home and a port of their own, and with more settings."""
+    """Return a clean environment with its own home and port, and with more settings."""
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("CINECLUB_", "MLFLOW_"))}
     return {
         **theirs,
@@ -30,7 +30,7 @@ def environment_of(home: Path, port: int, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def served(home: Path, command: str = "serve", **settings: str) -> Iterator[str]:
-    """Give the address of a service with a home and settings of its own; ``demo`` brings ratings and a model."""
+    """Yield the address of a service with its own home and settings; ``demo`` brings ratings and a model."""
     [port] = free_ports(1)
     environment = environment_of(home, port, **settings)
     with (home / "service.log").open("wb") as log:
@@ -44,7 +44,7 @@ def served(home: Path, command: str = "serve", **settings: str) -> Iterator[str]
 
 
 def wait_until_alive(address: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait for the first answer."""
+    """Wait for the first response."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
@@ -56,7 +56,7 @@ def wait_until_alive(address: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def train(address: str, body: dict[str, object]) -> None:
-    """Let the service train, and wait until it answers from a model."""
+    """Run a training in the service, and wait until its model serves."""
     training = httpx.post(f"{address}/training/", json=body).json()
     deadline = time.monotonic() + TRAINING_SECONDS
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""What the page does where it takes no training to see: keys, drift as it is documented, figures out of metrics."""
+"""The views of the page that need no training: keys, drift, and figures from metrics."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ took_bucket{le="+Inf"} 100.0
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A service that needs keys, and two of them."""
+    """A service that needs keys, with two keys."""
 
     address: str
     reader: str
@@ -54,9 +54,9 @@ def guarded(database_url: str, home: Path) -> Iterator[Guarded]:
 
 @pytest.fixture
 def drifting(driver: webdriver.Chrome) -> Iterator[Page]:
-    """The page over documented answers about drift."""
-    answers = {"/monitoring/drift": drift_answers.check(), "/monitoring/drift/history": drift_answers.history()}
-    with canned({path: (200, document) for path, document in answers.items()}) as address:
+    """The page over documented drift responses."""
+    responses = {"/monitoring/drift": drift_answers.check(), "/monitoring/drift/history": drift_answers.history()}
+    with canned({path: (200, document) for path, document in responses.items()}) as address:
         page = Page(driver, address)
         page.complaints()
         yield page
@@ -64,11 +64,11 @@ def drifting(driver: webdriver.Chrome) -> Iterator[Page]:
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab(driver: webdriver.Chrome, guarded: Guarded) -> None:
-    """Without one the API's words and a field; a wrong one is said; one without the scope too; the right one opens."""
+    """The page asks for a missing, wrong or insufficient key, and keeps a valid one in the tab."""
     page = Page(driver, guarded.address)
     page.open("now")
     page.shows("key", "#key-place [role=alert]")
-    page.shows("ready")  # the state is told to everybody
+    page.shows("ready")  # the state needs no key
     use_key(page, "guessed")
     page.shows("key", "#key-place [role=alert]")
     use_key(page, guarded.reader)
@@ -77,15 +77,15 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(driver: webdriver.Chrome, guarde
     use_key(page, guarded.owner)
     page.shows("Server errors")
     assert page.text("#key-place") == ""
-    kept = page.driver.execute_script("return [sessionStorage['cineclub-key'], localStorage.length, document.cookie]")
-    assert kept == [guarded.owner, 0, ""]
+    stored = page.driver.execute_script("return [sessionStorage['cineclub-key'], localStorage.length, document.cookie]")
+    assert stored == [guarded.owner, 0, ""]
     assert guarded.owner not in page.driver.current_url
     page.driver.execute_script("sessionStorage.clear()")
-    page.driver.get_log("browser")  # the browser itself notes each 401 and 403
+    page.driver.get_log("browser")  # the browser logs each 401 and 403
 
 
 def use_key(page: Page, secret: str) -> None:
-    """Type a key into the field for it."""
+    """Type a key into its field."""
     field = page.find("#key-field")
     field.clear()
     field.send_keys(secret)
@@ -93,11 +93,11 @@ def use_key(page: Page, secret: str) -> None:
 
 
 def test_drift_shows_what_moved_where_and_since_when(drifting: Page) -> None:
-    """Verdict and summary, each statistic, the segments with the largest first, and the checks over time."""
+    """The view shows verdict, summary, each statistic, the segments by size, and the checks over time."""
     drifting.open("drift")
     drifting.shows("ALERT", "#drift-result .headline")
     drifting.shows("people rate Horror 2.12")
-    drifting.shows("what version 7 learned from")
+    drifting.shows("the baseline of version 7")
     statistics = drifting.text("#drift-result table")
     assert "taste by genre" in statistics
     assert "not enough data" in statistics
@@ -106,19 +106,19 @@ def test_drift_shows_what_moved_where_and_since_when(drifting: Page) -> None:
     assert len(drifting.all(".mark.bad")) == drift_answers.SHIFTED_CHECKS
     drifting.click("#check-drift")
     drifting.shows("ALERT", "#drift-result .headline")
-    asked = "return performance.getEntriesByType('resource').map((one) => one.name).join(' ')"
-    drifting.until(lambda: "window=7d&threshold_pct=10" in drifting.driver.execute_script(asked), "nothing was asked")
+    script = "return performance.getEntriesByType('resource').map((one) => one.name).join(' ')"
+    drifting.until(lambda: "window=7d&threshold_pct=10" in drifting.driver.execute_script(script), "nothing was asked")
 
 
 def test_drift_fits_a_phone(drifting: Page) -> None:
-    """Tables scroll by themselves, the page does not."""
+    """Tables scroll in themselves; the page does not."""
     drifting.open("drift", width=PHONE[0], height=PHONE[1], is_dark=True)
     drifting.shows("ALERT", "#drift-result .headline")
     assert drifting.driver.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
 
 
 def test_a_service_without_drift_routes_says_so(driver: webdriver.Chrome) -> None:
-    """A 404 is told in words."""
+    """A 404 of the drift routes is shown as a sentence."""
     with canned({}) as address:
         page = Page(driver, address)
         page.open("drift")
@@ -127,7 +127,7 @@ def test_a_service_without_drift_routes_says_so(driver: webdriver.Chrome) -> Non
 
 
 def test_what_an_api_says_is_text_and_never_markup(driver: webdriver.Chrome) -> None:
-    """A film, a reason or an error that looks like HTML is shown as it is written."""
+    """Texts of the API that look like HTML are shown as text."""
     evil = "<img src=x onerror=document.title='gone'>"
     refused = {"error": {"code": "x", "message": evil}}
     with canned({"/monitoring/drift": (422, refused), "/monitoring/drift/history": (422, refused)}) as address:
@@ -136,11 +136,11 @@ def test_what_an_api_says_is_text_and_never_markup(driver: webdriver.Chrome) -> 
         page.shows(evil)
         assert page.all("main img") == []
         assert page.driver.title.startswith("Drift")
-        page.driver.get_log("browser")  # the browser itself notes the 422
+        page.driver.get_log("browser")  # the browser logs the 422
 
 
 def version(number: int, verdict: str, *, serves: bool) -> dict[str, Any]:
-    """Return a version as far as the page shows it."""
+    """Return a version with the fields that the page shows."""
     return {
         "version": number,
         "name": "random",
@@ -154,8 +154,8 @@ def version(number: int, verdict: str, *, serves: bool) -> dict[str, Any]:
     }
 
 
-def test_a_rejected_version_that_serves_is_told_in_words(driver: webdriver.Chrome) -> None:
-    """Beside the one that serves alone; whoever is about to promote another rejected one is told before."""
+def test_a_rejected_version_that_serves_is_shown_in_words(driver: webdriver.Chrome) -> None:
+    """A served rejected version has a warning, and so has the promotion of another rejected one."""
     versions = [version(3, "REJECT", serves=False), version(2, "REJECT", serves=True), version(1, "HOLD", serves=False)]
     with canned({"/models/": (200, {"versions": versions, "promotions": [], "refusals": []})}) as address:
         page = Page(driver, address)
@@ -167,23 +167,23 @@ def test_a_rejected_version_that_serves_is_told_in_words(driver: webdriver.Chrom
         page.shows("although the gate rejected it", "dialog[open]")
         page.click("dialog[open] button.quiet")
         page.click("[data-promote='1']")
-        page.shows("whatever the gate said of it", "dialog[open]")
+        page.shows("regardless of the gate's verdict", "dialog[open]")
         assert page.complaints() == []
 
 
 def test_figures_between_two_readings_of_the_metrics(drifting: Page) -> None:
-    """Growth by label, also after the service began anew, and a quantile within its bucket."""
+    """Increases by label, also after a counter reset, and quantiles within their bucket are right."""
     drifting.open("drift")
     quoted = json.dumps(EXPOSITION)
     both = f"((after) => [m.parsed(''), m.parsed(after)])({quoted})"
     model = "(labels) => labels.strategy === 'model'"
-    asked = (
+    script = (
         f"(([before, after]) => [m.growth(before, after, 'answers_total', {model}), "
         "m.growth(after, m.parsed('answers_total 3'), 'answers_total'), m.total(after, 'answers_total'), "
         "m.quantile(before, after, 'took', 0.5), m.quantile(before, after, 'took', 0.75), "
         f"m.quantile(before, after, 'took', 0.99), m.quantile(after, after, 'took', 0.5)])({both})"
     )
-    found = drifting.asked_of("exposition.js", asked)
-    assert found[:3] == [30, 3, 40]
-    assert found[3:6] == pytest.approx([0.1 * 50 / 60, 0.15, 0.2])
-    assert found[6] is None
+    figures = drifting.value_of("exposition.js", script)
+    assert figures[:3] == [30, 3, 40]
+    assert figures[3:6] == pytest.approx([0.1 * 50 / 60, 0.15, 0.2])
+    assert figures[6] is None

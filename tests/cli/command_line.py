@@ -1,4 +1,4 @@
-"""Running the command line as a user does: a process, 80 columns, a state folder of its own."""
+"""The command line as a process, with 80 columns and its own state folder."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ COLUMNS = 80
 
 
 def cineclub(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run one command to its end."""
+    """Run a command to its end."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("CINECLUB_", "MLFLOW_"))}
     environment = {**ours, "COLUMNS": str(COLUMNS), "CINECLUB_HOME": str(home), **variables}
     command = [CINECLUB, *arguments]

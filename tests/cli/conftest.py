@@ -1,4 +1,4 @@
-"""A home whose embedded PostgreSQL runs for the whole module, so that each command joins it at once."""
+"""A home whose embedded PostgreSQL runs for the whole module, shared by its commands."""
 
 import shutil
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cineclub import bootstrap
+from cineclub.bootstrap import storage
 from cineclub.settings import Settings
 
 
@@ -17,7 +17,7 @@ def connected() -> Iterator[Settings]:
     folder = Path(tempfile.mkdtemp(prefix="cineclub-test-"))
     folder.chmod(0o711)
     try:
-        with bootstrap.database(Settings(home=folder)) as settings:
+        with storage.database(Settings(home=folder)) as settings:
             yield settings
     finally:
         shutil.rmtree(folder, ignore_errors=True)

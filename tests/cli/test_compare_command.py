@@ -1,18 +1,18 @@
-"""`cineclub models compare`, as a person uses it."""
+"""The command `cineclub models compare`."""
 
 import json
 
 import psycopg
 from command_line import COLUMNS, cineclub
 
-from cineclub import bootstrap
+from cineclub.bootstrap import storage
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
 
 def test_two_versions_are_compared_on_80_columns_and_as_json(connected: Settings) -> None:
-    """The table names both, the verdict has its reason, nothing is promoted; what cannot be compared ends with 1."""
-    write_ratings(bootstrap.database_url(connected))
+    """The table names both versions and the reason, nothing is promoted; an invalid comparison exits with 1."""
+    write_ratings(storage.database_url(connected))
     reports = []
     for model in ("ease", "bias"):
         trained = cineclub(connected.home, "train", "--models", model, "--json")
@@ -41,11 +41,11 @@ def test_two_versions_are_compared_on_80_columns_and_as_json(connected: Settings
         assert refused.returncode == 1
         assert refused.stderr.startswith("error: ")
         assert sentence in " ".join(refused.stderr.split())
-    listed = cineclub(connected.home, "models")
-    assert (listed.returncode, "PROMOTE" in listed.stdout) == (0, True)
+    models = cineclub(connected.home, "models")
+    assert (models.returncode, "PROMOTE" in models.stdout) == (0, True)
 
 
 def promotions_of(settings: Settings) -> list[tuple[int, str]]:
-    """Every promotion so far."""
-    with psycopg.connect(bootstrap.database_url(settings)) as connection:
+    """Return the promotions so far."""
+    with psycopg.connect(storage.database_url(settings)) as connection:
         return connection.execute("SELECT version, verdict FROM cineclub.promotions ORDER BY id").fetchall()

@@ -1,14 +1,14 @@
-"""`cineclub import`, `export`, `backup` and `restore`, as a person uses them."""
+"""The commands `cineclub import`, `export`, `backup` and `restore`."""
 
 from pathlib import Path
 
 import pytest
 from command_line import COLUMNS, cineclub
 
-from cineclub import bootstrap
+from cineclub.bootstrap import storage
 from cineclub.cli.data import scale_of
 from cineclub.domain.errors import InvalidInput
-from cineclub.domain.ratings import RatingScale
+from cineclub.domain.ratings.log import RatingScale
 from cineclub.settings import Settings
 
 RATINGS = """who,what,points,when,name
@@ -35,18 +35,18 @@ def ratings_file(tmp_path: Path) -> Path:
 def test_a_plain_file_is_imported_exported_backed_up_and_restored(
     connected: Settings, home: Path, ratings_file: Path, tmp_path: Path
 ) -> None:
-    """Bad rows are told with their lines, a second import changes nothing, and a backup is restored elsewhere."""
+    """Bad rows are reported with their lines, a second import changes nothing, and a backup is restored elsewhere."""
     rejects = tmp_path / "bad.csv"
     command = ("import", str(ratings_file), *COLUMN_OPTIONS, "--rejects", str(rejects))
 
     strict = cineclub(connected.home, *command, "--strict")
     assert strict.returncode == 1
     assert "nothing was imported" in strict.stderr
-    assert bootstrap.rating_store(connected).facts().n_ratings == 0
+    assert storage.rating_store(connected).facts().n_ratings == 0
 
     first = cineclub(connected.home, *command)
     assert first.returncode == 0, first.stderr
-    assert "3 new, 0 changed, 0 as they were" in first.stdout
+    assert "3 new, 0 changed, 0 unchanged" in first.stdout
     assert "2 bad rows" in first.stdout
     assert max(len(line) for line in first.stdout.splitlines()) <= max(COLUMNS, len(str(rejects)) + 60)
     reasons = rejects.read_text()
@@ -54,7 +54,7 @@ def test_a_plain_file_is_imported_exported_backed_up_and_restored(
     assert ",5,the time lies after 2100: it looks like milliseconds" in reasons
 
     again = cineclub(connected.home, *command)
-    assert "0 new, 0 changed, 3 as they were" in again.stdout
+    assert "0 new, 0 changed, 3 unchanged" in again.stdout
 
     exported = cineclub(connected.home, "export", str(tmp_path / "out"))
     assert exported.returncode == 0, exported.stderr
@@ -74,12 +74,12 @@ def test_a_plain_file_is_imported_exported_backed_up_and_restored(
     ("text", "scale"), [("1-10", RatingScale(1, 10)), ("0.5-5", RatingScale(0.5, 5)), ("-1-1", RatingScale(-1, 1))]
 )
 def test_a_scale_is_written_with_a_dash(text: str, scale: RatingScale) -> None:
-    """Whole numbers, fractions and a negative end are read."""
+    """Scales of whole numbers, of fractions and with a negative end are parsed."""
     assert scale_of(text) == scale
 
 
 @pytest.mark.parametrize("text", ["", "5", "a-b", "5-1", "nan-5"])
 def test_what_is_no_scale_is_refused(text: str) -> None:
-    """The message shows how a scale is written."""
+    """The message shows the form of a scale."""
     with pytest.raises(InvalidInput, match="scale"):
         scale_of(text)

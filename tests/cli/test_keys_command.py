@@ -1,4 +1,4 @@
-"""`cineclub keys`, and a service that does not start open to others."""
+"""The command `cineclub keys`, and the start of a public service without keys."""
 
 import os
 import subprocess
@@ -10,16 +10,16 @@ from cineclub.settings import Settings
 
 
 def test_a_key_is_made_listed_and_revoked(connected: Settings) -> None:
-    """Printed once, alone on stdout; wrong scopes and unknown keys get a sentence."""
+    """The key is printed once, alone on stdout; wrong scopes and unknown keys get a sentence."""
     assert "there are no keys" in cineclub(connected.home, "keys", "list").stdout
     made = cineclub(connected.home, "keys", "create", "newsletter", "--scopes", "read,write", "--expires-days", "30")
     assert made.returncode == 0, made.stderr
     secret = made.stdout.strip()
     assert secret.startswith("cineclub_")
-    listed = cineclub(connected.home, "keys", "list").stdout
-    assert secret not in listed
-    assert all(word in listed for word in ("newsletter", "read, write", "never", "valid"))
-    assert max(len(line) for line in listed.splitlines()) <= COLUMNS
+    table = cineclub(connected.home, "keys", "list").stdout
+    assert secret not in table
+    assert all(word in table for word in ("newsletter", "read, write", "never", "valid"))
+    assert max(len(line) for line in table.splitlines()) <= COLUMNS
     assert "is revoked" in cineclub(connected.home, "keys", "revoke", "1").stdout
     assert "revoked" in cineclub(connected.home, "keys", "list").stdout
     wrong = cineclub(connected.home, "keys", "create", "x", "--scopes", "all")
@@ -29,12 +29,12 @@ def test_a_key_is_made_listed_and_revoked(connected: Settings) -> None:
 
 
 def test_a_service_that_others_reach_does_not_start_without_a_key(connected: Settings) -> None:
-    """`serve` and the API alone end with what to do; saying that no keys are needed does not open it either."""
+    """`serve` and the API alone exit with the next step, also where keys are declared unnecessary."""
     assert connected.database_url is not None
     ours = {"CINECLUB_HOME": str(connected.home), "CINECLUB_DATABASE_URL": connected.database_url.get_secret_value()}
     environment = {**os.environ, **ours, "CINECLUB_HOST": "192.0.2.1"}
     for more, sentence in (({}, "cineclub keys create"), ({"CINECLUB_REQUIRE_KEYS": "false"}, "anybody could train")):
-        command = [sys.executable, "-m", "cineclub.api"]
+        command = [sys.executable, "-m", "cineclub.processes.api"]
         ended = subprocess.run(
             command, env={**environment, **more}, capture_output=True, text=True, timeout=60, check=False
         )

@@ -1,4 +1,4 @@
-"""`cineclub mlflow`: what is run, what is told without a command line, and what is refused."""
+"""The command `cineclub mlflow`: its child process, environment and refusals."""
 
 import os
 import signal
@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cineclub import bootstrap, supervisor
 from cineclub.adapters.processes.mlflow_page import page_command, page_environment
+from cineclub.bootstrap import storage
 from cineclub.cli.main import main
 from cineclub.domain.errors import CineclubError, Conflict
+from cineclub.processes import supervisor
 from cineclub.settings import Settings
 
 STORE = "postgresql+psycopg://ann:secret@db/films?options=-csearch_path=mlflow"
@@ -38,15 +39,15 @@ SERVER = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); tim
 OURS = """
 import os, signal, sys, time
 from pathlib import Path
-from cineclub.supervisor import Child
-page = Child("page", dict(os.environ), Path(sys.argv[1]), command=sys.argv[2:], signal_of_our_death=signal.SIGTERM)
+from cineclub.processes.supervisor import Child
+page = Child("page", dict(os.environ), Path(sys.argv[1]), command=sys.argv[2:], death_signal=signal.SIGTERM)
 page.start()
 time.sleep(600)
 """
 
 
 def test_the_store_travels_in_the_environment_alone(tmp_path: Path) -> None:
-    """No password on the command line, no other store from outside, artifacts where the experiment has them."""
+    """The store's address is passed in the environment alone, without other stores, with the artifacts folder."""
     command = page_command("127.0.0.1", 5001)
     assert command[1:4] == ("-m", "mlflow", "server")
     assert command[4:8] == ("--host", "127.0.0.1", "--port", "5001")
@@ -62,7 +63,7 @@ def test_the_store_travels_in_the_environment_alone(tmp_path: Path) -> None:
 def test_without_the_package_the_sentence_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Exit status 1, and no database was started for nothing."""
+    """Without the package the command exits with 1 and starts no database."""
 
     def missing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
@@ -78,7 +79,7 @@ def test_without_the_package_the_sentence_says_what_to_install(
 
 
 def test_a_server_has_a_page_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where MLFLOW_TRACKING_URI names one there is nothing to show."""
+    """With MLFLOW_TRACKING_URI there is no page to start."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(Conflict, match="a page of its own"):
         supervisor.show_mlflow(Settings(home=tmp_path), "127.0.0.1", 5001, lambda _address: None)
@@ -86,18 +87,18 @@ def test_a_server_has_a_page_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A free port, with the page's package taken for installed."""
-    monkeypatch.setattr(bootstrap, "refuse_without_mlflow_page", lambda _settings: None)
+    """A free port; the page's package counts as installed."""
+    monkeypatch.setattr(storage, "refuse_without_mlflow_page", lambda _settings: None)
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
 
-def test_the_page_is_announced_when_it_answers_and_ends_with_us(
+def test_the_page_is_announced_when_it_responds_and_ends_with_us(
     monkeypatch: pytest.MonkeyPatch, connected: Settings, port: int
 ) -> None:
-    """A stand-in for the page: its address is told once it answers; a signal to us ends it, and frees the port."""
+    """The address is printed once the page responds; a signal ends the page and frees the port."""
     command = (sys.executable, "-c", PAGE, str(port))
-    monkeypatch.setattr(bootstrap, "mlflow_page", lambda *_asked: (command, dict(os.environ)))
+    monkeypatch.setattr(storage, "mlflow_page", lambda *_arguments: (command, dict(os.environ)))
     announced = []
 
     def stop(address: str) -> None:
@@ -112,15 +113,15 @@ def test_the_page_is_announced_when_it_answers_and_ends_with_us(
 
 
 def test_a_page_that_ends_at_once_is_an_error(monkeypatch: pytest.MonkeyPatch, connected: Settings, port: int) -> None:
-    """It says so instead of waiting."""
+    """A page that exits at once is reported as an error."""
     command = (sys.executable, "-c", "raise SystemExit(3)")
-    monkeypatch.setattr(bootstrap, "mlflow_page", lambda *_asked: (command, dict(os.environ)))
+    monkeypatch.setattr(storage, "mlflow_page", lambda *_arguments: (command, dict(os.environ)))
     with pytest.raises(CineclubError, match="MLflow's page ended before it answered"):
         supervisor.show_mlflow(connected, "127.0.0.1", port, lambda _address: None)
 
 
 def server_in(log: Path, timeout_seconds: float = 30) -> int:
-    """The process id that the launcher printed."""
+    """Return the process id that the launcher printed."""
     deadline = time.monotonic() + timeout_seconds
     while not (log.exists() and log.read_text().endswith("\n")):
         assert time.monotonic() < deadline, "the launcher started nothing"
@@ -129,7 +130,7 @@ def server_in(log: Path, timeout_seconds: float = 30) -> int:
 
 
 def ends(process: int, timeout_seconds: float = 30) -> bool:
-    """Say whether a process ends in time; one that nobody waited for yet has ended too."""
+    """Return whether a process ends in time; a zombie has ended too."""
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
@@ -143,7 +144,7 @@ def ends(process: int, timeout_seconds: float = 30) -> bool:
 def test_the_server_behind_the_page_ends_with_it(
     launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MLflow's command starts a server of its own: it ends when asked, or with the group where nobody hears."""
+    """The server of MLflow's command ends on a signal, or is killed with its process group."""
     monkeypatch.setattr(supervisor, "STOP_TIMEOUT_SECONDS", 15.0 if launcher == "obedient" else 0.2)
     command = (sys.executable, "-c", LAUNCHER, SERVER, launcher)
     page = supervisor.Child("page", dict(os.environ), tmp_path / "page.log", command)
@@ -154,7 +155,7 @@ def test_the_server_behind_the_page_ends_with_it(
 
 
 def test_the_server_behind_the_page_ends_when_we_are_killed(tmp_path: Path) -> None:
-    """Nothing listens on after kill -9."""
+    """After kill -9 nothing listens on the port."""
     log = tmp_path / "page.log"
     command = [sys.executable, "-c", OURS, str(log), sys.executable, "-c", LAUNCHER, SERVER, "obedient"]
     ours = subprocess.Popen(command)

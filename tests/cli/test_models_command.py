@@ -1,32 +1,32 @@
-"""`cineclub models` and `models show`, as a person uses them."""
+"""The commands `cineclub models` and `models show`."""
 
 import json
 
 from command_line import COLUMNS, cineclub
 
-from cineclub import bootstrap
+from cineclub.bootstrap import storage
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
 
 def test_versions_history_and_refusals_on_80_columns_and_as_json(connected: Settings) -> None:
-    """Who serves, what the gate said of each, what served before and what was refused; all of one version."""
-    write_ratings(bootstrap.database_url(connected))
+    """Versions with verdicts, production, promotions and refusals are listed; one version in detail."""
+    write_ratings(storage.database_url(connected))
     reports = []
     for models in ("popular", "ease", "bias"):
         trained = cineclub(connected.home, "train", "--models", models, "--json")
         assert trained.returncode == 0, trained.stderr
         reports.append(json.loads(trained.stdout))
     verdicts = [report["challenger_verdict"]["verdict"] for report in reports]
-    serving = str(bootstrap.promotions(connected).newest().version)
-    bootstrap.promotions(connected).versions.refuse(1, "person", "popularity.npy has 12 bytes instead of 16")
+    serving = str(storage.promotions(connected).newest().version)
+    storage.promotions(connected).refuse(1, "person", "popularity.npy has 12 bytes instead of 16")
 
-    listed = cineclub(connected.home, "models")
-    assert listed.returncode == 0, listed.stderr
-    assert max(len(line) for line in listed.stdout.splitlines()) <= COLUMNS
-    assert next(line for line in listed.stdout.splitlines() if "serves" in line).split()[0] == serving
-    assert all(verdict in listed.stdout for verdict in verdicts)
-    assert "popularity.npy has 12 bytes" in " ".join(listed.stdout.split())
+    completed = cineclub(connected.home, "models")
+    assert completed.returncode == 0, completed.stderr
+    assert max(len(line) for line in completed.stdout.splitlines()) <= COLUMNS
+    assert next(line for line in completed.stdout.splitlines() if "serves" in line).split()[0] == serving
+    assert all(verdict in completed.stdout for verdict in verdicts)
+    assert "popularity.npy has 12 bytes" in " ".join(completed.stdout.split())
 
     history = cineclub(connected.home, "models", "--history")
     assert "PROMOTE by gate" in " ".join(history.stdout.split())
@@ -51,11 +51,11 @@ def test_versions_history_and_refusals_on_80_columns_and_as_json(connected: Sett
 
 
 def test_versions_are_listed_while_mlflow_is_away(connected: Settings) -> None:
-    """PostgreSQL alone is asked: MLflow is not even imported."""
+    """Versions are read from PostgreSQL alone, without importing MLflow."""
     away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "PYTHONPROFILEIMPORTTIME": "1"}
     for arguments in ((), ("--history",), ("--json",)):
-        listed = cineclub(connected.home, "models", *arguments, **away)
-        assert listed.returncode == 0, listed.stderr
-        imported = {line.rpartition("|")[2].strip() for line in listed.stderr.splitlines()}
+        completed = cineclub(connected.home, "models", *arguments, **away)
+        assert completed.returncode == 0, completed.stderr
+        imported = {line.rpartition("|")[2].strip() for line in completed.stderr.splitlines()}
         assert "cineclub.cli.models" in imported
         assert not [name for name in imported if name.partition(".")[0] == "mlflow"]

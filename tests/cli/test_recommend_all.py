@@ -1,11 +1,11 @@
-"""`cineclub recommend --all`: everybody's films in one file."""
+"""The command `cineclub recommend --all`: lists of all users in one file."""
 
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from command_line import cineclub
 
-from cineclub import bootstrap
+from cineclub.bootstrap import storage
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
@@ -13,14 +13,14 @@ from registry_bench import write_ratings
 @pytest.fixture
 def trained(connected: Settings) -> Settings:
     """A database of 160 users with a model in production."""
-    write_ratings(bootstrap.database_url(connected))
+    write_ratings(storage.database_url(connected))
     done = cineclub(connected.home, "train", "--models", "ease")
     assert done.returncode == 0, done.stderr
     return connected
 
 
-def test_everybody_gets_the_films_that_each_would_get_alone(trained: Settings) -> None:
-    """A row for each film, ranks from 1; the same films as one answer; CSV too; never over a file that is there."""
+def test_everybody_gets_the_movies_that_each_would_get_alone(trained: Settings) -> None:
+    """The file has a row per film with ranks from 1, equal to single responses; existing files are refused."""
     output = trained.home / "all.parquet"
     shown = cineclub(trained.home, "recommend", "--all", "--output", str(output), "--top-n", "5")
     assert shown.returncode == 0, shown.stderr
@@ -51,14 +51,14 @@ def test_everybody_gets_the_films_that_each_would_get_alone(trained: Settings) -
     ],
 )
 def test_who_is_meant_must_be_said(connected: Settings, arguments: list[str], sentence: str) -> None:
-    """One user, or everybody with a file."""
+    """Either a user or --all with a file must be given."""
     shown = cineclub(connected.home, "recommend", *arguments)
     assert shown.returncode == 2
     assert sentence in " ".join(shown.stderr.split())
 
 
 def test_without_a_model_and_ratings_no_file_is_left(connected: Settings) -> None:
-    """Nobody to recommend to: an empty file says so; a wrong name is refused first."""
+    """Without ratings an empty file is reported; an invalid name is refused first."""
     wrong = cineclub(connected.home, "recommend", "--all", "--output", str(connected.home / "all.xlsx"))
     assert (wrong.returncode, "must end in .parquet or .csv" in wrong.stderr) == (1, True)
     assert not list(connected.home.glob("*.xlsx"))

@@ -1,4 +1,4 @@
-"""What the command line says without a database: help, settings, and errors in one sentence."""
+"""The command line without a database: help, settings, and errors in one sentence."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from cineclub.settings import Settings
 
 
 def test_help_lists_every_command_in_80_columns(tmp_path: Path) -> None:
-    """A newcomer finds all commands with a whole sentence each, whatever the width of the window."""
+    """Help lists all commands with a whole sentence each, whatever the width of the terminal."""
     shown = cineclub(tmp_path, "--help")
     assert shown.returncode == 0
     assert all(f"  {name} " in shown.stdout for name in COMMANDS)
@@ -22,7 +22,7 @@ def test_help_lists_every_command_in_80_columns(tmp_path: Path) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """The command line answers at once because it imports neither numpy nor pydantic nor rich for its help."""
+    """Help imports neither numpy nor pydantic nor rich."""
     heavy = ("numpy", "pydantic", "rich", "psycopg")
     code = f"import sys, cineclub.cli.main; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -39,7 +39,7 @@ def test_every_command_explains_itself(name: str) -> None:
 
 
 def test_settings_lists_every_variable_and_no_secret(tmp_path: Path) -> None:
-    """Passwords are masked wherever a URL can hold them."""
+    """Passwords are masked wherever a URL holds them."""
     url = "postgresql://ann:opensesame@db.example/films?password=opensesame"
     shown = cineclub(tmp_path, "settings", CINECLUB_DATABASE_URL=url, MLFLOW_TRACKING_URI="http://b:opensesame@ml:5000")
     assert shown.returncode == 0
@@ -49,14 +49,14 @@ def test_settings_lists_every_variable_and_no_secret(tmp_path: Path) -> None:
 
 
 def test_a_misspelled_setting_is_named(tmp_path: Path) -> None:
-    """A variable that looks like ours and is none does not pass in silence."""
+    """An unknown variable with our prefix is named."""
     shown = cineclub(tmp_path, "settings", CINECLUB_POORT="8001")
     assert "CINECLUB_POORT is no setting" in shown.stderr
 
 
 @pytest.mark.parametrize("command", ["settings", "serve", "train", "doctor"])
 def test_an_invalid_setting_is_one_sentence(tmp_path: Path, command: str) -> None:
-    """The variable, its value and what it may be are named; there is no traceback."""
+    """The message names variable, value and allowed values, without a traceback."""
     shown = cineclub(tmp_path, command, CINECLUB_PORT="99999")
     assert shown.returncode == 1
     assert shown.stdout == ""
@@ -66,7 +66,7 @@ def test_an_invalid_setting_is_one_sentence(tmp_path: Path, command: str) -> Non
 
 @pytest.mark.parametrize("line", ["nightly", "0 4 * *", "61 4 * * *", "0 0 31 2 *"])
 def test_a_schedule_that_is_none_is_refused_at_once(tmp_path: Path, line: str) -> None:
-    """The variable is named, with how a schedule looks."""
+    """The message names the variable and shows a valid schedule."""
     shown = cineclub(tmp_path, "settings", CINECLUB_TRAINING_SCHEDULE=line)
     assert shown.returncode == 1
     assert "CINECLUB_TRAINING_SCHEDULE" in shown.stderr
@@ -75,7 +75,7 @@ def test_a_schedule_that_is_none_is_refused_at_once(tmp_path: Path, line: str) -
 
 
 def test_an_unexpected_error_leaves_its_details_in_a_log(tmp_path: Path) -> None:
-    """Nobody is shown a traceback, and yet it is kept."""
+    """The traceback is written to a log and not shown."""
     code = (
         "from cineclub.cli import main as cli; import cineclub\n"
         "del cineclub.__version__\n"
@@ -93,7 +93,7 @@ def test_an_unexpected_error_leaves_its_details_in_a_log(tmp_path: Path) -> None
 
 
 def test_a_log_shorter_than_the_outcome_window_is_refused(tmp_path: Path) -> None:
-    """The sentence names both settings, also where the window is the default."""
+    """The message names both settings, also where the window is the default."""
     shown = cineclub(tmp_path, "settings", CINECLUB_PREDICTION_LOG_DAYS="3")
     assert shown.returncode != 0
     assert "CINECLUB_OUTCOME_WINDOW_DAYS is 7.0, but: " in shown.stderr
@@ -101,7 +101,7 @@ def test_a_log_shorter_than_the_outcome_window_is_refused(tmp_path: Path) -> Non
 
 
 def test_an_address_for_alerts_with_a_password_is_refused_and_not_shown(tmp_path: Path) -> None:
-    """It could not be posted to; what is said names the setting and nothing of the address."""
+    """An address with a password is refused; the message names the setting and not the address."""
     shown = cineclub(tmp_path, "settings", CINECLUB_ALERT_WEBHOOK="https://user:opensesame@example.org/hook")
     assert shown.returncode != 0
     assert "no user and password" in " ".join((shown.stdout + shown.stderr).split())
@@ -112,7 +112,7 @@ def test_an_address_for_alerts_with_a_password_is_refused_and_not_shown(tmp_path
 def test_settings_apart_know_nothing_of_the_environment_and_reach_another_process_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a month that is simulated in a throw-away folder could reach what its user really runs."""
+    """Separate settings ignore the environment and reach child processes whole, so a simulated month is isolated."""
     monkeypatch.setenv("CINECLUB_DATABASE_URL", "postgresql://somebody@elsewhere/real")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere:5000")
     monkeypatch.setenv("CINECLUB_PORT", "9999")

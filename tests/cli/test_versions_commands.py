@@ -1,18 +1,18 @@
-"""`cineclub reproduce` and `erase`, as a person uses them."""
+"""The commands `cineclub reproduce` and `erase`."""
 
 import json
 
 import psycopg
 from command_line import COLUMNS, cineclub
 
-from cineclub import bootstrap
+from cineclub.bootstrap import storage
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
 
 def test_a_trained_version_is_reproduced_until_a_person_in_it_is_erased(connected: Settings) -> None:
-    """Equal ends with 0; afterwards it cannot be done, which ends with 4 and says why."""
-    write_ratings(bootstrap.database_url(connected))
+    """An equal version exits with 0; after an erasure it cannot be fitted again, which exits with 4 and a reason."""
+    write_ratings(storage.database_url(connected))
     trained = cineclub(connected.home, "train", "--models", "ease,bias", "--json")
     assert trained.returncode == 0, trained.stderr
     version = str(json.loads(trained.stdout)["version"])
@@ -29,7 +29,7 @@ def test_a_trained_version_is_reproduced_until_a_person_in_it_is_erased(connecte
     assert erased.returncode == 0, erased.stderr
     assert "snapshots rewritten here: 1;" in erased.stdout
     assert max(len(line) for line in erased.stdout.splitlines()) <= COLUMNS
-    with psycopg.connect(bootstrap.database_url(connected)) as connection:
+    with psycopg.connect(storage.database_url(connected)) as connection:
         assert connection.execute("SELECT FROM cineclub.users WHERE external_id = '5'").fetchone() is None
 
     gone = cineclub(connected.home, "reproduce", version, "--json")

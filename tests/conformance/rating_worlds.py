@@ -1,11 +1,11 @@
-"""Small worlds of ratings on many scales, ordinary and degenerate, that every model must survive."""
+"""Small random rating logs on many scales, ordinary and degenerate."""
 
 import numpy as np
 from hypothesis import strategies as st
 
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingLog, RatingScale, UserRatings
-from cineclub.domain.recommender import FittedModel
+from cineclub.domain.ratings.log import RatingLog, RatingScale, UserRatings
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import FittedModel
 from cineclub.models import catalogue
 
 SCALES = [RatingScale(0.5, 5), RatingScale(1, 5), RatingScale(0, 10), RatingScale(-10, 10), RatingScale(0, 1)]
@@ -19,7 +19,7 @@ TOP = 2**63 - 1
 
 
 def log_of(rows: list[tuple[int, int, float, int]], scale: RatingScale) -> RatingLog:
-    """The log of rows (user, film, rating, time in microseconds)."""
+    """Return the log of rows (user, film, rating, time in microseconds)."""
     users, movies, ratings, times = zip(*rows, strict=True)
     return RatingLog.from_columns(
         np.array(users, np.int64),
@@ -32,7 +32,7 @@ def log_of(rows: list[tuple[int, int, float, int]], scale: RatingScale) -> Ratin
 
 @st.composite
 def worlds(draw: st.DrawFn) -> RatingLog:
-    """A log of at most 7 users and 9 films on some scale, with many equal ratings and times."""
+    """Draw a log of at most 7 users and 9 films on a scale, with many equal ratings and times."""
     scale = draw(st.sampled_from(SCALES))
     pairs = draw(st.sets(st.tuples(st.integers(1, 7), st.integers(1, 9)), min_size=1, max_size=40))
     steps = draw(st.lists(st.integers(0, STEPS), min_size=len(pairs), max_size=len(pairs)))
@@ -46,7 +46,7 @@ def worlds(draw: st.DrawFn) -> RatingLog:
 
 
 def degenerate_worlds() -> dict[str, RatingLog]:
-    """Logs in which something that a formula divides by or subtracts from is nothing, by what is odd about them."""
+    """Return degenerate logs by name: those in which a divisor or a difference of a formula is zero."""
     stars = RatingScale(0.5, 5)
     everybody = [(user, movie) for user in range(6) for movie in range(8)]
     return {
@@ -56,7 +56,7 @@ def degenerate_worlds() -> dict[str, RatingLog]:
         "all ratings equal": log_of([(user, movie, 4.0, 0) for user, movie in everybody], stars),
         "all at the lowest": log_of([(user, movie, 0.5, 0) for user, movie in everybody], stars),
         "all at the highest": log_of([(user, movie, 5.0, 0) for user, movie in everybody], stars),
-        "nobody shares a film": log_of([(film // 3, film, 5.0 - film % 2, film) for film in range(18)], stars),
+        "nobody shares a film": log_of([(movie // 3, movie, 5.0 - movie % 2, movie) for movie in range(18)], stars),
         "0 to 10": log_of([(user, movie, (user * movie) % 11, 0) for user, movie in everybody], RatingScale(0, 10)),
         "0 to 1000": log_of([(user, movie, 125.0 * (movie % 9), 0) for user, movie in everybody], RatingScale(0, 1000)),
         "ids near 2**63": log_of(
@@ -69,13 +69,13 @@ def degenerate_worlds() -> dict[str, RatingLog]:
 
 
 def fitted_on(name: str, log: RatingLog, seed: int = 0) -> FittedModel:
-    """A model of the catalogue with its default hyperparameters, fitted on a log."""
+    """Return a model of the catalogue with default hyperparameters, fitted on a log."""
     return catalogue.fit(
         catalogue.default_recipe(name), RatingMatrix.from_log(log), np.random.default_rng(seed), lambda _fraction: None
     )
 
 
 def everybody_in(log: RatingLog) -> list[UserRatings]:
-    """The ratings of each user of a log, and those of somebody who has rated nothing."""
+    """Return the ratings of each user of a log, and an empty history."""
     rows = [log.user_ids == user for user in np.unique(log.user_ids)]
     return [UserRatings(log.movie_ids[of], log.ratings[of], log.rated_at[of]) for of in rows] + [UserRatings.none()]

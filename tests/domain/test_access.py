@@ -1,4 +1,4 @@
-"""Scopes, and how many requests a key may make."""
+"""Scopes and rate limits of API keys."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from cineclub.domain.errors import InvalidInput
 
 
 def test_secrets_differ_and_are_found_by_their_hash_alone() -> None:
-    """Two secrets are never equal, and a hash says nothing of its secret."""
+    """Secrets differ, and a hash does not contain its secret."""
     first, second = new_secret(), new_secret()
     assert first != second
     assert hash_of(first) == hash_of(first) != hash_of(second)
@@ -17,7 +17,7 @@ def test_secrets_differ_and_are_found_by_their_hash_alone() -> None:
 
 
 def test_scopes_are_named_or_refused() -> None:
-    """The message says which there are."""
+    """The message lists the scopes."""
     assert scopes_of(["write", "read"]) == {"read", "write"}
     for wrong in (["everything"], []):
         with pytest.raises(InvalidInput, match="read, write, admin, metrics"):
@@ -28,12 +28,12 @@ def test_scopes_are_named_or_refused() -> None:
     st.integers(1, 10_000),
     st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=200),
 )
-def test_a_key_never_makes_more_requests_than_it_may(per_minute: int, pauses: list[float]) -> None:
-    """Over any stretch at most a burst and what was refilled; who waits as long as told is let in."""
+def test_a_key_never_makes_more_requests_than_it_may(per_minute: int, gaps: list[float]) -> None:
+    """Over any period a key makes at most a burst and the refilled requests; waiting as told is enough."""
     now, taken = 0.0, 0
     allowance = Allowance(per_minute, now)
-    for pause in pauses:
-        now += pause
+    for gap in gaps:
+        now += gap
         wait = allowance.take(now)
         taken += wait == 0
         assert taken <= max(1.0, per_minute / 60 * BURST_SECONDS) + now * per_minute / 60 + 1e-6

@@ -1,22 +1,22 @@
-"""Lists for many people are the lists that each of them would be shown."""
+"""Lists ranked in batches equal single lists."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cineclub.domain import batch_ranking
-from cineclub.domain.batch_ranking import NO_MOVIE, lists_of, write_best
-from cineclub.domain.ranking import rank_movies
-from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recommender import History
+from cineclub.domain.ratings.log import UserRatings
+from cineclub.domain.recommend import batch_ranking
+from cineclub.domain.recommend.batch_ranking import NO_MOVIE, lists_of, write_best
+from cineclub.domain.recommend.ranking import rank_movies
+from cineclub.domain.recommend.recommender import History
 from small_models import fitted_model
 
 
 @settings(deadline=None)  # the first example compiles
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=200), st.integers(1, 30), st.data())
-def test_the_best_of_a_row_are_those_of_a_single_answer(scores: list[int], top_k: int, data: st.DataObject) -> None:
-    """Many equal scores, seen films and short rows: the compiled search and the single answer agree."""
+def test_the_best_of_a_row_are_those_of_a_single_list(scores: list[int], top_k: int, data: st.DataObject) -> None:
+    """The compiled search agrees with the single ranking on ties, seen films and short rows."""
     seen = data.draw(st.sets(st.integers(0, len(scores) - 1)))
     row = np.array([scores], np.float32)
     expected = rank_movies(row[0], np.array(sorted(seen), np.int32), top_k)
@@ -29,7 +29,7 @@ def test_the_best_of_a_row_are_those_of_a_single_answer(scores: list[int], top_k
 
 @pytest.mark.parametrize("block_bytes", [1, 200, 2**26])
 def test_blocks_of_any_size_give_the_same_lists(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """People are cut into blocks without losing or repeating one, whoever is new to the model among them."""
+    """Blocks of any size keep every user once, new users included."""
     fitted = fitted_model("ease")
     ids = fitted.movie_ids
     histories = [
@@ -40,4 +40,4 @@ def test_blocks_of_any_size_give_the_same_lists(block_bytes: int, monkeypatch: p
     expected = lists_of(fitted, histories, 4)
     monkeypatch.setattr(batch_ranking, "BLOCK_BYTES", block_bytes)
     assert np.array_equal(lists_of(fitted, histories, 4), expected)
-    assert not any(np.isin(row, one.movie_indices).any() for row, one in zip(expected, histories, strict=True))
+    assert not any(np.isin(row, history.movie_indices).any() for row, history in zip(expected, histories, strict=True))

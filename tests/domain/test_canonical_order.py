@@ -1,17 +1,17 @@
-"""The canonical order is the one of a plain sort by three columns, however the ratings come."""
+"""The canonical order equals a plain sort by three columns."""
 
 import numpy as np
 import pytest
 
-from cineclub.domain.canonical_order import canonical_order
+from cineclub.domain.ratings.canonical_order import canonical_order
 
 N_RATINGS = 4_000
 
 
 @pytest.mark.parametrize("microseconds_apart", [1, 400_000, 1_000_000, 10**12])
 @pytest.mark.parametrize("highest_user", [3, 90, 2**50])
-def test_the_order_is_by_user_then_time_then_film(microseconds_apart: int, highest_user: int) -> None:
-    """Times within a second, equal times and ids too large for one key give the order of a plain sort."""
+def test_the_order_is_by_user_then_time_then_movie(microseconds_apart: int, highest_user: int) -> None:
+    """Equal times, times within a second, and ids too large for one key are sorted as by a plain sort."""
     generator = np.random.default_rng(0)
     user_ids = generator.integers(1, highest_user + 1, N_RATINGS)
     movie_ids = generator.permutation(N_RATINGS).astype(np.int64)
@@ -24,7 +24,7 @@ def test_the_order_is_by_user_then_time_then_film(microseconds_apart: int, highe
 
 
 def test_ordered_ratings_need_no_order() -> None:
-    """Ratings that are in order already are left as they lie; one film out of place is noticed."""
+    """Ordered ratings are left as they are; one misplaced film is detected."""
     user_ids, movie_ids = np.array([1, 1, 1, 2]), np.array([5, 3, 4, 1])
     rated_at = np.array([10, 20, 20, 0])
 

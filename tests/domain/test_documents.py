@@ -1,4 +1,4 @@
-"""Documents are strict JSON, whatever values went in."""
+"""Strict JSON documents of arbitrary values."""
 
 import json
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from cineclub.domain.documents import to_document
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Something with parts."""
+    """A dataclass with nested values."""
 
     name: str
     parts: tuple[float, ...]
 
 
 def test_values_of_every_kind_become_strict_json() -> None:
-    """Dataclasses, arrays, times and numbers that JSON lacks."""
+    """Dataclasses, arrays, times and non-finite numbers become strict JSON."""
     value = {
         "sample": Sample("one", (1.5, float("nan"), float("inf"))),
         "array": np.array([1, 2]),

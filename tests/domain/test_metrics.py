@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cineclub.domain import metrics
+from cineclub.domain.evaluation import metrics
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(0, 6))
 def test_ranking_metrics_agree_with_a_slow_calculation(places: list[bool], n_missed: int) -> None:
-    """One list, judged place by place."""
+    """Metrics of one list agree with a place-by-place calculation."""
     n_relevant = sum(places) + n_missed
     hits, relevant = np.array([places]), np.array([n_relevant])
     if n_relevant == 0:

@@ -1,12 +1,12 @@
-"""Equal means byte for byte, and what differs is named with its size."""
+"""Comparison of a refitted version with its original, byte by byte."""
 
 import json
 
 import numpy as np
 import pytest
 
-from cineclub.domain import reproduction
-from cineclub.domain.reproduction import (
+from cineclub.domain.training import reproduction
+from cineclub.domain.training.reproduction import (
     ArrayDifference,
     EnvironmentDifference,
     Reproduction,
@@ -18,12 +18,12 @@ from small_models import fitted_model
 
 
 def test_the_same_bytes_are_equal() -> None:
-    """Nothing differs between a model and one fitted from the same ratings."""
+    """Equal arrays have no differences."""
     assert differences_of(arrays_of(fitted_model()), arrays_of(fitted_model())) == ()
 
 
 def test_values_that_differ_are_counted_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever they stand, also beyond the first piece; a zero of another sign counts, for its bytes differ."""
+    """Differing values are counted in every chunk; the sign of a zero counts, since its bytes differ."""
     monkeypatch.setattr(reproduction, "VALUES_AT_ONCE", 3)
     before = {"weights": np.array([[1, -4, 0], [2, 3, 0.5]], np.float32)}
     after = {"weights": np.array([[1, -4, -0.0], [2, 3.25, 0.5]], np.float32)}
@@ -31,10 +31,10 @@ def test_values_that_differ_are_counted_and_measured(monkeypatch: pytest.MonkeyP
 
 
 def test_shapes_types_and_missing_arrays_differ() -> None:
-    """What cannot be compared value by value is named."""
+    """Arrays that cannot be compared by value are named."""
     before = {"a": np.zeros(2), "b": np.zeros(2), "c": np.zeros(2), "e": np.zeros(0)}
     after = {"a": np.zeros(3), "b": np.zeros(2, np.float32), "d": np.zeros(2), "e": np.zeros(0)}
-    assert [(one.name, one.what) for one in differences_of(before, after)] == [
+    assert [(difference.name, difference.what) for difference in differences_of(before, after)] == [
         ("a", "shape"),
         ("b", "type"),
         ("c", "only registered"),
@@ -43,15 +43,15 @@ def test_shapes_types_and_missing_arrays_differ() -> None:
 
 
 def test_the_environment_is_compared_by_name() -> None:
-    """What was not recorded is unknown."""
-    found = environment_differences(
+    """Packages that were not recorded are unknown."""
+    differences = environment_differences(
         {"numpy": "2.1", "python": "3.12"}, {"numpy": "2.2", "python": "3.12", "numba": "1"}
     )
-    assert found == (EnvironmentDifference("numba", "unknown", "1"), EnvironmentDifference("numpy", "2.1", "2.2"))
+    assert differences == (EnvironmentDifference("numba", "unknown", "1"), EnvironmentDifference("numpy", "2.1", "2.2"))
 
 
 def test_the_document_names_the_outcome() -> None:
-    """Programs read one word."""
+    """The document states the outcome in one word."""
     equal = Reproduction(7, "popular()", "ab", 3, (), ())
     other = Reproduction(7, "popular()", "ab", 3, (ArrayDifference("a", "shape"),), ())
     assert (equal.to_json()["outcome"], other.to_json()["outcome"]) == ("equal", "different")

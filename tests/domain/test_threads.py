@@ -1,4 +1,4 @@
-"""Parts are done once each, on any number of threads, and what goes wrong in one is told when all have stopped."""
+"""Parts run once each on any number of threads; errors are raised once all have stopped."""
 
 import time
 
@@ -10,7 +10,7 @@ from cineclub.domain.threads import even_bounds, on_all_threads, threads
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_every_part_is_done_once(n_threads: int) -> None:
-    """However many threads there are."""
+    """Every part runs once on any number of threads."""
     done = np.zeros(50, np.int64)
 
     def part(nth: int) -> None:
@@ -22,8 +22,8 @@ def test_every_part_is_done_once(n_threads: int) -> None:
 
 
 @pytest.mark.parametrize("broken", [0, 1, 7])
-def test_what_a_part_raises_is_told_when_no_thread_works_any_more(broken: int) -> None:
-    """In the caller's thread or another: the error comes out, and nothing is written after it."""
+def test_what_a_part_raises_is_raised_when_no_thread_works_any_more(broken: int) -> None:
+    """An error in any thread is raised, and nothing is written afterwards."""
     n_at_work = [0]
 
     def part(nth: int) -> None:
@@ -40,7 +40,7 @@ def test_what_a_part_raises_is_told_when_no_thread_works_any_more(broken: int) -
 
 
 def test_parts_may_have_parts_of_their_own() -> None:
-    """Nested work ends too."""
+    """Nested parallel work completes."""
     done = np.zeros((4, 4), np.int64)
 
     def part(nth: int) -> None:
@@ -55,7 +55,7 @@ def test_parts_may_have_parts_of_their_own() -> None:
 
 
 def test_bounds_cut_rows_evenly_and_lose_none() -> None:
-    """Empty rows, one huge row and fewer rows than parts are cut into rising bounds from the first row to the last."""
+    """Rows are divided by rising bounds from the first to the last, with empty, huge and few rows."""
     for counts in ([0, 0, 5, 0], [1000, 1, 1, 1], [3], [2] * 100):
         starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         bounds = even_bounds(starts, 8)

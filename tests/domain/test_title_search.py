@@ -1,11 +1,13 @@
-"""Films are found by what people type."""
+"""Search of films by title."""
+
+import time
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cineclub.domain.title_search import TitleSearch, comparable_title
+from cineclub.domain.ratings.title_search import TitleSearch, comparable_title
 
 TITLES = [
     "Godfather, The (1972)",
@@ -26,7 +28,7 @@ SEARCH = TitleSearch(TITLES, np.linspace(1.0, 0.5, len(TITLES)).astype(np.float3
 
 
 @pytest.mark.parametrize(
-    ("typed", "found"),
+    ("typed", "title"),
     [
         ("godfahter", "Godfather, The (1972)"),
         ("the godfather", "Godfather, The (1972)"),
@@ -41,27 +43,41 @@ SEARCH = TitleSearch(TITLES, np.linspace(1.0, 0.5, len(TITLES)).astype(np.float3
         ("m", "M (1931)"),
     ],
 )
-def test_a_title_with_a_slip_is_found_first(typed: str, found: str) -> None:
-    """Wrong and swapped letters, other case, no accents, no article."""
-    assert TITLES[SEARCH.best(typed, 3)[0]] == found
+def test_a_title_with_a_slip_is_found_first(typed: str, title: str) -> None:
+    """Wrong and swapped letters, other case, missing accents and articles are tolerated."""
+    assert TITLES[SEARCH.best(typed, 3)[0]] == title
 
 
 def test_what_is_like_nothing_finds_nothing() -> None:
-    """No film rather than any film."""
+    """A text similar to no title finds no film."""
     assert SEARCH.best("xylophonequartz", 5) == []
     assert SEARCH.best(" .,! ", 5) == []
     assert TitleSearch([], np.empty(0, np.float32)).best("matrix", 5) == []
 
 
 def test_between_equal_titles_the_known_one_comes_first() -> None:
-    """Popularity decides where the letters do not."""
+    """Equal titles are ordered by popularity."""
     assert TitleSearch(["Heat (1972)", "Heat (1995)"], np.array([0.1, 3.0], np.float32)).best("heat", 2) == [1, 0]
 
 
 @example("𝗔", 1)  # noqa: RUF001 - a bold capital, which has no small letter of its own
 @given(st.text(max_size=30), st.integers(1, 5))
 def test_any_text_gives_different_titles(typed: str, limit: int) -> None:
-    """Whatever is typed: no error, at most so many, none twice."""
-    found = SEARCH.best(typed, limit)
-    assert len(found) == len(set(found)) <= limit
+    """Any text gives at most the limit of different titles, without an error."""
+    positions = SEARCH.best(typed, limit)
+    assert len(positions) == len(set(positions)) <= limit
     assert comparable_title(comparable_title(typed)) == comparable_title(typed)
+
+
+def test_long_texts_cost_no_more_than_their_first_letters() -> None:
+    """A sign that stands for 18 letters makes no text longer than 200 letters, nor such a title."""
+    many = TitleSearch([f"{title} {number}" for number in range(1000) for title in TITLES], np.ones(13_000, np.float32))
+
+    def seconds(text: str) -> float:
+        begun = time.process_time()
+        many.best(text, 10)
+        return time.process_time() - begun
+
+    ordinary = min(seconds("the god father " * 14) for _ in range(3))
+    assert min(seconds("\ufdfa" * 200) for _ in range(3)) < 8 * ordinary
+    assert TitleSearch(["\ufdfa" * 1000], np.ones(1, np.float32)).best("\ufdfa" * 200, 1) == [0]

@@ -1,4 +1,4 @@
-"""The main job from end to end, through the processes and the HTTP that users meet."""
+"""The main use from end to end, through real processes and HTTP."""
 
 import csv
 import os
@@ -35,7 +35,7 @@ BOXES = [
 
 @dataclass
 class Service:
-    """A running `cineclub serve` with a home and a port of its own."""
+    """A running `cineclub serve` with its own home and port."""
 
     home: Path
     port: int
@@ -43,19 +43,19 @@ class Service:
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Return status and JSON of one request."""
-        answer = httpx.request(method, f"http://127.0.0.1:{self.port}{path}", json=body, timeout=30)
-        return answer.status_code, answer.json()
+        response = httpx.request(method, f"http://127.0.0.1:{self.port}{path}", json=body, timeout=30)
+        return response.status_code, response.json()
 
     def recommended(self, user_id: int | str) -> dict[str, Any]:
-        """Return the answer for a user."""
-        status, answer = self.call("POST", "/predict/", {"user_id": user_id, "top_n": TOP_N})
+        """Return the response for a user."""
+        status, body = self.call("POST", "/predict/", {"user_id": user_id, "top_n": TOP_N})
         assert status == 200
-        assert len(answer["recommendations"]) == TOP_N
-        return answer
+        assert len(body["recommendations"]) == TOP_N
+        return body
 
 
 def environment_of(home: Path, port: int) -> dict[str, str]:
-    """The environment of a newcomer with a home and a port of their own."""
+    """Return a clean environment with its own home and port."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("CINECLUB_", "MLFLOW_"))}
     return {**ours, "CINECLUB_HOME": str(home), "CINECLUB_PORT": str(port), "CINECLUB_MODEL_POLL_SECONDS": "0.2"}
 
@@ -67,13 +67,13 @@ def cineclub(home: Path, port: int, *arguments: str) -> "subprocess.CompletedPro
 
 
 def free_port() -> int:
-    """A port that nobody uses at this moment."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def start(home: Path, port: int) -> Service:
-    """Start the service and wait until it answers."""
+    """Start the service and wait until it responds."""
     service = Service(home, port, subprocess.Popen([CINECLUB, "serve"], env=environment_of(home, port)))
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and service.process.poll() is None:
@@ -87,15 +87,15 @@ def start(home: Path, port: int) -> Service:
 
 
 def stop(service: Service) -> None:
-    """Stop the service as Ctrl-C does, and make sure that it went in good order."""
+    """Stop the service as Ctrl-C does, and check its exit status."""
     service.process.send_signal(signal.SIGINT)
     assert service.process.wait(STOP_SECONDS) == 0
     assert processes_of(service.home) == []
 
 
 def processes_of(home: Path) -> list[str]:
-    """The command lines of living processes that belong to a home, by their environment, arguments or folder."""
-    found = []
+    """Return the command lines of processes of a home, found by environment, arguments or folder."""
+    commands = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             texts = [(process / name).read_bytes().decode(errors="replace") for name in ("environ", "cmdline")]
@@ -103,8 +103,8 @@ def processes_of(home: Path) -> list[str]:
         except OSError:
             continue
         if int(process.name) != os.getpid() and any(str(home) in text for text in texts):
-            found.append(texts[1].replace("\0", " "))
-    return found
+            commands.append(texts[1].replace("\0", " "))
+    return commands
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def service(filled_home: Path) -> Iterator[Service]:
 
 
 def follow(service: Service, training_id: str) -> tuple[dict[str, Any], list[str]]:
-    """Return a training at its end, and the steps that were seen on the way."""
+    """Return a finished training and its observed steps."""
     steps: list[str] = []
     deadline = time.monotonic() + TRAINING_SECONDS
     while time.monotonic() < deadline:
@@ -139,15 +139,16 @@ def follow(service: Service, training_id: str) -> tuple[dict[str, Any], list[str
     pytest.fail(f"the training did not end; it was seen in {steps}")
 
 
-def ids_of(answer: dict[str, Any]) -> list[int]:
-    """The films of an answer."""
-    return [one["movie_id"] for one in answer["recommendations"]]
+def ids_of(body: dict[str, Any]) -> list[int]:
+    """Return the ids of the recommended films."""
+    return [recommendation["movie_id"] for recommendation in body["recommendations"]]
 
 
-def test_ratings_become_a_promoted_model_that_answers_old_new_and_half_known_users(
+@pytest.mark.timeout(600)  # a whole training of all models in processes of their own
+def test_ratings_become_a_promoted_model_that_serves_old_new_and_half_known_users(
     service: Service, ml_small: Path
 ) -> None:
-    """Import, train over HTTP, read progress, predict for everybody, rate three films, and see the answer change."""
+    """Import, train over HTTP, predict for all kinds of users, rate three films, and see the list change."""
     assert service.recommended(OLD_USER)["strategy"] == "popular"
 
     status, training = service.call("POST", "/training/", {"reason": "the first"})
@@ -166,7 +167,7 @@ def test_ratings_become_a_promoted_model_that_answers_old_new_and_half_known_use
 
     check_old_user(service)
     check_new_user_who_rates(service)
-    check_half_known_user(service, films_rated_once(ml_small / "ratings.csv"))
+    check_half_known_user(service, movies_rated_once(ml_small / "ratings.csv"))
 
 
 def wait_for_model(service: Service) -> None:
@@ -178,18 +179,18 @@ def wait_for_model(service: Service) -> None:
 
 
 def check_old_user(service: Service) -> None:
-    """A user with many ratings is answered by the model, with reasons and the id as it was asked for."""
-    answer = service.recommended(OLD_USER)
-    assert answer["strategy"] == "model"
-    assert answer["user_id"] == OLD_USER
-    assert answer["degraded"] is False
+    """A user with many ratings is served by the model, with reasons and the id in its form."""
+    body = service.recommended(OLD_USER)
+    assert body["strategy"] == "model"
+    assert body["user_id"] == OLD_USER
+    assert body["degraded"] is False
     assert service.recommended(str(OLD_USER))["user_id"] == str(OLD_USER)
-    assert [one["rank"] for one in answer["recommendations"]] == list(range(1, TOP_N + 1))
-    assert any(one["reasons"] for one in answer["recommendations"])
+    assert [recommendation["rank"] for recommendation in body["recommendations"]] == list(range(1, TOP_N + 1))
+    assert any(recommendation["reasons"] for recommendation in body["recommendations"])
 
 
 def check_new_user_who_rates(service: Service) -> None:
-    """Somebody new gets popular films, and after three ratings something of their own without those three."""
+    """A new user gets popular films, and after three ratings a personal list without those films."""
     before = service.recommended("somebody-new")
     assert before["strategy"] == "popular"
     rated = ids_of(before)[:3]
@@ -201,7 +202,7 @@ def check_new_user_who_rates(service: Service) -> None:
 
 
 def check_half_known_user(service: Service, rare: list[int]) -> None:
-    """Ratings of films that the model never learned make nobody known; one film it knows does."""
+    """A user with ratings of unknown films is new; one known film makes the user known."""
     rate(service, "half-known", rare)
     popular = service.recommended("half-known")
     assert popular["strategy"] == "popular"
@@ -213,14 +214,14 @@ def check_half_known_user(service: Service, rare: list[int]) -> None:
 
 
 def rate(service: Service, user_id: str, movie_ids: list[int]) -> None:
-    """Give every film five stars."""
+    """Rate every film with five stars."""
     ratings = [{"user_id": user_id, "movie_id": movie_id, "rating": 5.0} for movie_id in movie_ids]
-    status, answer = service.call("POST", "/ratings/", ratings)
-    assert (status, answer) == (200, {"written": len(movie_ids)})
+    status, body = service.call("POST", "/ratings/", ratings)
+    assert (status, body) == (200, {"written": len(movie_ids)})
 
 
-def films_rated_once(ratings_file: Path) -> list[int]:
-    """Two films that one person alone has rated: too few for a model to learn them."""
+def movies_rated_once(ratings_file: Path) -> list[int]:
+    """Return two films with a single rating, too few for a model to learn."""
     with ratings_file.open(newline="") as file:
         counts = Counter(int(row["movieId"]) for row in csv.DictReader(file))
     return sorted(movie_id for movie_id, n_ratings in counts.items() if n_ratings == 1)[:2]
@@ -228,7 +229,7 @@ def films_rated_once(ratings_file: Path) -> list[int]:
 
 @pytest.mark.faults
 def test_killing_the_supervisor_leaves_no_process_behind(filled_home: Path) -> None:
-    """After kill -9 the worker, the API and PostgreSQL are gone, and the next start finds its data."""
+    """After kill -9 of the supervisor all its processes end, and the next start finds its data."""
     home = filled_home
     service = start(home, free_port())
     assert len(processes_of(home)) >= 4

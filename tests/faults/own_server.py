@@ -1,4 +1,4 @@
-"""A PostgreSQL that a test may stop: no other test uses it."""
+"""A PostgreSQL server that one test stops and starts."""
 
 import contextlib
 import os
@@ -11,24 +11,24 @@ from cineclub.adapters.postgres.embedded import embedded_postgres, place_of
 
 @dataclass
 class OwnServer:
-    """Started and stopped over and over, always at the same address."""
+    """A server that is stopped and started again at the same address."""
 
     home: Path
     url: str = ""
     running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def start(self) -> None:
-        """Start it."""
+        """Start the server."""
         self.url = self.running.enter_context(embedded_postgres(self.home))
 
     def send(self, what: signal.Signals) -> None:
-        """Send a signal to its first process and to all others: SIGSTOP lets it hang, SIGCONT go on."""
+        """Send a signal to all its processes: SIGSTOP lets it hang, SIGCONT go on."""
         first = int((place_of(self.home).data / "postmaster.pid").read_text().split()[0])
         others = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         for pid in (first, *map(int, others)):
             os.kill(pid, what)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it by a signal to its first process: SIGINT cuts connections, SIGQUIT and SIGKILL save nothing."""
+        """Stop the server by a signal: SIGINT cuts connections, SIGQUIT and SIGKILL save nothing."""
         os.kill(int((place_of(self.home).data / "postmaster.pid").read_text().split()[0]), how)
         self.running.close()

@@ -1,4 +1,4 @@
-"""Production changes while people ask: no answer fails, each names the version that made it, and it follows at once."""
+"""Promotions and rollbacks under load: no request fails, each response names its version."""
 
 import os
 import signal
@@ -19,13 +19,13 @@ from registry_bench import Bench, write_ratings
 
 pytestmark = pytest.mark.faults
 
-N_ANSWERS, N_ASKING = 2000, 3
+N_RESPONSES, N_ASKING = 2000, 3
 FOLLOWS_SECONDS = 5.0
 
 
 @dataclass
-class Answers:
-    """What was answered, by status and version, while the asking goes on."""
+class Load:
+    """The responses by status and version, while requests go on."""
 
     url: str
     statuses: list[int] = field(default_factory=list)
@@ -33,18 +33,18 @@ class Answers:
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def ask(self) -> None:
-        """Ask until everything was decided and enough was asked."""
+        """Send requests until all decisions are made and enough responses came."""
         with httpx.Client(base_url=self.url, timeout=30) as client:
-            while not self.is_over.is_set() or len(self.statuses) < N_ANSWERS:
-                answer = client.post("/predict/", json={"user_id": len(self.statuses) % 160 + 1})
-                self.statuses.append(answer.status_code)
-                self.versions.append(answer.json()["model"]["version"])
+            while not self.is_over.is_set() or len(self.statuses) < N_RESPONSES:
+                response = client.post("/predict/", json={"user_id": len(self.statuses) % 160 + 1})
+                self.statuses.append(response.status_code)
+                self.versions.append(response.json()["model"]["version"])
                 time.sleep(0.005)
 
 
 @pytest.fixture
 def service(bench: Bench) -> Iterator[str]:
-    """A real API process over the bench's database, with two versions of which the second serves."""
+    """A real API process over the registry's database, with two versions of which the second serves."""
     write_ratings(bench.database_url)
     with psycopg.connect(bench.database_url) as connection:  # the small models' films have names for ids
         connection.execute("UPDATE cineclub.catalogue SET movie_ids_are_integers = false")
@@ -52,7 +52,7 @@ def service(bench: Bench) -> Iterator[str]:
     bench.promoted(1)
     port = free_port()
     ours = {"CINECLUB_DATABASE_URL": bench.database_url, "CINECLUB_HOME": str(bench.home), "CINECLUB_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-m", "cineclub.api"], env={**os.environ, **ours})
+    process = subprocess.Popen([sys.executable, "-m", "cineclub.processes.api"], env={**os.environ, **ours})
     url = f"http://127.0.0.1:{port}"
     wait_for(lambda: is_ready(url))
     yield url
@@ -61,13 +61,13 @@ def service(bench: Bench) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that nobody uses at this moment."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def is_ready(url: str) -> bool:
-    """Say whether the model answers there."""
+    """Return whether a model serves at the address."""
     try:
         return httpx.get(f"{url}/models/production").status_code == 200
     except httpx.TransportError:
@@ -75,7 +75,7 @@ def is_ready(url: str) -> bool:
 
 
 def wait_for(is_so: Callable[[], bool], seconds: float = 30.0) -> float:
-    """Wait until something is so, and return how long that took."""
+    """Wait until a condition holds, and return the seconds it took."""
     started = time.monotonic()
     while not is_so():
         assert time.monotonic() - started < seconds
@@ -83,31 +83,31 @@ def wait_for(is_so: Callable[[], bool], seconds: float = 30.0) -> float:
     return time.monotonic() - started
 
 
-def test_two_thousand_answers_during_five_promotions_and_rollbacks(service: str, bench: Bench) -> None:
-    """Back, forth, back, forth, back: 2,000 answers at least, none fails, and the service follows within 5 s."""
+def test_two_thousand_responses_during_five_promotions_and_rollbacks(service: str, bench: Bench) -> None:
+    """Over five promotions and rollbacks none of 2,000 requests fails, and the service follows within 5 s."""
     first, second = (promotion.version for promotion in bench.promotions.recent(2)[::-1])
-    answers = Answers(service)
+    load = Load(service)
     decisions = [("/models/rollback", first), (f"/models/{second}/promote", second)] * 2 + [("/models/rollback", first)]
     with ThreadPoolExecutor(N_ASKING) as pool:
-        asking = [pool.submit(answers.ask) for _ in range(N_ASKING)]
+        asking = [pool.submit(load.ask) for _ in range(N_ASKING)]
         for path, version in decisions:
             decided = httpx.post(f"{service}{path}", json={"reason": "a test"}, timeout=120)
             assert (decided.status_code, decided.json()["version"]) == (200, version), decided.text
-            n_before = len(answers.versions)
-            took = wait_for(lambda v=version, n=n_before: v in answers.versions[n:])
+            n_before = len(load.versions)
+            took = wait_for(lambda v=version, n=n_before: v in load.versions[n:])
             assert took < FOLLOWS_SECONDS
-        answers.is_over.set()
-        for one in asking:
-            one.result()
-    assert len(answers.statuses) >= N_ANSWERS
-    assert set(answers.statuses) == {200}
-    assert set(answers.versions) == {first, second}
-    kinds = [(one.verdict, one.promoted_by) for one in bench.promotions.recent(5)[::-1]]
+        load.is_over.set()
+        for future in asking:
+            future.result()
+    assert len(load.statuses) >= N_RESPONSES
+    assert set(load.statuses) == {200}
+    assert set(load.versions) == {first, second}
+    kinds = [(record.verdict, record.promoted_by) for record in bench.promotions.recent(5)[::-1]]
     assert kinds == [("ROLLBACK", "person"), ("PROMOTE", "person")] * 2 + [("ROLLBACK", "person")]
 
 
-def test_what_cannot_be_decided_is_answered_with_what_to_do(service: str, bench: Bench) -> None:
-    """Unknown, serving already, damaged, nothing left to go back to, and no reason: production stays as it was."""
+def test_what_cannot_be_decided_is_refused_with_what_to_do(service: str, bench: Bench) -> None:
+    """Unknown, serving and damaged versions, a rollback without a target and a missing reason are refused."""
     serving = bench.promotions.newest().version
     damaged = bench.registered(2)
     (bench.files_of(damaged) / "popularity.npy").write_bytes(b"")
@@ -118,10 +118,10 @@ def test_what_cannot_be_decided_is_answered_with_what_to_do(service: str, bench:
         (f"/models/{serving}/promote", {}, 422),
         ("/models/rollback", {"reason": " "}, 422),
     ]:
-        answer = httpx.post(f"{service}{path}", json=body, timeout=120)
-        assert answer.status_code == status, (path, answer.text)
+        response = httpx.post(f"{service}{path}", json=body, timeout=120)
+        assert response.status_code == status, (path, response.text)
         assert bench.promotions.newest().version == serving
     assert httpx.post(f"{service}/models/rollback", json={"reason": "back"}, timeout=120).status_code == 200
     assert httpx.post(f"{service}/models/rollback", json={"reason": "further"}, timeout=120).status_code == 409
     history = httpx.get(f"{service}/models/?limit=2").json()["promotions"]
-    assert [one["reason"] for one in history] == ["back", "it is better"]
+    assert [promotion["reason"] for promotion in history] == ["back", "it is better"]

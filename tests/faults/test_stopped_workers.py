@@ -1,4 +1,4 @@
-"""A worker that stands still is replaced, and when it wakes it changes nothing any more."""
+"""A stopped worker is replaced, and changes nothing when it resumes."""
 
 import os
 import signal
@@ -13,6 +13,8 @@ import pytest
 
 from cineclub.adapters.mlflow.client import connect, store_uri
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+from cineclub.processes.supervisor import Child
+from cineclub.runtime.heartbeats import HangDetector
 from registry_bench import write_ratings
 from waiting import eventually
 
@@ -21,10 +23,10 @@ pytestmark = pytest.mark.faults
 MODELS = {"models": ["popular", "ease", "svd"]}
 STOPPING_WORKER = """
 import os, signal, sys
-from cineclub import worker
-from cineclub.adapters.mlflow.registry import MlflowRegistry
-from cineclub.adapters.postgres.lease import HeldLease
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.processes import worker
+from cineclub.flows.promotion.registration import RegistrationFlow
+from cineclub.adapters.postgres.lease import TrainingLease
+from cineclub.adapters.postgres.promotions import PostgresPromotions
 
 where = sys.argv[1]
 
@@ -36,17 +38,17 @@ def stops_before(place, name, moment):
         return original(*args, **kwargs)
     setattr(place, name, stopping)
 
-stops_before(HeldLease, "report", None)
-stops_before(MlflowRegistry, "register", "the registration")
-stops_before(PromotionHistory, "record", "the promotion")
-stops_before(HeldLease, "finish", "the end")
+stops_before(TrainingLease, "report", None)
+stops_before(RegistrationFlow, "register", "the registration")
+stops_before(PostgresPromotions, "record", "the promotion")
+stops_before(TrainingLease, "finish", "the end")
 sys.exit(worker.main(["--until-idle"]))
 """
 
 
 @pytest.fixture
 def jobs(bench_database: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> PostgresTrainingJobs:
-    """The queue over ratings to learn from, named in the environment of the workers."""
+    """A queue over ratings, in the environment of the workers."""
     monkeypatch.setenv("CINECLUB_DATABASE_URL", bench_database)
     monkeypatch.setenv("CINECLUB_HOME", str(home))
     write_ratings(bench_database)
@@ -69,7 +71,7 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
 
 
 def stopped_at(where: str, start: Callable[..., "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
-    """Return a worker that stands still at a place."""
+    """Return a worker stopped at a place."""
     process = start("-c", STOPPING_WORKER, where)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     assert process.poll() is None
@@ -109,7 +111,7 @@ def test_a_worker_that_wakes_after_it_was_replaced_changes_nothing(
     sleeper = stopped_at(where, start)
     with psycopg.connect(bench_database) as connection:  # so that the second worker fits another model
         connection.execute("DELETE FROM cineclub.ratings WHERE user_id % 7 = 0")
-    start("-m", "cineclub.worker")
+    start("-m", "cineclub.processes.worker")
     eventually(lambda: jobs.get(training.training_id).status == "succeeded")
     assert jobs.get(training.training_id).attempt == 2
     before = everything_written(bench_database)
@@ -121,10 +123,31 @@ def test_a_worker_that_wakes_after_it_was_replaced_changes_nothing(
 def test_a_vanished_worker_is_replaced_within_thirty_seconds(
     jobs: PostgresTrainingJobs, start: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
-    """With the default timeout, though its connections stay open, as those of a host that lost its power do."""
+    """With the default timeout, a worker whose connections stay open, as after a power failure, is replaced."""
     training = jobs.start(MODELS, None)
     stopped_at("evaluate_models", start)
     stopped_at_seconds = time.monotonic()
-    start("-m", "cineclub.worker")
+    start("-m", "cineclub.processes.worker")
     eventually(lambda: jobs.get(training.training_id).attempt == 2, 30)
     assert time.monotonic() - stopped_at_seconds < 30
+
+
+def test_a_worker_that_hangs_is_replaced_by_its_supervisor(jobs: PostgresTrainingJobs, tmp_path: Path) -> None:
+    """A service with one worker needs no other: the stopped one is killed, then the next one repeats its training."""
+    training = jobs.start(MODELS, None)
+    child = Child("worker", dict(os.environ), tmp_path / "worker.log", hang=HangDetector.of_child(10.0))
+    child.start()
+    try:
+        eventually(lambda: jobs.get(training.training_id).status == "running")
+        assert child.process is not None
+        child.process.send_signal(signal.SIGSTOP)
+
+        def has_succeeded() -> bool:
+            child.restart_if_dead()
+            return jobs.get(training.training_id).status == "succeeded"
+
+        eventually(has_succeeded, 120)
+        assert child.n_starts == 2
+        assert jobs.get(training.training_id).attempt == 2
+    finally:
+        child.stop()

@@ -1,4 +1,4 @@
-"""A real registry for the training flow: MLflow in a fresh database, artifacts in a fresh home."""
+"""A real registry for the flows: MLflow in a fresh database, artifacts in a fresh home."""
 
 import uuid
 from pathlib import Path
@@ -6,15 +6,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cineclub.adapters import artifacts
-from cineclub.adapters.mlflow.client import store_uri
-from cineclub.adapters.mlflow.registry import MlflowRegistry
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.adapters.postgres.promotions import PostgresPromotions
+from cineclub.flows.promotion.flow import PromotionFlow
+from registry_bench import promotion_flow
 
 
 @pytest.fixture(scope="module")
 def store_database(server_url: str, template_database: str) -> str:
-    """One migrated database with MLflow's tables for the tests of a module: making them takes seconds."""
+    """A migrated database with MLflow's tables, shared by a module because their creation takes seconds."""
     name = f"flows_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}".encode())
@@ -26,23 +25,23 @@ def store_database(server_url: str, template_database: str) -> str:
 
 
 @pytest.fixture
-def promotions(store_database: str) -> PromotionHistory:
-    """The history of what served."""
-    return PromotionHistory(store_database)
+def promotions(store_database: str) -> PostgresPromotions:
+    """The recorded promotions."""
+    return PostgresPromotions(store_database)
 
 
 @pytest.fixture
-def registry(store_database: str, promotions: PromotionHistory, home: Path) -> MlflowRegistry:
-    """The real registry."""
-    opened = MlflowRegistry(store_uri(store_database), home, artifacts, promotions)
-    opened.open()
+def promotion(store_database: str, home: Path) -> PromotionFlow:
+    """The promotion flow over a real registry."""
+    opened = promotion_flow(store_database, home)
+    opened.versions.registry.open()
     return opened
 
 
 @pytest.fixture
-def fresh(registry: MlflowRegistry, store_database: str) -> MlflowRegistry:
-    """A registry with nothing in production, whatever the tests before it promoted."""
+def fresh(promotion: PromotionFlow, store_database: str) -> PromotionFlow:
+    """The promotion flow with nothing in production."""
     with psycopg.connect(store_database) as connection:
         connection.execute("TRUNCATE cineclub.promotions")
-    registry.reconcile()
-    return registry
+    promotion.reconcile()
+    return promotion

@@ -1,14 +1,14 @@
-"""Generated ratings with a taste in them: people who like odd films and people who like even ones."""
+"""Generated ratings of users who like odd films and users who like even films."""
 
 import numpy as np
 
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
 
 HOUR = 3_600_000_000
 
 
 def log_of_tastes(n_users: int = 150, n_movies: int = 80, n_each: int = 24, seed: int = 0) -> RatingLog:
-    """A log in which each user rates films mostly of their taste, and those higher, over overlapping times."""
+    """Return a log in which users rate mostly films of their taste, and those higher, at overlapping times."""
     rng = np.random.default_rng(seed)
     movies, ratings, times = [], [], []
     for user in range(n_users):
@@ -28,7 +28,7 @@ def log_of_tastes(n_users: int = 150, n_movies: int = 80, n_each: int = 24, seed
 
 
 def snapshot_of(log: RatingLog) -> Snapshot:
-    """The snapshot of a log with a title for every film."""
+    """Return the snapshot of a log with a title for every film."""
     movies = [
         Movie(movie, str(movie), f"Film {movie}", 1999, ("Drama",)) for movie in np.unique(log.movie_ids).tolist()
     ]

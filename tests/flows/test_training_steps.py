@@ -1,4 +1,4 @@
-"""One training from ratings to promotion, with the real registry: its steps, its choices and what it leaves behind."""
+"""The training flow with a real registry: steps, decisions and records."""
 
 import json
 import uuid
@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from tastes import log_of_tastes, snapshot_of
 
-from cineclub.adapters.mlflow.registry import MlflowRegistry
-from cineclub.adapters.postgres.promotions import PromotionHistory
 from cineclub.domain.errors import NotEnoughData, TrainingCancelled
-from cineclub.domain.ratings import RatingLog, Snapshot
-from cineclub.domain.recipe import Recipe
-from cineclub.domain.recommender import Progress
-from cineclub.domain.scoreboard import grid_points
-from cineclub.domain.training_plan import TrainingPlan
-from cineclub.domain.training_report import EPOCH, TrainingReport
+from cineclub.domain.evaluation.plan import TrainingPlan
+from cineclub.domain.evaluation.scoreboard import grid_points
+from cineclub.domain.ratings.log import RatingLog, Snapshot
+from cineclub.domain.recommend.recipe import Recipe
+from cineclub.domain.recommend.recommender import Progress
+from cineclub.domain.training.records import StepProgress
+from cineclub.domain.training.report import EPOCH, TrainingReport
+from cineclub.flows.promotion.flow import PromotionFlow
 from cineclub.flows.training import TrainingFlow
 from cineclub.models.catalogue import CATALOGUE
-from cineclub.ports import StepProgress
+from registry_bench import training_calls
 
 BOXES = [
     "load_ratings",
@@ -43,13 +43,13 @@ PLAN = TrainingPlan(
 
 @dataclass(frozen=True)
 class FixedRatings:
-    """Ratings that are at hand already."""
+    """Fixed ratings."""
 
     log: RatingLog
     newest: int | None = None
 
     def load_snapshot(self, progress: Progress) -> Snapshot:
-        """Return them with titles."""
+        """Return the snapshot, with titles."""
         progress(1.0)
         snapshot = snapshot_of(self.log)
         if self.newest is None:
@@ -60,163 +60,177 @@ class FixedRatings:
 
 @dataclass
 class Trainer:
-    """Runs trainings against one registry and keeps what they report."""
+    """Runs trainings with one registry and collects their progress."""
 
-    registry: MlflowRegistry
+    promotion: PromotionFlow
     seen: list[StepProgress] = field(default_factory=list)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     is_in_drift: bool = False
 
     def train_until(self, share: float, plan: TrainingPlan) -> TrainingReport:
-        """Run one training on the oldest share of the ratings, with the identity that they have."""
+        """Run a training on the oldest share of the ratings, with their identity."""
         log = log_of_tastes()
         end = np.quantile(log.rated_at, share)
         known = log.take(log.rated_at <= end)
         return self._train(FixedRatings(known, int(known.rated_at.max())), plan)
 
     def train(self, plan: TrainingPlan = PLAN, log: RatingLog | None = None) -> TrainingReport:
-        """Run one training."""
+        """Run a training."""
         return self._train(FixedRatings(log_of_tastes() if log is None else log), plan)
 
     def _train(self, ratings: FixedRatings, plan: TrainingPlan) -> TrainingReport:
-        """Run one training of ratings that are at hand."""
+        """Run a training of given ratings."""
         training_id, drift = str(uuid.uuid4()), self.is_in_drift
         return TrainingFlow(
-            ratings, self.registry, self.seen.append, plan, training_id, self.now, "0.0", is_in_drift=drift
+            ratings,
+            *training_calls(self.promotion),
+            self.seen.append,
+            plan,
+            training_id,
+            self.now,
+            "0.0",
+            is_in_drift=drift,
         ).train()
 
 
 @pytest.fixture
-def trainer(fresh: MlflowRegistry) -> Trainer:
+def trainer(fresh: PromotionFlow) -> Trainer:
     """A trainer with nothing in production."""
     return Trainer(fresh)
 
 
 def test_the_steps_of_a_training_are_the_boxes_of_its_drawing_in_order(trainer: Trainer) -> None:
-    """Each box is reported once at its start and its end, the last at its start alone, and each has its seconds.
+    """Each box reports its start and, but for the last, its end, and has its duration.
 
-    A report can raise to cancel the training, for which it is too late once the last box has promoted.
+    A progress callback can raise to cancel the training, which is too late once the last box has promoted.
     """
     report = trainer.train()
-    started = [one.step for one in trainer.seen if one.message == "started"]
-    done = [one.step for one in trainer.seen if one.message == "done"]
+    started = [progress.step for progress in trainer.seen if progress.message == "started"]
+    done = [progress.step for progress in trainer.seen if progress.message == "done"]
     assert started == BOXES
     assert done == BOXES[:-1]
     assert list(report.to_json()["step_seconds"]) == BOXES
 
 
-def test_the_first_training_promotes_what_beats_popular(trainer: Trainer, promotions: PromotionHistory) -> None:
-    """The winner learns from all ratings, serves from the registry, and its promotion carries the reason."""
+def test_the_first_training_promotes_what_beats_popular(trainer: Trainer) -> None:
+    """The winner is fitted on all ratings, serves from the registry, and has its promotion's reason."""
     report = trainer.train()
-    production = trainer.registry.production()
+    production = trainer.promotion.versions.production()
     assert production is not None
     assert (report.decision.verdict, report.version) == ("PROMOTE", production.version)
     assert report.decision.recipe.model == "ease"
-    assert promotions.newest().reason == report.decision.reason
-    served = trainer.registry.load(production.version)
+    newest = trainer.promotion.versions.promotions.newest()
+    assert newest is not None
+    assert newest.reason == report.decision.reason
+    served = trainer.promotion.versions.load(production.version)
     assert len(served.movie_ids) == report.filters["everything"].after.n_movies
 
 
 def test_the_same_ratings_again_refresh_production_with_the_same_arrays(trainer: Trainer) -> None:
-    """The same seed, ratings and settings give the same recipe and equal arrays."""
+    """Equal seed, ratings and settings give the same recipe and equal arrays."""
     first, second = trainer.train(), trainer.train()
     assert (second.decision.verdict, second.production_version) == ("REFRESH", first.version)
-    one, other = (trainer.registry.load(report.version).recommender.arrays() for report in (first, second))
-    assert all(np.array_equal(one[name], other[name]) for name in one)
+    first_arrays, second_arrays = (
+        trainer.promotion.versions.load(report.version).recommender.arrays() for report in (first, second)
+    )
+    assert all(np.array_equal(first_arrays[name], second_arrays[name]) for name in first_arrays)
 
 
 def test_a_challenger_that_is_not_better_is_registered_and_not_promoted(trainer: Trainer) -> None:
-    """Bias against production's EASE: rejected, kept as it was judged, and production stays."""
+    """Bias is rejected against EASE, registered as it was evaluated, and production stays."""
     first = trainer.train()
     second = trainer.train(replace(PLAN, models=("bias",)))
     assert second.decision.verdict == "REJECT"
     assert second.version != first.version
-    assert trainer.registry.production().version == first.version
-    kept = trainer.registry.load(second.version)
-    assert len(kept.movie_ids) == second.filters["before_test"].after.n_movies
+    assert trainer.promotion.versions.production().version == first.version
+    registered = trainer.promotion.versions.load(second.version)
+    assert len(registered.movie_ids) == second.filters["before_test"].after.n_movies
 
 
 def test_production_learns_from_new_ratings_where_a_challenger_does_not_replace_it(trainer: Trainer) -> None:
-    """Bias against production's EASE on newer ratings: EASE is fitted on all of them and goes live by REFRESH."""
+    """With Bias rejected on newer ratings, EASE is fitted on all of them and promoted by REFRESH."""
     first = trainer.train_until(0.9, replace(PLAN, models=("ease",), tunes_leader=False))
     second = trainer.train_until(1.0, replace(PLAN, models=("bias",), wanted_judged_users=10_000))
     assert (second.challenger.model, second.challenger_verdict.verdict) == ("bias", "REJECT")
     assert (second.decision.verdict, second.decision.recipe) == ("REFRESH", first.decision.recipe)
-    assert trainer.registry.production().version == second.version
-    assert len(trainer.registry.load(second.version).movie_ids) == second.filters["everything"].after.n_movies
+    assert trainer.promotion.versions.production().version == second.version
+    assert len(trainer.promotion.versions.load(second.version).movie_ids) == second.filters["everything"].after.n_movies
 
 
 def test_a_refit_is_held_against_production_as_it_would_serve(trainer: Trainer) -> None:
-    """Production knows the films of the newest window, and so does the refit that would serve.
+    """The refit is compared with production with the films of the newest window, as it would serve.
 
-    The recipe as it is fitted before that window, for the comparison, knows fewer, and lists fewer for that alone.
+    The model fitted before that window, for the comparison, knows and lists fewer films for that reason alone.
     """
     plan = replace(PLAN, models=("ease",), tunes_leader=False, wanted_judged_users=10_000, max_coverage_fall=0.01)
     log = log_of_tastes(n_movies=480)
     first, second = trainer.train(plan, log), trainer.train(plan, log)
-    n_known = len(trainer.registry.load(first.version).movie_ids)
+    n_known = len(trainer.promotion.versions.load(first.version).movie_ids)
     assert second.filters["before_test"].after.n_movies < n_known
     assert second.decision.verdict == "REFRESH"
 
 
 @pytest.mark.parametrize("models", [("ease",), ("bias",)])
-def test_a_refit_on_ratings_that_lost_most_films_does_not_serve(trainer: Trainer, models: tuple[str, ...]) -> None:
-    """Production stays, whether its recipe was the challenger or was refitted instead of one; one version is kept."""
+def test_a_refit_on_ratings_that_lost_most_movies_does_not_serve(trainer: Trainer, models: tuple[str, ...]) -> None:
+    """Production stays, whether its recipe is the challenger or the fallback refit; one version is registered."""
     first = trainer.train(replace(PLAN, models=("ease",), tunes_leader=False))
     log = log_of_tastes()
-    kept = np.unique(log.movie_ids)[::3]
-    damaged = log.take(np.isin(log.movie_ids, kept))
+    kept_ids = np.unique(log.movie_ids)[::3]
+    damaged = log.take(np.isin(log.movie_ids, kept_ids))
     plan = replace(PLAN, models=models, tunes_leader=False, wanted_judged_users=10_000)
     second = trainer.train(plan, damaged)
     assert "the refit of ease is not sane" in second.decision.reason
     assert second.decision == second.challenger_verdict
     assert not second.decision.is_promoted
-    assert (trainer.registry.production().version, second.version) == (first.version, first.version + 1)
-    assert trainer.registry.load(second.version).recipe.model == models[0]
+    assert (trainer.promotion.versions.production().version, second.version) == (first.version, first.version + 1)
+    assert trainer.promotion.versions.load(second.version).recipe.model == models[0]
 
 
 def test_a_held_challenger_stands_beside_the_refit_of_production(trainer: Trainer) -> None:
-    """Two versions of one training: the refit serves, the challenger is kept under its alias as it was judged."""
+    """One training registers two versions: the refit serves, the challenger keeps its alias."""
     trainer.train_until(0.9, replace(PLAN, models=("ease",), tunes_leader=False))
-    similar = replace(PLAN, models=("ease",), tunes_leader=True, max_rmse_rise=9, max_short_history_fall=1)
-    second = trainer.train_until(1.0, replace(similar, max_coverage_fall=0.9, wanted_judged_users=10_000))
-    if second.challenger_verdict.verdict == "HOLD":
-        held = trainer.registry._client.get_model_version_by_alias("cineclub", "challenger")
-        assert held.tags["training_id"] == second.training_id
-        assert (held.tags["role"], held.tags["verdict"]) == ("challenger", "HOLD")
-        assert int(held.version) != second.version
+    lenient = replace(PLAN, max_rmse_rise=9, max_short_history_fall=1, max_coverage_fall=0.9, non_inferiority_margin=1)
+    uncertain = replace(lenient, models=("knn",), gates_a_month=10**6, wanted_judged_users=10_000)
+    second = trainer.train_until(1.0, uncertain)
+    assert (second.challenger.model, second.challenger_verdict.verdict) == ("knn", "HOLD")
+    held = trainer.promotion.versions.registry._client.get_model_version_by_alias("cineclub", "challenger")
+    assert held.tags["training_id"] == second.training_id
+    assert (held.tags["role"], held.tags["verdict"]) == ("challenger", "HOLD")
+    assert int(held.version) != second.version
     assert second.decision.verdict == "REFRESH"
+    assert trainer.promotion.versions.production().version == second.version
 
 
-def test_production_is_judged_as_deployed_where_enough_people_rated_since(trainer: Trainer) -> None:
-    """The challenger learns from what production learned from, and both are judged on what came later."""
+def test_production_is_evaluated_as_deployed_where_enough_people_rated_since(trainer: Trainer) -> None:
+    """The challenger learns from production's ratings, and both are evaluated on later ones."""
     plan = replace(PLAN, models=("ease",), tunes_leader=False)
     first = trainer.train_until(0.7, plan)
-    second = trainer.train_until(1.0, replace(PLAN, models=("bias",), wanted_judged_users=20))
-    assert "(as deployed)" in second.challenger_verdict.reason or "guardrail" in second.challenger_verdict.reason
-    newest = trainer.registry._version(first.version).snapshot.newest_rated_at
+    lenient = replace(PLAN, max_rmse_rise=9, max_short_history_fall=1, max_coverage_fall=0.9)
+    second = trainer.train_until(1.0, replace(lenient, models=("bias",), wanted_judged_users=20))
+    assert "(as deployed)" in second.challenger_verdict.reason
+    newest = trainer.promotion.versions.get(first.version).snapshot.newest_rated_at
     assert second.test.starts_at > newest
     assert len(second.test.window_starts) == 1
     assert second.filters["before_test"].before.n_ratings == first.snapshot.n_ratings
 
 
 def test_a_refit_with_nothing_new_to_learn_is_compared_by_its_recipe(trainer: Trainer) -> None:
-    """Production learned from all that lies before the newest window: there is no other refit to compare it with."""
+    """If production learned from all earlier ratings, it is compared by its recipe instead of a refit."""
     plan = replace(PLAN, models=("ease",), tunes_leader=False, wanted_judged_users=5)
     trainer.train_until(0.9, plan)
     second = trainer.train_until(1.0, plan)
     assert second.decision.verdict == "REFRESH"
 
 
-def test_with_few_judged_users_popular_serves_until_there_are_more(trainer: Trainer) -> None:
-    """Nothing in production and too little evidence: Popular, and the reason says so."""
+def test_with_few_evaluated_users_popular_serves_until_there_are_more(trainer: Trainer) -> None:
+    """Without production and with few evaluated users Popular is promoted, with the reason."""
     report = trainer.train(replace(PLAN, min_judged_users=10_000))
     assert (report.decision.verdict, report.decision.recipe.model) == ("PROMOTE", "popular")
     assert "not enough evidence" in report.decision.reason
 
 
 def test_the_grid_is_recorded_point_by_point_and_its_best_joins_the_candidates(trainer: Trainer) -> None:
-    """SVD's two points and those of the leader are in the report and in MLflow, and the better ones are candidates."""
+    """The points of SVD and of the leader are in the report and in MLflow; the best ones are candidates."""
     document = trainer.train().to_json()
     assert [row["hyperparameters"]["n_factors"] for row in document["grid"] if row["model"] == "svd"] == [4, 8]
     points_of_leader = [row for row in document["grid"] if row["model"] == "ease"]
@@ -225,63 +239,73 @@ def test_the_grid_is_recorded_point_by_point_and_its_best_joins_the_candidates(t
         points = [row for row in document["grid"] if row["model"] == model]
         best = max(points, key=lambda row: row["metrics"]["ndcg_at_10"])
         assert best["hyperparameters"] in [row["hyperparameters"] for row in document["validation"]["models"]]
-    runs = trainer.registry._runs._tagged(document["training_id"])
+    registry = trainer.promotion.versions.registry
+    tagged = f"tags.`cineclub.training_id` = '{document['training_id']}'"
+    runs = registry._client.search_runs([registry._runs.experiment_id()], tagged)
     assert sum("mlflow.parentRunId" in run.data.tags for run in runs) == 2 + len(points_of_leader)
 
 
 def test_the_version_keeps_its_evaluation_and_its_card(trainer: Trainer) -> None:
-    """The documents beside the arrays say what was judged, how, and with which verdict."""
+    """The registered documents state the evaluation, its method and the verdict."""
     report = trainer.train()
     card = report.model_card()
     assert report.decision.reason in card
-    assert "| random() |" in card
+    assert "| random |" in card
     stored = json.loads(report.to_text())
     assert stored["decision"]["numbers"]["n_judged_users"] == report.decision.interval.n_users
-    run = trainer.registry._runs.of_training(report.training_id)
-    names = {file.path for file in trainer.registry._client.list_artifacts(run.info.run_id)}
+    run = trainer.promotion.versions.registry._runs.of_training(report.training_id)
+    names = {file.path for file in trainer.promotion.versions.registry._client.list_artifacts(run.info.run_id)}
     assert {"evaluation.json", "model_card.md"} <= names
 
 
 def test_the_gate_knows_how_old_production_is(trainer: Trainer) -> None:
-    """The age is the time between the registration of production and the clock of the training."""
+    """Production's age is the time from its registration to the clock of the training."""
     trainer.train(replace(PLAN, models=("ease",)))
-    later = Trainer(trainer.registry, now=lambda: datetime.now(UTC) + timedelta(days=45))
+    later = Trainer(trainer.promotion, now=lambda: datetime.now(UTC) + timedelta(days=45))
     decision = later.train(replace(PLAN, models=("bias",))).decision
     assert decision.numbers["production_age_days"] == pytest.approx(45, abs=0.1)
 
 
 def test_a_training_that_drift_started_promotes_what_is_not_worse(trainer: Trainer) -> None:
-    """An inconclusive challenger within the margin is held, and promoted where the gate is told of drift."""
-    lenient = replace(PLAN, max_rmse_rise=9, max_short_history_fall=1, max_coverage_fall=0.9, non_inferiority_margin=1)
+    """An inconclusive challenger within the margin is held, and promoted in drift."""
+    lenient = replace(PLAN, max_rmse_rise=9, max_short_history_fall=1, max_coverage_fall=0.9, non_inferiority_margin=9)
     uncertain = replace(lenient, models=("knn",), gates_a_month=10**6)
     trainer.train(replace(PLAN, models=("ease",), tunes_leader=False))
     calm = trainer.train(uncertain)
     assert (calm.challenger.model, calm.challenger_verdict.verdict) == ("knn", "HOLD")
-    drifting = Trainer(trainer.registry, is_in_drift=True).train(uncertain)
+    drifting = Trainer(trainer.promotion, is_in_drift=True).train(uncertain)
     assert drifting.decision.verdict == "PROMOTE"
     assert "production is in drift and the challenger is not worse" in drifting.decision.reason
 
 
 def test_a_cancelled_training_registers_nothing(trainer: Trainer) -> None:
-    """The report callable raises in the middle, and production stays as it was."""
+    """A cancel raised by the progress callback leaves production unchanged and registers nothing."""
 
     def cancel(progress: StepProgress) -> None:
         if progress.step == "compare_with_production":
             message = "stopped by a person"
             raise TrainingCancelled(message)
 
-    flow = TrainingFlow(FixedRatings(log_of_tastes()), trainer.registry, cancel, PLAN, "cancelled", trainer.now, "0.0")
+    flow = TrainingFlow(
+        FixedRatings(log_of_tastes()),
+        *training_calls(trainer.promotion),
+        cancel,
+        PLAN,
+        "cancelled",
+        trainer.now,
+        "0.0",
+    )
     with pytest.raises(TrainingCancelled):
         flow.train()
-    assert trainer.registry.production() is None
+    assert trainer.promotion.versions.production() is None
 
 
 @pytest.mark.parametrize("n_users", [0, 1])
 def test_hopelessly_few_ratings_leave_production_as_it_was(trainer: Trainer, n_users: int) -> None:
-    """The sentence says what is missing, and the version in production is the same as before."""
+    """The message says what is missing, and production stays."""
     first = trainer.train(replace(PLAN, models=("popular",)))
     log = log_of_tastes(n_users=1)
     few = log.take(np.zeros(len(log), np.bool_)) if n_users == 0 else log
     with pytest.raises(NotEnoughData, match="import"):
         trainer.train(log=few)
-    assert trainer.registry.production().version == first.version
+    assert trainer.promotion.versions.production().version == first.version

@@ -1,19 +1,19 @@
-"""The real ratings that quality is measured on, cut once by time and once at random."""
+"""Real ratings for tests of quality, split by time and at random."""
 
 from pathlib import Path
 
 import numpy as np
 
-from cineclub.domain.filtering import keep_core
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingLog, RatingScale
-from cineclub.domain.splitting import Split, split_by_time
+from cineclub.domain.evaluation.splitting import Split, split_by_time
+from cineclub.domain.ratings.filtering import keep_core
+from cineclub.domain.ratings.log import RatingLog, RatingScale
+from cineclub.domain.ratings.matrix import RatingMatrix
 
 MICROSECONDS = 1_000_000
 
 
 def log_of_folder(folder: Path) -> RatingLog:
-    """The ratings of a MovieLens folder."""
+    """Return the ratings of a MovieLens folder."""
     rows = np.loadtxt(folder / "ratings.csv", delimiter=",", skiprows=1)
     return RatingLog.from_columns(
         rows[:, 0].astype(np.int64),
@@ -25,6 +25,6 @@ def log_of_folder(folder: Path) -> RatingLog:
 
 
 def newest_tenth(log: RatingLog) -> tuple[RatingMatrix, Split]:
-    """What models learn from, without thin users and films, and the people judged on the newest tenth."""
+    """Return the training matrix, without rare users and films, and the users evaluated on the newest tenth."""
     split = split_by_time(log, 0.1)
     return RatingMatrix.from_log(keep_core(split.fit, 5, 5)[0]), split

@@ -1,4 +1,4 @@
-"""Bayesian matrix factorisation draws from the distributions it says, and answers with the mean of its samples."""
+"""Bayesian matrix factorisation: conditional distributions, and predictions as the mean over samples."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 from real_ratings import log_of_folder
 from small_ratings import dense_of, drawn_matrix, history_of, ignore
 
-from cineclub.domain.evaluation import judge
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingLog, RatingScale
-from cineclub.domain.recipe import Recipe
-from cineclub.domain.splitting import split_at_random
+from cineclub.domain.evaluation.evaluate import evaluate
+from cineclub.domain.evaluation.splitting import split_at_random
+from cineclub.domain.ratings.log import RatingLog, RatingScale
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recipe import Recipe
 from cineclub.domain.threads import threads
 from cineclub.models import catalogue
 from cineclub.models.bayesian_mf import BayesianMf, BayesianMfHyperparameters
@@ -22,18 +22,18 @@ WIDTH = 4
 
 
 def fitted(matrix: RatingMatrix, seed: int = 0, **hyperparameters: float) -> BayesianMf:
-    """A short chain's model of a matrix."""
+    """Return the model of a short chain."""
     chosen = {"n_factors": 3, "n_epochs": 12, "n_samples": 5} | hyperparameters
     return BayesianMf.fit(matrix, BayesianMfHyperparameters.of(chosen), np.random.default_rng(seed), ignore)
 
 
 def rows_of(matrix: RatingMatrix) -> RatedRows:
-    """The ratings of a matrix, a row a person."""
+    """Return the ratings of a matrix by user."""
     return RatedRows(matrix.row_starts, matrix.movie_indices, matrix.ratings)
 
 
 def drawn_given(matrix: RatingMatrix, rng: np.random.Generator) -> Given:
-    """A random state of everything that people's vectors are drawn given."""
+    """Return a random state that users' vectors are conditioned on."""
     root = rng.standard_normal((WIDTH, WIDTH))
     return Given(
         vectors=rng.standard_normal((matrix.n_movies, WIDTH)).astype(np.float32),
@@ -45,7 +45,7 @@ def drawn_given(matrix: RatingMatrix, rng: np.random.Generator) -> Given:
 
 
 def posterior_of(matrix: RatingMatrix, given: Given, user: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of a person's vector by the plain formula."""
+    """Return mean and covariance of a user's vector by the plain formula."""
     rated = matrix.movie_indices[matrix.row_starts[user] : matrix.row_starts[user + 1]]
     ratings = matrix.ratings[matrix.row_starts[user] : matrix.row_starts[user + 1]]
     vectors = given.vectors[rated].astype(np.float64)
@@ -57,7 +57,7 @@ def posterior_of(matrix: RatingMatrix, given: Given, user: int) -> tuple[np.ndar
 
 
 def test_a_vector_is_drawn_from_its_conditional_distribution() -> None:
-    """Without noise the draw is the mean of the formula, and unit noises span its covariance, for every person."""
+    """A draw without noise is the formula's mean, and unit noises span its covariance, for every user."""
     matrix, rng = drawn_matrix(n_movies=150), np.random.default_rng(1)
     given = drawn_given(matrix, rng)
     draws = []
@@ -73,7 +73,7 @@ def test_a_vector_is_drawn_from_its_conditional_distribution() -> None:
 
 
 def test_errors_are_those_of_the_drawn_vectors() -> None:
-    """The squared errors come out of the Gram matrix as they come out of the ratings."""
+    """Squared errors from the Gram matrix equal those from the ratings."""
     matrix, rng = drawn_matrix(), np.random.default_rng(2)
     given = drawn_given(matrix, rng)
     drawn = Drawn.of_zeros(matrix.n_users, WIDTH)
@@ -86,7 +86,7 @@ def test_errors_are_those_of_the_drawn_vectors() -> None:
 
 
 def test_links_settle_at_the_ridge_solution() -> None:
-    """Drawn without noise again and again, link vectors become the ridge regression of films on their raters."""
+    """Repeated draws without noise converge to the ridge regression of films on their raters."""
     matrix, rng = drawn_matrix(n_users=6, n_movies=20, share=0.5), np.random.default_rng(3)
     table = dense_of(matrix, np.ones(matrix.n_ratings)).T
     shares = 1 / np.sqrt(np.maximum(table.sum(axis=1), 1))
@@ -101,17 +101,17 @@ def test_links_settle_at_the_ridge_solution() -> None:
     np.testing.assert_allclose(rests[0], wanted - regression @ expected, atol=1e-4)
 
 
-def plain_scores(model: BayesianMf, films: list[int], stars: list[float], half_life: float) -> np.ndarray:
-    """The scores of a history by the plain formulas, sample by sample."""
+def plain_scores(model: BayesianMf, movies: list[int], stars: list[float], half_life: float) -> np.ndarray:
+    """Return the scores of a history by the plain formulas, sample by sample."""
     scores = np.zeros(len(model.movie_offsets))
-    weights = np.exp2(-np.arange(len(films))[::-1] / half_life) if half_life else np.ones(len(films))
+    weights = np.exp2(-np.arange(len(movies))[::-1] / half_life) if half_life else np.ones(len(movies))
     usual = LogCounts(float(model.log_counts[0]), float(model.log_counts[1]))
     for nth, noise_precision in enumerate(model.noise_precisions.astype(np.float64)):
         draws = model.movie_draws[:, nth].astype(np.float64)
         means = model.movie_means.reshape(len(draws), len(model.noise_precisions), -1)[:, nth]
-        before = usual.features(np.array([len(films)]))[0] @ model.user_coefficients[nth]
-        rated = np.hstack((np.ones((len(films), 1)), draws[films, 1:]))
-        wanted = (np.array(stars) - model.global_mean) / model.rating_unit - draws[films, 0] - rated @ before
+        before = usual.features(np.array([len(movies)]))[0] @ model.user_coefficients[nth]
+        rated = np.hstack((np.ones((len(movies), 1)), draws[movies, 1:]))
+        wanted = (np.array(stars) - model.global_mean) / model.rating_unit - draws[movies, 0] - rated @ before
         gram = rated.T @ (weights[:, None] * rated)
         covariance = np.linalg.inv(model.user_precisions[nth] + noise_precision * gram)
         left = wanted - rated @ (noise_precision * covariance @ rated.T @ (weights * wanted))
@@ -125,17 +125,17 @@ def plain_scores(model: BayesianMf, films: list[int], stars: list[float], half_l
 
 @pytest.mark.parametrize("half_life", [0.0, 1.5])
 def test_a_person_is_solved_in_every_sample(half_life: float) -> None:
-    """Scores are the mean over the samples of what each expects, given the history and how steadily it was rated."""
+    """Scores are the mean over the samples of the expected scores, given history and precision."""
     model = fitted(drawn_matrix(), history_half_life=half_life)
-    films, stars = [0, 3, 8, 11], [5.0, 1.0, 3.5, 4.0]
-    expected = plain_scores(model, films, stars, half_life)
+    movies, stars = [0, 3, 8, 11], [5.0, 1.0, 3.5, 4.0]
+    expected = plain_scores(model, movies, stars, half_life)
     np.testing.assert_allclose(
-        model.scores(history_of(dict(zip(films, stars, strict=True)))), expected, rtol=1e-4, atol=1e-4
+        model.scores(history_of(dict(zip(movies, stars, strict=True)))), expected, rtol=1e-4, atol=1e-4
     )
 
 
 def test_many_are_scored_as_one_after_the_other() -> None:
-    """Scores in a batch are those of each history, an empty one among them."""
+    """Scores of a batch equal those of each history, empty ones included."""
     model = fitted(drawn_matrix())
     histories = [history_of({0: 5.0, 3: 1.0}), history_of({}), history_of({7: 2.5})]
     one_by_one = np.array([model.scores(history) for history in histories])
@@ -144,7 +144,7 @@ def test_many_are_scored_as_one_after_the_other() -> None:
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
-    """On one thread or two, every array comes out the same, byte for byte."""
+    """One thread and two give equal arrays, byte for byte."""
     arrays = []
     for n_threads in (1, 2):
         with threads(n_threads):
@@ -154,7 +154,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 
 def test_a_wider_scale_gives_the_same_list() -> None:
-    """The same tastes told in points instead of stars are the same tastes."""
+    """The same ratings in points instead of stars give the same list."""
     matrix = drawn_matrix()
     points = RatingMatrix.from_log(
         RatingLog.from_columns(
@@ -171,17 +171,17 @@ def test_a_wider_scale_gives_the_same_list() -> None:
 
 
 def test_more_samples_than_sweeps_keep_every_sweep_after_the_burn_in() -> None:
-    """Of twelve sweeps, four find the plausible models and eight are kept, the last among them."""
+    """Of twelve sweeps four are the burn-in and eight are kept, the last among them."""
     assert len(fitted(drawn_matrix(), n_samples=100).noise_precisions) == 8
 
 
-def test_people_and_films_that_are_rated_alike_are_told_apart_from_chance() -> None:
-    """Where two groups of people love opposite films, one rating tells which group somebody belongs to."""
+def test_people_and_movies_that_are_rated_alike_are_distinguished_from_chance() -> None:
+    """Where two groups like opposite films, one rating tells the group of a user."""
     users, movies = (part.ravel() for part in np.mgrid[0:60, 0:20])
     ratings = np.where(users % 2 == movies % 2, 5.0, 1.0).astype(np.float32)
-    kept = np.random.default_rng(0).random(len(users)) < 0.5
+    is_kept = np.random.default_rng(0).random(len(users)) < 0.5
     log = RatingLog.from_columns(
-        users[kept], movies[kept], ratings[kept], np.zeros(kept.sum(), np.int64), RatingScale(0.5, 5)
+        users[is_kept], movies[is_kept], ratings[is_kept], np.zeros(is_kept.sum(), np.int64), RatingScale(0.5, 5)
     )
     stars = fitted(RatingMatrix.from_log(log), n_epochs=30).predict_stars(
         history_of({0: 5.0, 1: 1.0}), np.array([2, 3], np.int32)
@@ -191,11 +191,11 @@ def test_people_and_films_that_are_rated_alike_are_told_apart_from_chance() -> N
 
 
 def test_held_out_ratings_are_predicted_better_than_by_descent(ml_small: Path) -> None:
-    """On a random fifth of real ratings, without tuning, the error lies far below that of SVD by descent."""
+    """On a random fifth of real ratings the untuned RMSE lies far below that of SVD."""
     split = split_at_random(log_of_folder(ml_small), 0.2, np.random.default_rng(0))
     ratings = RatingMatrix.from_log(split.fit)
     rmse = {
-        name: judge(catalogue.fit(Recipe(name), ratings, np.random.default_rng(0), ignore), split.window, 10).rmse
+        name: evaluate(catalogue.fit(Recipe(name), ratings, np.random.default_rng(0), ignore), split.window, 10).rmse
         for name in ("svd", "bayesian_mf")
     }
     assert rmse["bayesian_mf"] < rmse["svd"] - 0.03

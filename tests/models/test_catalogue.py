@@ -1,4 +1,4 @@
-"""The catalogue names every model, refuses what it cannot fit, and stays light to import."""
+"""The catalogue of models: names, refusals, memory limits and light imports."""
 
 import subprocess
 import sys
@@ -8,43 +8,43 @@ import pytest
 from small_ratings import drawn_matrix, ignore
 
 from cineclub.domain.errors import InvalidInput, NotEnoughData
-from cineclub.domain.filtering import Extent
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingLog, RatingScale
-from cineclub.domain.recipe import Recipe
+from cineclub.domain.ratings.filtering import Extent
+from cineclub.domain.ratings.log import RatingLog, RatingScale
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recipe import Recipe
 from cineclub.models.catalogue import CATALOGUE, default_recipe, fit
 
-NAMES = ["random", "popular", "bias", "knn", "svd", "bayesian_mf", "ease", "slist", "ials", "blend"]
+NAMES = ["random", "popular", "bias", "knn", "svd", "bayesian_mf", "ease", "slist", "ials", "blend", "combination"]
 HEAVY = ("numba", "scipy", "pandas", "pyarrow", "mlflow")
 
 
 def test_the_models_of_the_training_flow_are_there() -> None:
-    """The candidates of the drawing and the floor that they are shown beside have their names."""
+    """The candidates of the training flow and the baseline are in the catalogue."""
     assert list(CATALOGUE) == NAMES
 
 
 def test_importing_the_catalogue_imports_numpy_alone() -> None:
-    """A process that only serves never pays for compilers and solvers."""
+    """Importing the catalogue loads no compiler or solver."""
     code = f"import sys, cineclub.models.catalogue; print([name for name in {HEAVY} if name in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == "[]"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
-    """The message lists the names to choose from."""
+    """The message lists the names of the models."""
     with pytest.raises(InvalidInput, match=f"'oracle'.*{', '.join(NAMES)}"):
         default_recipe("oracle")
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
-def test_a_fitted_model_says_every_hyperparameter(name: str) -> None:
-    """A recipe that names none is completed, so that what is registered can be fitted again."""
+def test_a_fitted_model_names_every_hyperparameter(name: str) -> None:
+    """An empty recipe is completed with all hyperparameters, so that it can be fitted again."""
     assert fit(Recipe(name), drawn_matrix(), np.random.default_rng(0), ignore).recipe == default_recipe(name)
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_a_grid_holds_valid_values_only(name: str) -> None:
-    """Every value of a model's grid is one that the model accepts."""
+    """Every value of a grid is valid for its model."""
     trainer = CATALOGUE[name]
     for label, values in trainer.grid.items():
         for value in values:
@@ -53,7 +53,7 @@ def test_a_grid_holds_valid_values_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CATALOGUE) - {"random"}))
 def test_a_fit_that_needs_more_memory_than_there_is_never_starts(name: str) -> None:
-    """The refusal says how much is needed and what to do, and comes before any memory is taken."""
+    """A fit that needs too much memory is refused before it allocates, with the need and the next step."""
     fractions: list[float] = []
     with pytest.raises(InvalidInput, match=f"{name} needs about .* GiB .*min_ratings_per_movie"):
         fit(default_recipe(name), drawn_matrix(), np.random.default_rng(0), fractions.append, memory_limit_bytes=100)
@@ -62,7 +62,7 @@ def test_a_fit_that_needs_more_memory_than_there_is_never_starts(name: str) -> N
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_the_memory_needed_grows_with_the_ratings(name: str) -> None:
-    """A hundred times the people, films and ratings need more memory."""
+    """A hundred times the users, films and ratings need more memory."""
     trainer = CATALOGUE[name]
     small, large = (
         trainer.model.needed_bytes(trainer.hyperparameters(), Extent(n, n, 10 * n)) for n in (1_000, 100_000)
@@ -71,7 +71,7 @@ def test_the_memory_needed_grows_with_the_ratings(name: str) -> None:
 
 
 def test_nothing_is_learned_from_nothing() -> None:
-    """A matrix without ratings is refused with what to do."""
+    """An empty matrix is refused with the next step."""
     empty = np.empty(0, np.int64)
     log = RatingLog.from_columns(empty, empty, empty.astype(np.float32), empty, RatingScale(1, 5))
     with pytest.raises(NotEnoughData, match="cineclub import"):
@@ -79,7 +79,7 @@ def test_nothing_is_learned_from_nothing() -> None:
 
 
 def test_a_whole_number_serves_as_a_decimal_one_but_not_the_other_way() -> None:
-    """A regularization of 300 means 300.0; 2.5 factors mean nothing."""
+    """An integer is accepted for a float hyperparameter, and 2.5 factors are refused."""
     assert CATALOGUE["ease"].hyperparameters.of({"regularization": 300}) == CATALOGUE["ease"].hyperparameters()
     with pytest.raises(InvalidInput, match="n_factors must be a whole number from 1 to 512"):
         CATALOGUE["svd"].hyperparameters.of({"n_factors": 2.5})

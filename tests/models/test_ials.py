@@ -1,11 +1,11 @@
-"""iALS solves what its objective says, on both sides and for whoever is folded in."""
+"""iALS: exact solutions of its objective, on both sides and for folded-in users."""
 
 import numpy as np
 import pytest
 from small_ratings import dense_of, drawn_matrix, history_of, ignore
 
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import History
 from cineclub.domain.threads import threads
 from cineclub.models.ials import Ials, IalsHyperparameters
 from cineclub.models.kernels.ials import Observed, Penalty, solve_side
@@ -15,12 +15,12 @@ MANY_STEPS = 60
 
 
 def fitted(matrix: RatingMatrix, **hyperparameters: float) -> Ials:
-    """The model of a matrix."""
+    """Return the model of a matrix."""
     return Ials.fit(matrix, IalsHyperparameters(**hyperparameters), np.random.default_rng(0), ignore)
 
 
 def solved(weights: np.ndarray, others: np.ndarray, penalty: Penalty) -> np.ndarray:
-    """The vectors that minimise the objective by its plain formula, a row of ``weights`` after the other."""
+    """Return the vectors that minimise the objective by its plain formula, row by row of ``weights``."""
     vectors = np.zeros((len(weights), others.shape[1]))
     for row, of_row in enumerate(weights):
         frequency = of_row.sum() + penalty.unobserved_weight * len(others)
@@ -35,13 +35,13 @@ def solved(weights: np.ndarray, others: np.ndarray, penalty: Penalty) -> np.ndar
 
 
 def some_weights(matrix: RatingMatrix) -> np.ndarray:
-    """The weight of each rating: a like 1, another a quarter, the lowest none."""
+    """Return the weight of each rating: a like 1, another a quarter, the lowest 0."""
     return np.select([matrix.ratings >= 4, matrix.ratings > 1], [1, 0.25], 0).astype(np.float32)
 
 
 @pytest.mark.parametrize("side", ["people", "films"])
 def test_a_half_sweep_ends_at_the_exact_solution(side: str) -> None:
-    """With enough steps of conjugate gradients both sides become what the formula says, turned to other axes."""
+    """With enough conjugate gradient steps both sides equal the exact solution, up to a rotation."""
     matrix, rng = drawn_matrix(), np.random.default_rng(1)
     weights = some_weights(matrix)
     table = dense_of(matrix, weights)
@@ -56,7 +56,7 @@ def test_a_half_sweep_ends_at_the_exact_solution(side: str) -> None:
 
 
 def objective(table: np.ndarray, users: np.ndarray, movies: np.ndarray) -> float:
-    """What the sweeps make small: errors on what was rated, products elsewhere, and vectors."""
+    """Return the objective: errors on ratings, products elsewhere, and the norms of vectors."""
     products = users @ movies.T
     of_users = 0.05 * ((table.sum(axis=1) + PENALTY.unobserved_weight * len(movies)) / 4) ** 0.75
     of_movies = 0.05 * ((table.sum(axis=0) + PENALTY.unobserved_weight * len(users)) / 4) ** 0.75
@@ -66,7 +66,7 @@ def objective(table: np.ndarray, users: np.ndarray, movies: np.ndarray) -> float
 
 @pytest.mark.parametrize("n_steps", [1, 2, 3])
 def test_every_half_sweep_lowers_the_objective(n_steps: int) -> None:
-    """However few steps are taken, no half of a sweep makes things worse."""
+    """Every half-sweep lowers the objective, however few steps it takes."""
     matrix, rng = drawn_matrix(), np.random.default_rng(1)
     weights = some_weights(matrix)
     table = dense_of(matrix, weights)
@@ -83,7 +83,7 @@ def test_every_half_sweep_lowers_the_objective(n_steps: int) -> None:
 
 @pytest.mark.parametrize("half_life", [0.0, 2.0])
 def test_a_person_is_folded_in_by_the_same_formula(half_life: float) -> None:
-    """A history is a row of weights, of which the recent ones count more when there is a half-life."""
+    """A history is folded in as a row of weights, recent ratings more with a half-life."""
     matrix = drawn_matrix()
     model = fitted(
         matrix,
@@ -96,21 +96,21 @@ def test_a_person_is_folded_in_by_the_same_formula(half_life: float) -> None:
     history = history_of({0: 5.0, 3: 1.0, 8: 4.5, 6: 3.0})
     row = np.zeros((1, matrix.n_movies))
     row[0, history.movie_indices] = np.array([1, 0.25, 1, 0.25]) * history.recency_weights(half_life)
-    films = model.movie_vectors.astype(np.float64)
-    expected = solved(row, films, Penalty(0.2, 0.05, 1.0, 0.2 * (40 * 15) ** 0.5))[0] @ films.T
+    movies = model.movie_vectors.astype(np.float64)
+    expected = solved(row, movies, Penalty(0.2, 0.05, 1.0, 0.2 * (40 * 15) ** 0.5))[0] @ movies.T
     np.testing.assert_allclose(model.scores(history), expected, atol=1e-5)
 
 
 def test_ratings_that_do_not_count_do_not_age_the_others() -> None:
-    """A half-life passes with films that were liked, not with films that count for nothing."""
+    """Only liked films age the earlier ones."""
     model = fitted(drawn_matrix(), n_factors=5, history_half_life=1.0)
     with_dislikes, likes = history_of({0: 5.0, 3: 4.5, 8: 1.0, 6: 2.0}), history_of({0: 5.0, 3: 4.5})
     assert model.uses(with_dislikes).tolist() == [True, True, False, False]
     assert model.scores(with_dislikes).tobytes() == model.scores(likes).tobytes()
 
 
-def test_a_film_that_nobody_liked_has_no_vector_and_is_not_used() -> None:
-    """Such a film scores zero for everybody, and liking it leaves a person new."""
+def test_a_movie_that_nobody_liked_has_no_vector_and_is_not_used() -> None:
+    """A film that nobody likes has score zero for every user, and liking it leaves a user new."""
     matrix = drawn_matrix()
     ratings = np.where(matrix.movie_indices == 2, np.float32(2), matrix.ratings)
     model = fitted(RatingMatrix(**{**vars(matrix), "ratings": ratings}))
@@ -120,7 +120,7 @@ def test_a_film_that_nobody_liked_has_no_vector_and_is_not_used() -> None:
 
 
 def test_any_number_of_threads_gives_the_same_bytes() -> None:
-    """The work is cut by the data, so one thread and two learn the same vectors."""
+    """The work is divided by the data, so one thread and two learn the same vectors."""
     matrix, learned = drawn_matrix(n_users=300, n_movies=80), []
     for n_threads in (1, 2):
         with threads(n_threads):
@@ -128,6 +128,6 @@ def test_any_number_of_threads_gives_the_same_bytes() -> None:
     assert learned[0] == learned[1]
 
 
-def test_a_batch_of_none_is_answered_by_none() -> None:
-    """Nobody asked for means no row of scores."""
+def test_a_batch_of_none_gives_none() -> None:
+    """An empty batch gives no row of scores."""
     assert fitted(drawn_matrix()).scores_of_many(list[History]()).shape == (0, 15)

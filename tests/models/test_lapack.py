@@ -1,4 +1,4 @@
-"""Symmetric equations are solved right, and other threads run meanwhile."""
+"""Solving of symmetric equations: exact results, and other threads that run meanwhile."""
 
 import threading
 import time
@@ -10,14 +10,14 @@ from cineclub.models.kernels import lapack
 
 
 def positive_definite(size: int, dtype: type[np.floating]) -> np.ndarray:
-    """Return a well conditioned symmetric matrix in columns' order."""
+    """Return a well-conditioned symmetric matrix in column-major order."""
     half = np.random.default_rng(0).random((size, size)) / size
     return np.asfortranarray(half @ half.T + np.eye(size), dtype)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-4), (np.float64, 1e-10)])
 def test_factor_solution_and_inverse_are_those_of_numpy(dtype: type[np.floating], tolerance: float) -> None:
-    """Each overwrites its matrix; of the inverse the lower triangle counts."""
+    """Each function overwrites its matrix; of the inverse the lower triangle counts."""
     matrix = positive_definite(60, dtype)
     right = np.asfortranarray(np.random.default_rng(1).random((60, 60)), dtype)
     factor, solution = matrix.copy("F"), right.copy("F")
@@ -29,15 +29,15 @@ def test_factor_solution_and_inverse_are_those_of_numpy(dtype: type[np.floating]
     assert np.allclose(np.tril(factor), np.tril(np.linalg.inv(matrix)), atol=tolerance)
 
 
-def test_what_is_not_positive_definite_is_told() -> None:
-    """The order of the first bad minor comes back; a matrix in rows' order is refused."""
+def test_what_is_not_positive_definite_is_reported() -> None:
+    """A matrix that is not positive definite gives the order of the first bad minor; row-major order is refused."""
     assert lapack.factorise(np.asfortranarray(-np.eye(3))) == 1
-    with pytest.raises(ValueError, match="columns' order"):
+    with pytest.raises(ValueError, match="column-major"):
         lapack.factorise(np.arange(9.0).reshape(3, 3))
 
 
 def test_other_threads_run_while_a_matrix_is_inverted() -> None:
-    """The longest silence of another thread is a small part of the time that the calls take."""
+    """Another thread is never blocked for more than a small part of the calls' time."""
     gaps, is_over = [0.0], threading.Event()
 
     def tick() -> None:
@@ -59,6 +59,6 @@ def test_other_threads_run_while_a_matrix_is_inverted() -> None:
 
 
 def test_an_empty_matrix_is_done() -> None:
-    """Ratings in which nobody likes anything leave no film to solve for."""
+    """An empty matrix, of ratings without likes, is accepted."""
     empty = np.zeros((0, 0), np.float32, order="F")
     assert (lapack.factorise(empty), lapack.invert(empty), lapack.solve(empty, empty)) == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""On real ratings each model is as good as its kind should be."""
+"""Quality of the models on real ratings."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from real_ratings import log_of_folder, newest_tenth
 
-from cineclub.domain.evaluation import Judgement, judge
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingLog
+from cineclub.domain.evaluation.evaluate import Evaluation, evaluate
+from cineclub.domain.ratings.log import RatingLog
+from cineclub.domain.ratings.matrix import RatingMatrix
 from cineclub.models import catalogue
 from cineclub.models.baseline import Baseline
 from cineclub.models.svd import SvdHyperparameters, trained_factors
@@ -31,11 +31,11 @@ def real_log(ml_small: Path) -> RatingLog:
 
 
 @pytest.fixture(scope="module")
-def judged(real_log: RatingLog) -> dict[str, Judgement]:
-    """Every model of the catalogue, judged on the newest tenth."""
+def evaluations(real_log: RatingLog) -> dict[str, Evaluation]:
+    """Every model of the catalogue, evaluated on the newest tenth."""
     ratings, split = newest_tenth(real_log)
     return {
-        name: judge(
+        name: evaluate(
             catalogue.fit(catalogue.default_recipe(name), ratings, np.random.default_rng(0), lambda _fraction: None),
             split.window,
             10,
@@ -44,45 +44,45 @@ def judged(real_log: RatingLog) -> dict[str, Judgement]:
     }
 
 
-def ndcg_of(judgement: Judgement) -> float:
-    """The mean of the primary metric."""
-    return judgement.metrics()["ndcg_at_10"]
+def ndcg_of(evaluation: Evaluation) -> float:
+    """Return the mean of the primary metric."""
+    return evaluation.metrics()["ndcg_at_10"]
 
 
 @pytest.mark.parametrize("name", sorted(MIN_NDCG))
-def test_lists_are_good_enough(name: str, judged: dict[str, Judgement]) -> None:
-    """The ranking models stay above their floor."""
-    assert ndcg_of(judged[name]) >= MIN_NDCG[name]
+def test_lists_are_good_enough(name: str, evaluations: dict[str, Evaluation]) -> None:
+    """The ranking metric of each model stays above its floor."""
+    assert ndcg_of(evaluations[name]) >= MIN_NDCG[name]
 
 
 @pytest.mark.parametrize("name", sorted(MAX_RMSE))
-def test_predicted_stars_are_close_enough(name: str, judged: dict[str, Judgement]) -> None:
-    """The rating models stay below their ceiling, for people folded in from their histories."""
-    assert judged[name].rmse <= MAX_RMSE[name]
+def test_predicted_stars_are_close_enough(name: str, evaluations: dict[str, Evaluation]) -> None:
+    """The RMSE of folded-in users stays below its ceiling."""
+    assert evaluations[name].rmse <= MAX_RMSE[name]
 
 
-def test_models_stand_in_the_expected_order(judged: dict[str, Judgement]) -> None:
-    """Tastes beat popularity, and popularity beats chance."""
-    order = sorted(("random", "popular", "knn", "ease"), key=lambda name: ndcg_of(judged[name]))
+def test_models_stand_in_the_expected_order(evaluations: dict[str, Evaluation]) -> None:
+    """Personal models beat popularity, and popularity beats chance."""
+    order = sorted(("random", "popular", "knn", "ease"), key=lambda name: ndcg_of(evaluations[name]))
     assert order[0] == "random"
     assert order[1] == "popular"
 
 
-def test_the_sampled_model_has_the_lowest_rating_error(judged: dict[str, Judgement]) -> None:
-    """Without a grid, the mean over many plausible models beats each single one."""
-    errors = {name: judgement.rmse for name, judgement in judged.items() if judgement.predicts_stars}
+def test_the_sampled_model_has_the_lowest_rating_error(evaluations: dict[str, Evaluation]) -> None:
+    """Without a grid, the mean over samples has a lower RMSE than each single model."""
+    errors = {name: evaluation.rmse for name, evaluation in evaluations.items() if evaluation.predicts_stars}
     assert min(errors, key=lambda name: errors[name]) == "bayesian_mf"
     assert errors["bayesian_mf"] < errors["svd"] - 0.01
 
 
 @pytest.mark.parametrize("name", ["knn", "svd"])
-def test_models_of_taste_predict_stars_better_than_means(name: str, judged: dict[str, Judgement]) -> None:
-    """What a model learns of tastes adds something to films' and people's means."""
-    assert judged[name].rmse < judged["bias"].rmse
+def test_models_of_taste_predict_stars_better_than_means(name: str, evaluations: dict[str, Evaluation]) -> None:
+    """Models of taste have a lower RMSE than means of films and users."""
+    assert evaluations[name].rmse < evaluations["bias"].rmse
 
 
 def test_trained_vectors_predict_held_out_ratings_as_published_models_do(real_log: RatingLog) -> None:
-    """On a random fifth the descent beats damped means, and its error is that of another implementation."""
+    """On a random fifth SVD beats damped means, with the RMSE of another implementation."""
     rng = np.random.default_rng(0)
     is_held_out = rng.random(len(real_log)) < 0.2
     ratings = RatingMatrix.from_log(real_log.take(~is_held_out))

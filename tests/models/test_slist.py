@@ -1,14 +1,14 @@
-"""SLIST gives the weights of its closed form over what came before what."""
+"""SLIST: the weights of its closed form over the order of ratings."""
 
 import numpy as np
 import pytest
 from small_ratings import drawn_matrix, history_of, ignore
 
 from cineclub.domain import threads
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.models import film_weights
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.models import movie_weights
 from cineclub.models.ease import Ease, EaseHyperparameters
-from cineclub.models.film_weights import DenseWeights, SparseWeights
+from cineclub.models.movie_weights import DenseWeights, SparseWeights
 from cineclub.models.slist import Slist, SlistHyperparameters
 
 CHOSEN = SlistHyperparameters(
@@ -22,12 +22,12 @@ CHOSEN = SlistHyperparameters(
 
 
 def fitted(matrix: RatingMatrix, hyperparameters: SlistHyperparameters = CHOSEN) -> Slist:
-    """The model of a matrix."""
+    """Return the model of a matrix."""
     return Slist.fit(matrix, hyperparameters, np.random.default_rng(0), ignore)
 
 
 def plain_weights(matrix: RatingMatrix) -> np.ndarray:
-    """The formula with the hyperparameters above, pair of ratings by pair of ratings."""
+    """Return the weights by the formula, pair of ratings by pair of ratings."""
     gram, successors = np.zeros((2, matrix.n_movies, matrix.n_movies))
     for start, stop in zip(matrix.row_starts[:-1], matrix.row_starts[1:], strict=True):
         movies, liked = matrix.movie_indices[start:stop], matrix.ratings[start:stop] >= 4
@@ -49,29 +49,29 @@ def plain_weights(matrix: RatingMatrix) -> np.ndarray:
 
 
 def test_weights_are_those_of_the_plain_formula() -> None:
-    """Counting pairs by distance and solving for all films at once equals a regression for each film."""
+    """Counting pairs by distance and solving for all films at once equals a regression per film."""
     matrix = drawn_matrix()
     weights = fitted(matrix).weights
     assert isinstance(weights, DenseWeights)
     np.testing.assert_allclose(weights.weights, plain_weights(matrix), rtol=2e-3, atol=1e-4)
 
 
-def test_the_sparse_form_is_the_dense_one_when_it_may_choose_every_film(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Film by film, from all the others, the small regressions give the closed form."""
+def test_the_sparse_form_is_the_dense_one_when_it_may_choose_every_movie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all films as candidates the sparse form equals the closed form."""
     matrix = drawn_matrix(n_users=200, share=0.6)
-    monkeypatch.setattr(film_weights, "MOST_DENSE_MOVIES", 0)
+    monkeypatch.setattr(movie_weights, "MOST_DENSE_MOVIES", 0)
     weights = fitted(matrix).weights
     assert isinstance(weights, SparseWeights)
     everything = np.arange(matrix.n_movies, dtype=np.int32)
-    table = np.array([weights.onto(everything, movie) for movie in everything]).T
+    table = weights.weights_to_items(everything, everything).T
     np.testing.assert_allclose(table, plain_weights(matrix), rtol=5e-3, atol=5e-4)
 
 
 @pytest.mark.parametrize("most_dense", [0, 1000])
 def test_any_number_of_threads_gives_the_same_bytes(most_dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread and two count and solve the same weights."""
-    monkeypatch.setattr(film_weights, "MOST_DENSE_MOVIES", most_dense)
-    monkeypatch.setattr(film_weights, "N_CHOSEN_MOVIES", 10)
+    """One thread and two give the same weights."""
+    monkeypatch.setattr(movie_weights, "MOST_DENSE_MOVIES", most_dense)
+    monkeypatch.setattr(movie_weights, "N_CHOSEN_MOVIES", 10)
     matrix = drawn_matrix(n_users=200, n_movies=60)
     with threads.threads(1):
         alone = fitted(matrix).arrays()
@@ -81,7 +81,7 @@ def test_any_number_of_threads_gives_the_same_bytes(most_dense: int, monkeypatch
 
 
 def test_without_an_order_it_is_ease() -> None:
-    """With nothing but companions, and nothing but likes, both models are one."""
+    """Without order, and with likes only, SLIST equals EASE."""
     matrix = drawn_matrix()
     consistent = SlistHyperparameters(
         regularization=7.0, degree_exponent=0.0, consistency=1.0, dislike_weight=0.0, history_half_life=0.0
@@ -92,7 +92,7 @@ def test_without_an_order_it_is_ease() -> None:
 
 
 def test_dislikes_and_older_ratings_count_less() -> None:
-    """A rating counts by whether it is a like, halved for every newer one."""
+    """A rating is weighted by like or dislike, and halved for every newer one."""
     matrix = drawn_matrix()
     weights = plain_weights(matrix)
     scores = fitted(matrix).scores(history_of({2: 5.0, 0: 1.0, 4: 4.0}))
@@ -100,7 +100,7 @@ def test_dislikes_and_older_ratings_count_less() -> None:
 
 
 def test_the_order_of_a_history_matters() -> None:
-    """Where everybody rates one film right after another, it is foretold from that one and not the other way."""
+    """Where every user rates one film right after another, it is predicted from that one and not the reverse."""
     drawn = drawn_matrix()
     movies = np.tile(np.arange(15, dtype=np.int32), 40)
     matrix = RatingMatrix(
@@ -118,7 +118,7 @@ def test_the_order_of_a_history_matters() -> None:
 
 @pytest.mark.parametrize("model", [Slist, Ease])
 def test_a_table_of_weights_is_stored_row_by_row(model: type[Slist] | type[Ease]) -> None:
-    """An answer reads a row for each film of the history: by columns it would read the whole table."""
+    """The weights are stored by row, because a prediction reads a row for each film of the history."""
     hyperparameters = CHOSEN if model is Slist else EaseHyperparameters(7.0)
     weights = model.fit(drawn_matrix(), hyperparameters, np.random.default_rng(0), ignore).weights
     assert isinstance(weights, DenseWeights)

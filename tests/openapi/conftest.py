@@ -1,4 +1,4 @@
-"""The store that a decision about what serves looks into."""
+"""The MLflow store for requests that change production."""
 
 from registry_fixtures import bench_database, mlflow_template
 

@@ -1,4 +1,4 @@
-"""The store that the watched service's trainings register in."""
+"""The MLflow store of the watched service."""
 
 from registry_fixtures import bench_database, mlflow_template
 

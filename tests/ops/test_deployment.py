@@ -1,4 +1,4 @@
-"""What runs cineclub elsewhere names only files, settings and variables that exist, and holds no secret."""
+"""The deployment files: existing files, settings and variables, and no secrets."""
 
 import configparser
 import re
@@ -27,7 +27,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    """A variable that cineclub does not read would silently do nothing."""
+    """Every named variable is a setting of cineclub."""
     known = {Settings.variable_of(name) for name in Settings.model_fields}
     texts = [
         path.read_text() for path in (*UNITS, *(FOLDER / name for name in ("Dockerfile", "compose.yml", "env.example")))
@@ -39,36 +39,36 @@ def test_every_setting_that_is_named_exists() -> None:
 
 
 def test_every_file_that_compose_mounts_exists() -> None:
-    """Everything is there but what the guide says to make: two secrets, which git ignores."""
+    """Every mounted file exists, except the two secrets that the guide creates and git ignores."""
     document = compose()
     mounted = [
-        one.split(":")[0]
+        volume.split(":")[0]
         for service in document["services"].values()
-        for one in service.get("volumes", [])
-        if one.startswith(".")
+        for volume in service.get("volumes", [])
+        if volume.startswith(".")
     ]
     assert len(mounted) >= 5
-    assert [one for one in mounted if not (FOLDER / one).exists()] == []
-    assert {one["file"] for one in document["secrets"].values()} == SECRETS
+    assert [path for path in mounted if not (FOLDER / path).exists()] == []
+    assert {secret["file"] for secret in document["secrets"].values()} == SECRETS
     guide = (ROOT / "docs" / "operations.md").read_text()
-    assert all(one.removeprefix("./") in guide for one in SECRETS)
+    assert all(path.removeprefix("./") in guide for path in SECRETS)
     assert {"ops/.env", "ops/secrets/"} <= set((ROOT / ".gitignore").read_text().split())
 
 
 def test_every_variable_of_compose_is_in_the_example_and_no_password_is() -> None:
-    """What must be filled in is empty there, and nothing has a default that opens a door."""
+    """Required variables are empty in the example, and none has an insecure default."""
     text = (FOLDER / "compose.yml").read_text()
     lines = (line for line in (FOLDER / "env.example").read_text().splitlines() if "=" in line and line[0] != "#")
     example = dict(line.split("=", 1) for line in lines)
-    asked = dict(re.findall(r"\$\{(\w+)(:[?-])?", text))
-    assert set(asked) == set(example)
-    for name, how in asked.items():
+    variables = dict(re.findall(r"\$\{(\w+)(:[?-])?", text))
+    assert set(variables) == set(example)
+    for name, how in variables.items():
         if "PASSWORD" in name:
             assert (how, example[name]) == (":?", "")
 
 
 def test_compose_passes_on_every_setting_of_drift_with_its_default() -> None:
-    """Whoever sets one in ops/.env changes what the service does."""
+    """Drift settings in ops/.env reach the service, with the same defaults."""
     passed = compose()["services"]["api"]["environment"]
     names = [name for name in Settings.model_fields if name.startswith("drift_")]
     defaults = {name: str(Settings.model_fields[name].default).removesuffix(".0") for name in names}
@@ -78,13 +78,13 @@ def test_compose_passes_on_every_setting_of_drift_with_its_default() -> None:
 
 
 def test_every_service_of_compose_is_healthy_by_a_check_and_hidden_from_others() -> None:
-    """Each says when it is ready, keeps what it knows in a named volume, and listens on this machine alone."""
+    """Each service has a health check and named volumes, and listens on this machine alone."""
     document = compose()
     assert set(document["services"]) == {"postgres", "api", "worker", "mlflow", "prometheus", "alertmanager", "grafana"}
     for name, service in document["services"].items():
         assert "healthcheck" in service or name == "api", name  # the image has the API's own
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
-        volumes = [one.split(":")[0] for one in service["volumes"] if not one.startswith(".")]
+        volumes = [volume.split(":")[0] for volume in service["volumes"] if not volume.startswith(".")]
         assert volumes, name
         assert set(volumes) <= set(document["volumes"]), name
         for waited in service.get("depends_on", {}):
@@ -93,7 +93,7 @@ def test_every_service_of_compose_is_healthy_by_a_check_and_hidden_from_others()
 
 
 def test_the_image_is_pinned_and_runs_as_nobody_in_particular() -> None:
-    """What is copied exists, packages are checked by hash, and the user is not root."""
+    """The image's files exist, packages are checked by hash, and the user is not root."""
     lines = [line for line in (FOLDER / "Dockerfile").read_text().splitlines() if line and line[0] != "#"]
     copied = [
         path for line in lines if line.startswith("COPY ") and "--from" not in line for path in line.split()[1:-1]
@@ -108,17 +108,17 @@ def test_the_image_is_pinned_and_runs_as_nobody_in_particular() -> None:
 
 
 def test_both_images_have_the_same_mlflow_in_them() -> None:
-    """A page of another version than the client's would change the tables under it."""
+    """Both images have the same version of MLflow, since another one would migrate the tables."""
     locks = [(FOLDER / name).read_text() for name in ("requirements.lock", "requirements-mlflow.lock")]
-    found = re.findall(r"^(mlflow[\w-]*)==(\S+)", "\n".join(locks), re.MULTILINE)
-    assert {"mlflow", "mlflow-skinny"} <= {name for name, _ in found}
-    assert len({version for _, version in found}) == 1
+    pins = re.findall(r"^(mlflow[\w-]*)==(\S+)", "\n".join(locks), re.MULTILINE)
+    assert {"mlflow", "mlflow-skinny"} <= {name for name, _ in pins}
+    assert len({version for _, version in pins}) == 1
     assert not re.search(r"^(pytest|ruff|mypy)==", "\n".join(locks), re.MULTILINE)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
-def test_the_units_say_what_is_run(unit: Path) -> None:
-    """Each part is well formed, and commands are cineclub's own, by no other user."""
+def test_the_units_run_cineclubs_commands(unit: Path) -> None:
+    """The units are well formed and run cineclub's commands as its own user."""
     parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(unit)
@@ -131,7 +131,7 @@ def test_the_units_say_what_is_run(unit: Path) -> None:
 
 
 def test_systemd_accepts_the_units_where_it_is_there(tmp_path: Path) -> None:
-    """Systemd itself finds nothing to say about them; without it the test before is all there is."""
+    """`systemd-analyze` accepts the units where it is installed."""
     for unit in UNITS:
         (tmp_path / unit.name).write_text(unit.read_text().replace(COMMAND, sys.executable))
     if shutil.which("systemd-analyze"):

@@ -1,4 +1,4 @@
-"""A real Prometheus reads a real service with real traffic: every panel and every rule has data."""
+"""A real Prometheus with a real service under traffic: every panel and rule has data."""
 
 import contextlib
 import os
@@ -18,10 +18,11 @@ import pytest
 import uvicorn
 import yaml
 
-from cineclub import bootstrap
 from cineclub.adapters.prometheus.metrics import PrometheusMetrics
 from cineclub.api.app import create_app
-from cineclub.serving import ApiParts
+from cineclub.bootstrap import storage
+from cineclub.bootstrap.parts import ApiParts
+from cineclub.bootstrap.serving import api_parts
 from cineclub.settings import Settings
 from debian_tools import tool
 from ops.alerts import ALERTS
@@ -32,13 +33,13 @@ from registry_bench import write_ratings
 from waiting import eventually
 
 SECONDS = 60.0
-LOOKED_BACK = "8s"
+LOOKBACK = "8s"
 """In place of Grafana's own choice, which is made for an interval of 15 s."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A service with a Prometheus that reads it."""
+    """A service and the Prometheus that scrapes it."""
 
     address: str
     prometheus: str
@@ -46,32 +47,32 @@ class Watched:
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the JSON of a request to the service."""
-        answer = httpx.request(method, f"{self.address}{path}", json=body, timeout=SECONDS)
-        assert answer.status_code < 300, answer.text
-        return answer.json()
+        response = httpx.request(method, f"{self.address}{path}", json=body, timeout=SECONDS)
+        assert response.status_code < 300, response.text
+        return response.json()
 
-    def ask(self, path: str, **question: str) -> Any:
+    def ask(self, path: str, **params: str) -> Any:
         """Return the data of a request to Prometheus."""
-        answer = httpx.get(f"{self.prometheus}/api/v1/{path}", params=question, timeout=SECONDS)
-        assert answer.status_code == 200, f"{question}: {answer.text}"
-        return answer.json()["data"]
+        response = httpx.get(f"{self.prometheus}/api/v1/{path}", params=params, timeout=SECONDS)
+        assert response.status_code == 200, f"{params}: {response.text}"
+        return response.json()["data"]
 
     def values_of(self, expression: str) -> list[float]:
-        """Return the values that an expression has now."""
-        found = self.ask("query", query=expression.replace(RATE, LOOKED_BACK))["result"]
-        return [float(one["value"][1]) for one in found]
+        """Return the present values of an expression."""
+        series = self.ask("query", query=expression.replace(RATE, LOOKBACK))["result"]
+        return [float(sample["value"][1]) for sample in series]
 
 
 def free_port() -> int:
-    """Return a port that nobody uses at this moment."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
 def served(settings: Settings) -> Iterator[ApiParts]:
-    """Serve the application over HTTP from a thread of this process, so that a check of drift can be told to it."""
-    parts = bootstrap.api_parts(settings)
+    """Serve the application from a thread of this process, so that the test can report a drift check to it."""
+    parts = api_parts(settings)
     server = uvicorn.Server(uvicorn.Config(create_app(parts), port=settings.port, log_level="warning"))
     thread = threading.Thread(target=server.run, name="service")
     thread.start()
@@ -85,7 +86,7 @@ def served(settings: Settings) -> Iterator[ApiParts]:
 
 @contextlib.contextmanager
 def reading(folder: Path, service_port: int) -> Iterator[str]:
-    """Run Prometheus on the rules as written, reading the service each second; give its address."""
+    """Run Prometheus with the written rules, scraping each second; yield its address."""
     config = yaml.safe_load(files()["prometheus/prometheus.yml"])
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config.pop("alerting")
@@ -106,7 +107,7 @@ def reading(folder: Path, service_port: int) -> Iterator[str]:
 
 
 def is_ready(address: str) -> bool:
-    """Say whether a Prometheus answers."""
+    """Return whether a Prometheus responds."""
     try:
         return httpx.get(f"{address}/-/ready").status_code == 200
     except httpx.TransportError:
@@ -115,9 +116,9 @@ def is_ready(address: str) -> bool:
 
 @contextlib.contextmanager
 def working(settings: Settings) -> Iterator[None]:
-    """Run a worker."""
-    ours = {"CINECLUB_DATABASE_URL": bootstrap.database_url(settings), "CINECLUB_HOME": str(settings.home)}
-    worker = subprocess.Popen([sys.executable, "-m", "cineclub.worker"], env={**os.environ, **ours})
+    """Run a worker process."""
+    ours = {"CINECLUB_DATABASE_URL": storage.database_url(settings), "CINECLUB_HOME": str(settings.home)}
+    worker = subprocess.Popen([sys.executable, "-m", "cineclub.processes.worker"], env={**os.environ, **ours})
     try:
         yield
     finally:
@@ -127,35 +128,35 @@ def working(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def watched(bench_database: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
-    """A service over real tables, with a worker, and a Prometheus that reads it."""
+    """A service over a real database, with a worker and a Prometheus."""
     write_ratings(bench_database)
-    monkeypatch.setattr("cineclub.flows.monitoring.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("cineclub.runtime.fresh_cache.FRESH_SECONDS", 0.0)
     settings = Settings(home=home, database_url=bench_database, port=free_port(), outcome_refresh_seconds=0.5)
     with served(settings) as parts, reading(tmp_path, settings.port) as prometheus, working(settings):
         yield Watched(f"http://127.0.0.1:{settings.port}", prometheus, parts)
 
 
 def train(service: Watched) -> None:
-    """Train a model, and wait until it answers."""
-    asked = service.call("POST", "/training/", {"models": ["popular", "ease"]})
-    path = f"/training/{asked['training_id']}"
+    """Train a model, and wait until it serves."""
+    training = service.call("POST", "/training/", {"models": ["popular", "ease"]})
+    path = f"/training/{training['training_id']}"
     eventually(lambda: service.call("GET", path)["status"] not in {"queued", "running"}, SECONDS)
     assert service.call("GET", path)["status"] == "succeeded", service.call("GET", path)["error"]
     eventually(lambda: service.call("GET", "/ready")["model"] is not None)
 
 
 def use(service: Watched) -> None:
-    """Ask for recommendations of known and new people, and rate one of the films."""
-    answer = service.call("POST", "/predict/", {"user_id": 1})
+    """Request recommendations for known and new users, and rate a film."""
+    recommendations = service.call("POST", "/predict/", {"user_id": 1})
     service.call("POST", "/predict/", {"user_id": "somebody-new"})
-    film = answer["recommendations"][0]["movie_id"]
-    service.call("POST", "/ratings/", {"user_id": 1, "movie_id": film, "rating": 4.0})
+    movie = recommendations["recommendations"][0]["movie_id"]
+    service.call("POST", "/ratings/", {"user_id": 1, "movie_id": movie, "rating": 4.0})
 
 
 def keep_using(service: Watched, seconds: float) -> None:
-    """Let there be traffic for a while: a rate is made of several readings.
+    """Send requests for a while, since a rate needs several scrapes.
 
-    The service's own checks find too few ratings for any distance, so one of another check is told again and again.
+    The service's own checks have too few ratings for a distance, so the test reports one repeatedly.
     """
     assert isinstance(service.parts.metrics, PrometheusMetrics)
     deadline = time.monotonic() + seconds
@@ -167,19 +168,19 @@ def keep_using(service: Watched, seconds: float) -> None:
 
 
 def test_every_panel_and_every_rule_has_data(watched: Watched) -> None:
-    """After a training and some traffic no query is empty, no rule fails, and what is fine alerts nobody."""
+    """After a training and traffic no query is empty and no alert fires."""
     train(watched)
     use(watched)
     keep_using(watched, 4.0)
-    asked = {
+    expressions = {
         f"{dashboard.name}: {panel.title}: {query.expression}": query.expression
         for dashboard in DASHBOARDS
         for panel in dashboard.panels()
         for query in panel.queries
     } | {f"alert {alert.full_name}: {alert.measured}": alert.measured for alert in ALERTS}
-    assert len(asked) > 60
+    assert len(expressions) > 60
     deadline = time.monotonic() + 20
-    while empty := [name for name, expression in asked.items() if not watched.values_of(expression)]:
+    while empty := [name for name, expression in expressions.items() if not watched.values_of(expression)]:
         assert time.monotonic() < deadline, "\n".join(empty)
         keep_using(watched, 1.0)
     rules = watched.ask("rules")["groups"][0]["rules"]

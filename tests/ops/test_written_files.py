@@ -1,4 +1,4 @@
-"""The files of Grafana, Prometheus and Alertmanager are what the code gives, and Prometheus' own tools accept them."""
+"""The written files of Grafana, Prometheus and Alertmanager equal the code's, and Prometheus' tools accept them."""
 
 import json
 import re
@@ -20,7 +20,7 @@ OF_HISTOGRAMS = re.compile(r"_(?:bucket|sum|count)$")
 
 
 def written() -> set[str]:
-    """Return the files on the disk in the folders that are written, by their path below ops."""
+    """Return the written files on disk by their path below ops."""
     folders = ("prometheus", "alertmanager", "grafana")
     return {
         str(path.relative_to(FOLDER)) for folder in folders for path in (FOLDER / folder).rglob("*") if path.is_file()
@@ -28,8 +28,8 @@ def written() -> set[str]:
 
 
 def metrics_of(expressions: Sequence[str]) -> set[str]:
-    """Return the metrics that expressions name, those of histograms without what queries add."""
-    named = {name for one in expressions for name in NAMES.findall(one)}
+    """Return the metrics in expressions, without the suffixes of histograms."""
+    named = {name for expression in expressions for name in NAMES.findall(expression)}
     known = documented()
     return {name if name in known else OF_HISTOGRAMS.sub("", name) for name in named}
 
@@ -40,21 +40,21 @@ def expressions_of(dashboard: Dashboard) -> list[str]:
 
 
 def test_the_files_are_what_the_code_gives() -> None:
-    """Nobody changes them by hand, and none is left over: `make dashboards` writes them."""
+    """The files equal the code's output, and none is left over: `make dashboards` writes them."""
     expected = files()
     assert written() == set(expected)
     stale = [name for name, text in expected.items() if (FOLDER / name).read_text() != text]
-    assert not stale, f"make dashboards writes {stale} anew"
+    assert not stale, f"run make dashboards: {stale} differ"
 
 
 def test_promtool_accepts_the_rules() -> None:
-    """The rules parse, and every alert fires where it should and is silent where it should be."""
+    """The rules parse, and every alert passes its cases, firing and silent."""
     run_tool("promtool", "check", "rules", str(FOLDER / RULES))
     run_tool("promtool", "test", "rules", str(FOLDER / CASES))
 
 
 def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
-    """The whole configuration parses, with a key where Prometheus expects one."""
+    """The whole configuration parses, with a key file."""
     key = tmp_path / "metrics_key"
     key.write_text("a key")
     text = files()["prometheus/prometheus.yml"].replace("/run/secrets/metrics_key", str(key))
@@ -63,37 +63,37 @@ def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
     run_tool("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda one: one.full_name)
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.full_name)
 def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_not(alert: Alert) -> None:
-    """The written cases hold both, and each reads the metrics that the rule reads."""
+    """The written cases hold both kinds, and each reads the metrics of the rule."""
     cases = yaml.safe_load((FOLDER / CASES).read_text())["tests"]
     ours = [case["alert_rule_test"][0] for case in cases if case["name"].startswith(f"{alert.full_name} ")]
-    assert [bool(one["exp_alerts"]) for one in ours][:2] == [True, False]
+    assert [bool(our["exp_alerts"]) for our in ours][:2] == [True, False]
     for case in (alert.fires, alert.is_silent):
         assert metrics_of(list(case.series)) == metrics_of([alert.expression])
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda one: one.full_name)
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.full_name)
 def test_every_alert_says_what_to_do(alert: Alert) -> None:
-    """The guide has a part of that name, and names are told once."""
+    """The guide has a section for each alert, and names are unique."""
     assert alert.what_to_do.endswith((".", "?"))
     assert f"### {alert.full_name}\n" in (FOLDER.parent / "docs" / "operations.md").read_text()
-    assert [one.name for one in ALERTS].count(alert.name) == 1
+    assert [each.name for each in ALERTS].count(alert.name) == 1
 
 
-def test_every_metric_that_is_asked_for_exists_and_every_metric_of_ours_is_looked_at() -> None:
-    """No query names what /metrics has not, and nothing of ours is counted that nobody looks at."""
-    asked = metrics_of([alert.expression for alert in ALERTS])
+def test_every_queried_metric_exists_and_every_metric_of_ours_is_used() -> None:
+    """Queries name only exposed metrics, and every metric of ours is used."""
+    queried = metrics_of([alert.expression for alert in ALERTS])
     for dashboard in DASHBOARDS:
-        asked |= metrics_of(expressions_of(dashboard))
+        queried |= metrics_of(expressions_of(dashboard))
     known = set(documented())
-    assert asked - known == set()
-    assert {name for name in known - asked if name.startswith("cineclub_")} == set()
+    assert queried - known == set()
+    assert {name for name in known - queried if name.startswith("cineclub_")} == set()
 
 
-@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.name)
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
 def test_panels_lie_side_by_side(dashboard: Dashboard) -> None:
-    """Numbers are told once, no panel covers another or leaves the page, and all ask the provisioned source."""
+    """Panel ids are unique, no panel overlaps another or leaves the page, and all use the provisioned source."""
     panels = json.loads((FOLDER / "grafana" / "dashboards" / f"{dashboard.name}.json").read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     covered: set[tuple[int, int]] = set()

@@ -1,4 +1,4 @@
-"""The store that the worker under test registers in."""
+"""The MLflow store of the worker under test."""
 
 from registry_fixtures import bench_database, mlflow_template
 

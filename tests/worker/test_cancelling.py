@@ -1,4 +1,4 @@
-"""A cancel is on record within five seconds, whatever the training does just then, and leaves nothing running."""
+"""A cancel is recorded within five seconds in any step, and leaves no process."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.adapters.postgres.promotions import PostgresPromotions
 from cineclub.adapters.postgres.training_rows import worker_name
 from registry_bench import write_ratings
 from waiting import eventually
@@ -21,8 +21,8 @@ MODELS = {"models": ["popular", "ease", "svd"]}
 HANGING_WORKER = """
 import os, sys, time
 from pathlib import Path
-from cineclub import worker
-from cineclub.adapters import artifacts
+from cineclub.processes import worker
+from cineclub.adapters import model_store as artifacts
 from cineclub.flows.training import TrainingFlow
 
 place, flag = sys.argv[1], Path(sys.argv[2])
@@ -33,11 +33,11 @@ def hangs(*_args, **_kwargs):
 
 if place == "verification":
     sleeping_check = (
-        "import os, sys, time; from pathlib import Path; import cineclub.adapters.artifacts.__main__ as fresh; "
-        f"fresh.check_answers = lambda *_: (Path({str(flag)!r}).write_text(str(os.getpid())), time.sleep(120)); "
+        "import os, sys, time; from pathlib import Path; import cineclub.adapters.model_store.__main__ as fresh; "
+        f"fresh.check_sample_scores = lambda *_: (Path({str(flag)!r}).write_text(str(os.getpid())), time.sleep(120)); "
         "sys.exit(fresh.main())"
     )
-    from cineclub.adapters.artifacts import verification
+    from cineclub.adapters.model_store import verification
     run = verification._run_while_we_live
     verification._run_while_we_live = lambda command: run([sys.executable, "-c", sleeping_check, *command[3:]])
 elif place != "nowhere":
@@ -48,20 +48,20 @@ sys.exit(worker.main([]))
 
 @pytest.fixture
 def jobs(bench_database: str) -> PostgresTrainingJobs:
-    """The queue as those who ask see it, over ratings to learn from."""
+    """The queue of the requesters, over ratings."""
     write_ratings(bench_database)
     return PostgresTrainingJobs(bench_database)
 
 
 @pytest.fixture
 def flag(home: Path) -> Path:
-    """Where the process that hangs writes its number."""
+    """The file with the process id of the hanging process."""
     return home / "hangs"
 
 
 @pytest.fixture
 def start_worker(bench_database: str, home: Path, flag: Path) -> Iterator[Callable[[str], "subprocess.Popen[bytes]"]]:
-    """Start real worker processes that hang at a place, and end them afterwards."""
+    """Start real worker processes that hang at a place, and stop them afterwards."""
     environment = {**os.environ, "CINECLUB_DATABASE_URL": bench_database, "CINECLUB_HOME": str(home)}
     started: list[subprocess.Popen[bytes]] = []
 
@@ -77,7 +77,7 @@ def start_worker(bench_database: str, home: Path, flag: Path) -> Iterator[Callab
 
 
 def is_running(pid: int) -> bool:
-    """Say whether a process lives; a zombie does not."""
+    """Return whether a process is alive and no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def test_a_cancel_ends_a_step_that_hangs(
     flag: Path,
     start_worker: Callable[[str], "subprocess.Popen[bytes]"],
 ) -> None:
-    """The training is `cancelled` within five seconds; its worker and the worker's child are gone with it."""
+    """A training in a hanging step is `cancelled` within five seconds; the worker and its child end."""
     process = start_worker(place)
     training = jobs.start(MODELS, None)
     eventually(lambda: flag.is_file() and flag.read_text() != "")
@@ -100,14 +100,14 @@ def test_a_cancel_ends_a_step_that_hangs(
     eventually(lambda: jobs.get(training.training_id).status == "cancelled", LIMIT_SECONDS)
     process.wait(2)
     eventually(lambda: not is_running(int(flag.read_text())), 2)
-    assert PromotionHistory(bench_database).newest() is None
+    assert PostgresPromotions(bench_database).newest() is None
     assert jobs.start(MODELS, None).status == "queued"
 
 
 def test_a_cancel_ends_an_ordinary_step_and_the_worker_stays(
     jobs: PostgresTrainingJobs, start_worker: Callable[[str], "subprocess.Popen[bytes]"]
 ) -> None:
-    """A step that reports stops by itself; the same process takes the next training."""
+    """A step that reports progress stops by itself, and the same process takes the next training."""
     process = start_worker("nowhere")
     training = jobs.start({}, None)
     eventually(lambda: (seen := jobs.get(training.training_id).progress) is not None and seen.step != "load_ratings")
@@ -118,8 +118,8 @@ def test_a_cancel_ends_an_ordinary_step_and_the_worker_stays(
     assert process.poll() is None
 
 
-def test_a_cancel_that_comes_after_the_promotion_says_so(jobs: PostgresTrainingJobs, bench_database: str) -> None:
-    """What was promoted stands in the record of the training that is cancelled."""
+def test_a_cancel_that_comes_after_the_promotion_is_recorded(jobs: PostgresTrainingJobs, bench_database: str) -> None:
+    """A cancel after the promotion is recorded with the promoted version."""
     training = jobs.start({}, None)
     lease = TrainingQueue(bench_database, worker_name(), 20, 3).claim()
     assert lease is not None
@@ -134,14 +134,14 @@ def test_a_cancel_that_comes_after_the_promotion_says_so(jobs: PostgresTrainingJ
     assert (seen.status, seen.error) == ("cancelled", "version 7 was promoted before the cancel came")
 
 
-def test_a_lease_tells_once_that_a_person_asked_to_stop(jobs: PostgresTrainingJobs, bench_database: str) -> None:
-    """The heartbeat learns of it within a second or so, without any report."""
+def test_a_lease_reports_a_cancel_once(jobs: PostgresTrainingJobs, bench_database: str) -> None:
+    """The heartbeat learns of a cancel within about a second and reports it once, without progress."""
     training = jobs.start({}, None)
     lease = TrainingQueue(bench_database, worker_name(), 20, 3).claim()
     assert lease is not None
-    told = threading.Semaphore(0)
-    lease.when_cancelled(told.release)
+    cancelled = threading.Semaphore(0)
+    lease.when_cancelled(cancelled.release)
     jobs.cancel(training.training_id)
-    assert told.acquire(timeout=2.5)
-    assert not told.acquire(timeout=1.5)
+    assert cancelled.acquire(timeout=2.5)
+    assert not cancelled.acquire(timeout=1.5)
     lease.close()

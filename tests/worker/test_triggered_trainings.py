@@ -1,4 +1,4 @@
-"""Worker processes start what is due by the settings of their environment."""
+"""Worker processes start due trainings by the settings of their environment."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def start_worker(bench_database: str, home: Path) -> Iterator[Callable[[dict[str
     ours = {"CINECLUB_DATABASE_URL": bench_database, "CINECLUB_HOME": str(home)}
 
     def start(settings: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "cineclub.worker"]
+        command = [sys.executable, "-m", "cineclub.processes.worker"]
         started.append(subprocess.Popen(command, env={**os.environ, **ours, **settings}))
 
     yield start
@@ -35,23 +35,23 @@ def start_worker(bench_database: str, home: Path) -> Iterator[Callable[[dict[str
 def test_two_workers_make_up_once_for_a_missed_due_time(
     bench_database: str, start_worker: Callable[[dict[str, str]], None]
 ) -> None:
-    """Both see the schedule; one training is started, by the schedule, and no second one after it has ended."""
+    """Two workers start one training for a missed due time, with the trigger schedule, and no second one."""
     jobs = PostgresTrainingJobs(bench_database)
     with psycopg.connect(bench_database) as connection:
         connection.execute("INSERT INTO cineclub.training_schedules VALUES (%s, now() - interval '5 years')", (YEARLY,))
     for _ in range(2):
         start_worker({"CINECLUB_TRAINING_SCHEDULE": YEARLY})
-    eventually(lambda: [one.status for one in jobs.recent(5)] == ["failed"])
-    asked = jobs.start({}, None)
-    eventually(lambda: jobs.get(asked.training_id).status == "failed")
-    assert [one.trigger for one in jobs.recent(5)] == ["request", "schedule"]
+    eventually(lambda: [training.status for training in jobs.recent(5)] == ["failed"])
+    requested = jobs.start({}, None)
+    eventually(lambda: jobs.get(requested.training_id).status == "failed")
+    assert [training.trigger for training in jobs.recent(5)] == ["request", "schedule"]
 
 
 def test_a_worker_trains_when_enough_ratings_are_new(
     bench_database: str, start_worker: Callable[[dict[str, str]], None]
 ) -> None:
-    """The first ratings are new too."""
+    """The first ratings count as new and start a training."""
     jobs = PostgresTrainingJobs(bench_database)
     write_ratings(bench_database)
     start_worker({"CINECLUB_RETRAIN_AFTER_RATINGS": "1000"})
-    eventually(lambda: [one.trigger for one in jobs.recent(5)] == ["new_ratings"])
+    eventually(lambda: [training.trigger for training in jobs.recent(5)] == ["new_ratings"])

@@ -1,5 +1,6 @@
-"""The worker runs what is queued, and says how it ended."""
+"""The worker runs queued trainings and records their end."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,14 +14,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from cineclub import bootstrap, worker
-from cineclub.adapters.artifacts import read_artifact
+from cineclub.adapters.model_store import read_artifact
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.adapters.postgres.promotions import PostgresPromotions
+from cineclub.bootstrap import storage
 from cineclub.domain.errors import NotEnoughData, StorageUnavailable
-from cineclub.domain.training_report import TrainingReport
+from cineclub.domain.training.report import TrainingReport
 from cineclub.flows.training import TrainingFlow
+from cineclub.processes import worker
 from cineclub.settings import Settings
+from read_only_database import set_read_only
 from registry_bench import write_ratings
 
 CUT_EVERYBODY_OFF = (
@@ -32,7 +35,7 @@ MODELS = {"models": ["popular", "ease", "svd"]}
 
 @pytest.fixture
 def settings(bench_database: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of a worker of a fresh database."""
+    """The settings of a worker with a fresh database."""
     monkeypatch.setenv("CINECLUB_DATABASE_URL", bench_database)
     monkeypatch.setenv("CINECLUB_HOME", str(home))
     return Settings()
@@ -40,32 +43,32 @@ def settings(bench_database: str, home: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def jobs(bench_database: str) -> PostgresTrainingJobs:
-    """The queue as those who ask see it."""
+    """The queue of the requesters."""
     return PostgresTrainingJobs(bench_database)
 
 
 @pytest.fixture
 def parts(settings: Settings) -> Iterator[worker.WorkerParts]:
-    """What the worker works with, in this process."""
-    holder = bootstrap.worker_name()
-    presence = bootstrap.worker_presence(settings)
+    """The parts of the worker, in this process."""
+    holder = storage.worker_name()
+    presence = storage.worker_presence(settings)
     yield worker.WorkerParts(
-        bootstrap.training_queue(settings, holder),
+        storage.training_queue(settings, holder),
         presence,
-        bootstrap.registry(settings, holder),
-        bootstrap.rating_store(settings),
+        storage.promotion_flow(settings, holder),
+        storage.rating_store(settings),
         settings,
     )
     presence.close()
 
 
 def run_until_idle(parts: worker.WorkerParts) -> None:
-    """Run what is queued."""
+    """Run the queued trainings."""
     worker.run_worker(parts, worker.StopRequest(), until_idle=True)
 
 
 def eventually(happened: Callable[[], bool], timeout_seconds: float = 60) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + timeout_seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -75,9 +78,9 @@ def eventually(happened: Callable[[], bool], timeout_seconds: float = 60) -> Non
 def test_a_queued_training_ends_in_a_served_model(
     bench_database: str, home: Path, jobs: PostgresTrainingJobs, parts: worker.WorkerParts
 ) -> None:
-    """The first training promotes, the second of the same ratings refreshes; both are in the history."""
+    """The first training promotes and the second, on the same ratings, refreshes; both are in the history."""
     write_ratings(bench_database)
-    promotions = PromotionHistory(bench_database)
+    promotions = PostgresPromotions(bench_database)
     for verdict in ("PROMOTE", "REFRESH"):
         training = jobs.start(MODELS, None)
         run_until_idle(parts)
@@ -100,7 +103,7 @@ def test_the_gate_hears_of_drift_where_it_started_the_training(
     parts: worker.WorkerParts,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Drift alone tells the flow that production is in drift."""
+    """The flow is in drift only if drift triggered the training."""
     heard = []
 
     def train(flow: TrainingFlow) -> TrainingReport:
@@ -119,18 +122,18 @@ def test_the_gate_hears_of_drift_where_it_started_the_training(
 def test_a_training_under_which_postgresql_goes_away_is_run_again(
     bench_database: str, jobs: PostgresTrainingJobs, parts: worker.WorkerParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every connection is cut while it computes: the second attempt succeeds, and nobody had to ask again."""
+    """A training whose connections were cut is run again and succeeds."""
     write_ratings(bench_database)
     compare = TrainingFlow.compare_with_production
     cuts = iter([True])
 
-    def cut_off(flow: TrainingFlow, *asked: Any) -> Any:
+    def cut_off(flow: TrainingFlow, *arguments: Any) -> Any:
         if next(cuts, False):
             with psycopg.connect(bench_database, autocommit=True) as connection:
                 connection.execute(CUT_EVERYBODY_OFF)
             message = "PostgreSQL does not answer"
             raise StorageUnavailable(message)
-        return compare(flow, *asked)
+        return compare(flow, *arguments)
 
     monkeypatch.setattr(TrainingFlow, "compare_with_production", cut_off)
     training = jobs.start(MODELS, None)
@@ -142,7 +145,7 @@ def test_a_training_under_which_postgresql_goes_away_is_run_again(
 def test_a_training_without_ratings_fails_with_a_sentence(
     jobs: PostgresTrainingJobs, parts: worker.WorkerParts
 ) -> None:
-    """The cause says what is missing; no traceback is in the row."""
+    """The recorded cause says what is missing, without a traceback."""
     training = jobs.start({}, None)
     run_until_idle(parts)
     seen = jobs.get(training.training_id)
@@ -155,7 +158,7 @@ def test_a_training_without_ratings_fails_with_a_sentence(
 def test_an_unforeseen_error_fails_the_training_in_one_sentence(
     bench_database: str, jobs: PostgresTrainingJobs, parts: worker.WorkerParts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What nobody thought of ends the training too; the details are in the log."""
+    """An unexpected error fails the training with one sentence; the details are logged."""
     write_ratings(bench_database)
     with psycopg.connect(bench_database) as connection:
         connection.execute("ALTER TABLE cineclub.movies RENAME TO films")
@@ -167,10 +170,45 @@ def test_an_unforeseen_error_fails_the_training_in_one_sentence(
     training = jobs.start(MODELS, None)
     run_until_idle(parts)
     error = jobs.get(training.training_id).error or ""
-    assert error.startswith("something unforeseen went wrong (DivisionByZero")
+    assert error.startswith("unexpected error (DivisionByZero")
     assert "\n" not in error
     assert "Traceback" in caplog.text
     assert jobs.start({}, None).status == "queued"
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/home/models/x"), "the disk is full: free disk space"),
+        (ConnectionResetError("by /srv/home/socket"), "ConnectionResetError"),
+    ],
+    ids=["full disk", "without a number"],
+)
+def test_a_full_disk_interrupts_a_training_and_its_path_is_in_the_log_alone(
+    fault: OSError,
+    cause: str,
+    bench_database: str,
+    jobs: PostgresTrainingJobs,
+    parts: worker.WorkerParts,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The training is tried again, and says how to make room to whoever may read it, without files of this machine."""
+    write_ratings(bench_database)
+    monkeypatch.setattr(TrainingFlow, "train", lambda _: raise_(fault))
+    training = jobs.start(MODELS, None)
+    run_until_idle(parts)
+    seen = jobs.get(training.training_id)
+    assert (seen.status, seen.attempt) == ("failed", parts.settings.max_attempts)
+    assert cause in (seen.error or "")
+    assert "unexpected" not in (seen.error or "")
+    assert "/srv" not in (seen.error or "")
+    assert "/srv/home" in caplog.text
+
+
+def raise_(error: Exception) -> None:
+    """Raise an error."""
+    raise error
 
 
 def test_a_cancelled_training_stops_and_promotes_nothing(
@@ -185,16 +223,14 @@ def test_a_cancelled_training_stops_and_promotes_nothing(
     jobs.cancel(training.training_id)
     running.join(60)
     assert jobs.get(training.training_id).status == "cancelled"
-    assert PromotionHistory(bench_database).newest() is None
+    assert PostgresPromotions(bench_database).newest() is None
 
 
-def test_a_worker_told_to_stop_puts_its_training_back(
-    bench_database: str, home: Path, jobs: PostgresTrainingJobs
-) -> None:
-    """SIGTERM ends the process within seconds, cleanly, and another worker starts the training afresh."""
+def test_a_stopped_worker_puts_its_training_back(bench_database: str, home: Path, jobs: PostgresTrainingJobs) -> None:
+    """SIGTERM ends the worker within seconds and puts its training back; another worker starts it again."""
     write_ratings(bench_database)
     environment = {**os.environ, "CINECLUB_DATABASE_URL": bench_database, "CINECLUB_HOME": str(home)}
-    process = subprocess.Popen([sys.executable, "-m", "cineclub.worker"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "cineclub.processes.worker"], env=environment)
     eventually(jobs.is_worker_alive)
     training = jobs.start({}, None)
     eventually(lambda: jobs.get(training.training_id).progress is not None)
@@ -204,3 +240,17 @@ def test_a_worker_told_to_stop_puts_its_training_back(
     assert (seen.status, seen.attempt) == ("queued", 0)
     assert "training_put_back" in (home / "logs" / "worker.log").read_text()
     eventually(lambda: not jobs.is_worker_alive())
+
+
+def test_a_worker_idles_over_a_read_only_database(
+    bench_database: str, jobs: PostgresTrainingJobs, parts: worker.WorkerParts
+) -> None:
+    """It neither crashes nor loses the training, which it runs once the database takes writes."""
+    write_ratings(bench_database)
+    training_id = jobs.start(MODELS, None).training_id
+    set_read_only(bench_database, is_on=True)
+    run_until_idle(parts)
+    assert jobs.get(training_id).status == "queued"
+    set_read_only(bench_database, is_on=False)
+    run_until_idle(parts)
+    assert jobs.get(training_id).status == "succeeded"

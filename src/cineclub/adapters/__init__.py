@@ -1,1 +1,1 @@
-"""What talks to the outside: PostgreSQL, MLflow, the disk, Prometheus."""
+"""The adapters to PostgreSQL, MLflow, the disk and Prometheus."""

@@ -1,1 +1,1 @@
-"""The HTTP API: it translates requests into calls and values into JSON, and decides nothing."""
+"""The HTTP API: requests as calls, and values as JSON; it decides nothing."""

@@ -1,4 +1,4 @@
-"""The application: routes, errors, measurement and the life of what runs beside them."""
+"""The application: routes, errors, middleware, and the services that start and stop with it."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -22,32 +22,32 @@ from cineclub.api.routes import (
     ratings,
     trainings,
 )
-from cineclub.api.shield import HEADERS, Shield
-from cineclub.serving import ApiParts
+from cineclub.api.security_middleware import HEADERS, SecurityMiddleware
+from cineclub.bootstrap.parts import ApiParts
 
 DESCRIPTION = """\
 Recommends films from ratings in PostgreSQL, and proves that a new model is better before it serves.
 
-Ids are those of your own system, as JSON text or integers; `42` and `"42"` name the same user. Every error is
+Ids are those of your own system, as JSON strings or integers; `42` and `"42"` are the same user. Every error is
 `{"error": {"code": …, "message": …}}`, and the message says what to do next.
 """
 TAGS = [
-    {"name": "predictions", "description": "Which films to recommend to whom, and why."},
-    {"name": "movies", "description": "The catalogue: search, what is popular, what is like what."},
-    {"name": "ratings", "description": "Ratings as they are given; the next answer knows them."},
-    {"name": "training", "description": "Train, follow, cancel: one training at a time, in a process of its own."},
-    {"name": "models", "description": "Which model serves."},
-    {"name": "monitoring", "description": "What became of what was recommended, and whether ratings change."},
-    {"name": "operations", "description": "For the machines that watch this one."},
+    {"name": "predictions", "description": "Recommended films with their reasons."},
+    {"name": "movies", "description": "The catalogue: search, popular films, similar films."},
+    {"name": "ratings", "description": "Writing and deleting ratings; the next recommendations use them."},
+    {"name": "training", "description": "Start, follow and cancel trainings: one at a time, in a process of its own."},
+    {"name": "models", "description": "Versions, promotions and rollbacks."},
+    {"name": "monitoring", "description": "Outcomes of recommendations, online comparisons, and drift of ratings."},
+    {"name": "operations", "description": "Health, readiness and metrics for monitoring systems."},
 ]
 
 ROUTES = (predictions, movies, ratings, trainings, models, monitoring, drift, operations, documentation, dashboard)
 
 
 def create_app(parts: ApiParts) -> FastAPI:
-    """Return the application over these parts; they start and stop with it.
+    """Return the application of these parts; their services start and stop with it.
 
-    Where several processes serve it, ``state.is_first`` is cleared in all but one before it starts.
+    If several processes serve it, all but one clear ``state.is_first`` before it starts.
     """
 
     @contextlib.asynccontextmanager
@@ -65,7 +65,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours is in /metrics and in the log
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # see /metrics and the log
         lifespan=life,
     )
     app.state.parts = parts
@@ -76,6 +76,10 @@ def create_app(parts: ApiParts) -> FastAPI:
     document_keys(app)
     errors.install(app)
     app.add_middleware(ErrorBoundary)
-    app.add_middleware(Shield, allowed_hosts=parts.doors.allowed_hosts, max_body_bytes=parts.doors.max_body_bytes)
-    app.add_middleware(ErrorBoundary, headers=HEADERS, metrics=parts.metrics)  # under the shield itself, and measured
+    app.add_middleware(
+        SecurityMiddleware,
+        allowed_hosts=parts.host_policy.allowed_hosts,
+        max_body_bytes=parts.host_policy.max_body_bytes,
+    )
+    app.add_middleware(ErrorBoundary, headers=HEADERS, observe=parts.metrics.observe_request)
     return app

@@ -1,4 +1,4 @@
-"""The OpenAPI document as one page of HTML that reads well offline."""
+"""The OpenAPI document as one page of HTML that works offline."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ vertical-align: top; border-bottom: 1px solid #8883 }
 
 
 def page_of(document: Document, base_url: str) -> str:
-    """Return the page: every operation by tag, with fields, an example to paste, and what it may answer."""
+    """Return the page: all operations by tag, with fields, an example command, and the possible responses."""
     title = f"{document['info']['title']} {document['info']['version']}"
     sections = "".join(_section(document, tag, base_url) for tag in document.get("tags", []))
     return (
@@ -45,22 +45,22 @@ def _operation(document: Document, path: str, method: str, operation: Document, 
     """Return one operation."""
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     request = _first_object(document, body) if body else None
-    rows = "".join(_parameter_rows(operation)) + "".join(_field_rows(request))
-    fields = f"<table><tr><th>field</th><th>what it is</th></tr>{rows}</table>" if rows else ""
+    rows = "".join(_field_rows(operation, request))
+    fields = f"<table><tr><th>field</th><th>meaning</th></tr>{rows}</table>" if rows else ""
     heading = f'<span class="method">{method.upper()}</span><code>{escape(path)}</code>'
     return (
         f"<h3>{heading}</h3>{_paragraphs(operation.get('description', ''))}{fields}"
-        f"<pre>{escape(_curl(method, base_url + path, request))}</pre>{_answers(document, operation)}"
+        f"<pre>{escape(_curl(method, base_url + path, request))}</pre>{_responses(document, operation)}"
     )
 
 
 def _paragraphs(text: str) -> str:
-    """Return text as paragraphs; what stands between backticks is code."""
-    pieces = []
+    """Return text as paragraphs, with the text between backticks as code."""
+    paragraphs = []
     for paragraph in text.strip().split("\n\n"):
-        inside = escape(paragraph).split("`")
-        pieces.append("".join(f"<code>{one}</code>" if number % 2 else one for number, one in enumerate(inside)))
-    return "".join(f"<p>{piece}</p>" for piece in pieces if piece)
+        parts = escape(paragraph).split("`")
+        paragraphs.append("".join(f"<code>{part}</code>" if nth % 2 else part for nth, part in enumerate(parts)))
+    return "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs if paragraph)
 
 
 def _curl(method: str, address: str, request: Document | None) -> str:
@@ -72,38 +72,34 @@ def _curl(method: str, address: str, request: Document | None) -> str:
     return f"{command} -H 'Content-Type: application/json' \\\n  -d '{example}'"
 
 
-def _parameter_rows(operation: Document) -> Iterator[str]:
-    """Yield the rows of what stands in the address."""
+def _field_rows(operation: Document, body: Document | None) -> Iterator[str]:
+    """Yield the rows of the parameters in the URL and of the fields of the body."""
     for parameter in operation.get("parameters", []):
-        about = parameter.get("description") or f"in the {parameter['in']}"
-        yield f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(about)}</td></tr>"
-
-
-def _field_rows(schema: Document | None) -> Iterator[str]:
-    """Yield the rows of a body's fields."""
-    for name, field in (schema or {}).get("properties", {}).items():
+        meaning = parameter.get("description") or f"in the {parameter['in']}"
+        yield f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(meaning)}</td></tr>"
+    for name, field in (body or {}).get("properties", {}).items():
         default = f" (default {field['default']})" if field.get("default") is not None else ""
-        about = f"{field.get('description', '')}{default}"
-        yield f"<tr><td><code>{escape(name)}</code></td><td>{escape(about)}</td></tr>"
+        meaning = f"{field.get('description', '')}{default}"
+        yield f"<tr><td><code>{escape(name)}</code></td><td>{escape(meaning)}</td></tr>"
 
 
-def _answers(document: Document, operation: Document) -> str:
-    """Return what an operation may answer, with an example where there is one."""
+def _responses(document: Document, operation: Document) -> str:
+    """Return the possible responses of an operation, with an example if the document has one."""
     rows, example = "", ""
-    for status, answer in operation.get("responses", {}).items():
-        rows += f"<tr><td><code>{status}</code></td><td>{escape(answer.get('description', ''))}</td></tr>"
-        schema = _first_object(document, answer.get("content", {}).get("application/json", {}).get("schema", {}))
+    for status, response in operation.get("responses", {}).items():
+        rows += f"<tr><td><code>{status}</code></td><td>{escape(response.get('description', ''))}</td></tr>"
+        schema = _first_object(document, response.get("content", {}).get("application/json", {}).get("schema", {}))
         if "examples" in schema:
             example = f"<pre>{escape(json.dumps(schema['examples'][0], indent=2, ensure_ascii=False))}</pre>"
     return f"<table><tr><th>status</th><th>when</th></tr>{rows}</table>{example}"
 
 
 def _first_object(document: Document, schema: Document) -> Document:
-    """Return a schema with its reference followed; the first of several alternatives."""
-    for several in ("oneOf", "anyOf"):
-        if several in schema:
-            return _first_object(document, schema[several][0])
+    """Return the schema that a reference names, or the first of several alternatives."""
+    for alternatives in ("oneOf", "anyOf"):
+        if alternatives in schema:
+            return _first_object(document, schema[alternatives][0])
     if "$ref" in schema:
-        found: Document = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        return found
+        named: Document = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return named
     return schema

@@ -1,11 +1,11 @@
-"""What /monitoring/drift answers, as the documentation shows it."""
+"""Request and response bodies of /monitoring/drift."""
 
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cineclub.api.schemas import Request
+from cineclub.api.fields import Request
 
 Verdict = Literal["OK", "ALERT", "NOT_ENOUGH_DATA"]
 EXAMPLE: dict[str, Any] = {
@@ -58,7 +58,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 class CheckedWindowOut(BaseModel):
-    """What was checked."""
+    """The window of a check."""
 
     starts_at: datetime
     ends_at: datetime = Field(description="exclusive")
@@ -68,22 +68,22 @@ class CheckedWindowOut(BaseModel):
 
 
 class StatisticChangeOut(BaseModel):
-    """One statistic beside what was normal: a figure with its change, or a distribution with its distance."""
+    """One statistic beside its baseline: a figure with its change, or a distribution with its distance."""
 
     name: str
     of: Literal["ratings", "answers"]
     baseline: float | None = Field(description="mean over the baseline's windows; null for a distribution")
-    current: float | None = Field(description="of the window; null for a distribution, or where there is none")
-    change_pct: float | None = Field(description="by how many percent it changed; null for a distribution")
+    current: float | None = Field(description="of the window; null for a distribution, or without data")
+    change_pct: float | None = Field(description="change in percent; null for a distribution")
     distance: float | None = Field(description="of a distribution from the baseline's, 0 to 1; null for a figure")
     threshold: float | None = Field(
-        description="more percent, or a larger distance, is an alert; null where none could be learned"
+        description="a larger change in percent, or distance, is an alert; null without enough windows"
     )
     verdict: Verdict
 
 
 class SegmentChangeOut(BaseModel):
-    """A part of the ratings that moved."""
+    """A segment of the ratings that moved."""
 
     dimension: str = Field(description="genre, decade, activity or popularity")
     name: str
@@ -91,7 +91,7 @@ class SegmentChangeOut(BaseModel):
     current_share: float = Field(description="of all ratings in the window")
     baseline_mean: float | None
     current_mean: float | None
-    share_of_change: float = Field(description="how much of what moved in its dimension is its own, 0 to 1")
+    share_of_change: float = Field(description="its part of the change of its dimension, 0 to 1")
 
 
 class BaselineComparisonOut(BaseModel):
@@ -103,7 +103,7 @@ class BaselineComparisonOut(BaseModel):
     n_windows: int = Field(description="earlier windows with enough ratings")
     verdict: Verdict
     statistics: list[StatisticChangeOut]
-    segments: list[SegmentChangeOut] = Field(description="what moved most comes first")
+    segments: list[SegmentChangeOut] = Field(description="the one that moved most comes first")
 
 
 class DriftOut(BaseModel):
@@ -114,7 +114,7 @@ class DriftOut(BaseModel):
     check_id: int
     checked_at: datetime
     verdict: Verdict
-    summary: str = Field(description="in one sentence what moved most, or what is missing")
+    summary: str = Field(description="the change or the lack of data in one sentence")
     window: CheckedWindowOut
     threshold_pct: float
     comparisons: list[BaselineComparisonOut]
@@ -122,19 +122,19 @@ class DriftOut(BaseModel):
 
 
 class PastDriftOut(BaseModel):
-    """What is kept of a check."""
+    """A past check, as it is stored."""
 
     check_id: int
     checked_at: datetime
     asked_by: Literal["api", "cli", "watch"]
-    is_usual: bool = Field(description="whether it asked what the settings ask, about what is now")
+    is_usual: bool = Field(description="with the parameters of the settings, up to the time of the check")
     verdict: Verdict
     summary: str
     distances: dict[str, float] = Field(description="by statistic, of those that have one")
     changes: dict[str, float] = Field(description="in percent, by statistic, of those that are figures")
-    segments: list[SegmentChangeOut] = Field(description="the three parts that moved most")
+    segments: list[SegmentChangeOut] = Field(description="the three segments that moved most")
     training_id: str | None = Field(description="the training that the check has started")
-    notified_at: datetime | None = Field(description="when the webhook was told")
+    notified_at: datetime | None = Field(description="when the notice was sent to the webhook")
 
 
 class DriftHistoryOut(BaseModel):
@@ -144,7 +144,7 @@ class DriftHistoryOut(BaseModel):
 
 
 class PeriodOut(BaseModel):
-    """The ratings of a period in numbers."""
+    """Statistics of the ratings of a period."""
 
     starts_at: datetime
     ends_at: datetime
@@ -160,7 +160,7 @@ class PeriodOut(BaseModel):
 
 
 class BaselineOut(BaseModel):
-    """What a window is compared with."""
+    """A baseline."""
 
     model_version: int | None = Field(description="null for a baseline that was taken from the ratings")
     taken_at: datetime
@@ -174,13 +174,13 @@ class BaselinesOut(BaseModel):
     """Both baselines."""
 
     model_version: int | None = Field(description="the version that serves; null before the first")
-    model: BaselineOut | None = Field(description="of the version that serves; null where it has none: train again")
+    model: BaselineOut | None = Field(description="of the version that serves; null if it has none: train again")
     pinned: BaselineOut | None = Field(description="null unless one is pinned")
 
 
 class PinRequest(Request):
-    """Which baseline to pin."""
+    """The baseline to pin."""
 
     version: int | None = Field(
-        default=None, ge=1, le=2**31 - 1, strict=True, description="that of this version; without it one is taken now"
+        default=None, ge=1, le=2**31 - 1, strict=True, description="of this version; unset: from the ratings now"
     )

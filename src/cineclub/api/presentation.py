@@ -1,14 +1,16 @@
-"""Values of the flows as the JSON that callers see."""
+"""Values of the domain as JSON documents."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import orjson
 
-from cineclub.domain.ratings import Movie
-from cineclub.domain.recommendations import ListedFilms, PredictionResponse, Recommendation
-from cineclub.ports import KnownVersion, LiveModel, PopularMovie, Promotion, Refusal, Training
+from cineclub.domain.promotion.records import Promotion
+from cineclub.domain.promotion.versions import KnownVersion
+from cineclub.domain.ratings.log import Movie
+from cineclub.domain.recommend.live_model import LiveModel
+from cineclub.domain.recommend.recommendations import PredictionResponse, Recommendation, RecommendationList
+from cineclub.domain.recommend.records import PopularMovie
 
 SCORE_DIGITS = 6
 STARS_DIGITS = 2
@@ -16,30 +18,28 @@ RATING_DIGITS = 4
 
 
 def prediction_document(
-    response: PredictionResponse, user_id: int | str | None, films: Sequence[dict[str, Any]] | orjson.Fragment
+    response: PredictionResponse, user_id: int | str | None, movies: Sequence[dict[str, Any]] | orjson.Fragment
 ) -> dict[str, Any]:
-    """Return an answer with the user's id as it was sent and its films as they are written."""
-    model = None
-    if response.model_name is not None:
-        model = {"name": response.model_name, "version": response.model_version}
+    """Return a response with the user's id as it was sent, and with rendered movies."""
+    has_model = response.model_name is not None
     return {
         "recommendation_id": response.recommendation_id,
         "user_id": user_id,
         "strategy": response.strategy,
         "degraded": response.degraded,
-        "model": model,
-        "recommendations": films,
+        "model": {"name": response.model_name, "version": response.model_version} if has_model else None,
+        "recommendations": movies,
         "unknown_films": response.unknown_films,
     }
 
 
-def recommendation_documents(listed: ListedFilms, *, integers: bool) -> list[dict[str, Any]]:
-    """Return the films of an answer, with ids as the caller's system writes them."""
-    return [_recommendation(one, integers=integers) for one in listed.recommendations]
+def recommendation_documents(recommendations: RecommendationList, *, integers: bool) -> list[dict[str, Any]]:
+    """Return recommended movies, with integer ids or text."""
+    return [_recommendation(recommendation, integers=integers) for recommendation in recommendations.recommendations]
 
 
 def movie_document(movie: Movie, *, integers: bool) -> dict[str, Any]:
-    """Return a film of the catalogue."""
+    """Return a movie of the catalogue."""
     return {
         "movie_id": _public_id(movie, integers=integers),
         "title": movie.title,
@@ -50,21 +50,13 @@ def movie_document(movie: Movie, *, integers: bool) -> dict[str, Any]:
     }
 
 
-def scored_document(one: PopularMovie, *, integers: bool) -> dict[str, Any]:
-    """Return a film with what it is ordered by."""
-    return {**movie_document(one.movie, integers=integers), "score": round(one.score, SCORE_DIGITS)}
-
-
-def training_document(training: Training, *, with_report: bool) -> dict[str, Any]:
-    """Return a training; the report is long and left out of lists."""
-    document = asdict(training)
-    if not with_report:
-        document["report"] = None
-    return document
+def scored_document(scored: PopularMovie | Recommendation, *, integers: bool) -> dict[str, Any]:
+    """Return a movie with its score."""
+    return {**movie_document(scored.movie, integers=integers), "score": round(scored.score, SCORE_DIGITS)}
 
 
 def production_document(promotion: Promotion, live: LiveModel) -> dict[str, Any]:
-    """Return what serves and why."""
+    """Return the model in production with its promotion."""
     return {
         "name": live.fitted.recipe.model,
         "version": live.version,
@@ -75,12 +67,12 @@ def production_document(promotion: Promotion, live: LiveModel) -> dict[str, Any]
         "promoted_by": promotion.promoted_by,
         "manifest_sha256": promotion.manifest_sha256,
         "n_movies": len(live.fitted.movie_ids),
-        "rating_scale": asdict(live.fitted.scale),
+        "rating_scale": live.fitted.scale,
     }
 
 
 def promotion_document(promotion: Promotion) -> dict[str, Any]:
-    """Return one line of the history of what served."""
+    """Return one entry of the promotion history."""
     return {
         "promotion_id": promotion.promotion_id,
         "version": promotion.version,
@@ -97,15 +89,11 @@ def promotion_document(promotion: Promotion) -> dict[str, Any]:
 
 
 def version_document(known: KnownVersion, serving: Promotion | None) -> dict[str, Any]:
-    """Return a registered version; ``serving`` is what was promoted last."""
+    """Return a registered version; ``serving`` is the newest promotion."""
     registered = known.registered
-    is_same = serving is not None and (serving.version, serving.manifest_sha256) == (
-        registered.version,
-        registered.manifest_sha256,
-    )
     return {
         "version": registered.version,
-        "serves": is_same,
+        "serves": serving is not None and serving.key == registered.key,
         "name": registered.recipe.model,
         "hyperparameters": dict(registered.recipe.hyperparameters),
         "verdict": known.verdict,
@@ -122,27 +110,16 @@ def version_document(known: KnownVersion, serving: Promotion | None) -> dict[str
     }
 
 
-def refusal_document(refusal: Refusal) -> dict[str, Any]:
-    """Return a promotion that did not happen."""
+def _recommendation(recommendation: Recommendation, *, integers: bool) -> dict[str, Any]:
+    """Return one recommended movie."""
+    movie, stars, crowd_weight = recommendation.movie, recommendation.predicted_stars, recommendation.crowd_weight
     return {
-        "refusal_id": refusal.refusal_id,
-        "version": refusal.version,
-        "refused_at": refusal.refused_at,
-        "asked_by": refusal.asked_by,
-        "reason": refusal.reason,
-    }
-
-
-def _recommendation(one: Recommendation, *, integers: bool) -> dict[str, Any]:
-    """Return one film of an answer."""
-    movie, stars = one.movie, one.predicted_stars
-    return {
-        "rank": one.rank,
+        "rank": recommendation.rank,
         "movie_id": _public_id(movie, integers=integers),
         "title": movie.title,
         "year": movie.year,
         "genres": movie.genres,
-        "score": round(one.score, SCORE_DIGITS),
+        "score": round(recommendation.score, SCORE_DIGITS),
         "predicted_stars": None if stars is None else round(stars, STARS_DIGITS),
         "reasons": [
             {
@@ -151,11 +128,12 @@ def _recommendation(one: Recommendation, *, integers: bool) -> dict[str, Any]:
                 "your_rating": round(reason.your_rating, RATING_DIGITS),
                 "weight": round(reason.weight, SCORE_DIGITS),
             }
-            for reason in one.reasons
+            for reason in recommendation.reasons
         ],
+        "crowd_weight": None if crowd_weight is None else round(crowd_weight, SCORE_DIGITS),
     }
 
 
 def _public_id(movie: Movie, *, integers: bool) -> int | str:
-    """Return a film's id as the caller's system writes it."""
+    """Return a movie's external id as an integer or as text."""
     return int(movie.external_id) if integers else movie.external_id

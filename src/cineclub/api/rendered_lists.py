@@ -1,32 +1,32 @@
-"""The films of answers as JSON, kept for as long as somebody else keeps the films."""
+"""A cache of recommendations as JSON."""
 
 from weakref import WeakKeyDictionary
 
 import orjson
 
 from cineclub.api.presentation import recommendation_documents
-from cineclub.domain.recommendations import ListedFilms
+from cineclub.domain.recommend.recommendations import RecommendationList
 
 
 class RenderedLists:
-    """Writes the films of an answer once; an answer that is remembered is sent again as it was written.
+    """Renders a list of recommendations once, for lists that are served again from memory.
 
-    The films are known by their object, and held weakly: what is kept here ends with the memory that holds them.
+    Keys are the lists, by identity and held weakly: an entry ends when no other cache holds its list.
     """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._kept: WeakKeyDictionary[ListedFilms, tuple[bool, orjson.Fragment]] = WeakKeyDictionary()
+        self._rendered: WeakKeyDictionary[RecommendationList, tuple[bool, orjson.Fragment]] = WeakKeyDictionary()
 
-    def of(self, listed: ListedFilms, *, integers: bool) -> orjson.Fragment:
-        """Return the films as JSON; ``integers`` says how the caller's system writes ids."""
-        kept = self._kept.get(listed)
-        if kept is not None and kept[0] == integers:
-            return kept[1]
-        rendered = orjson.Fragment(orjson.dumps(recommendation_documents(listed, integers=integers)))
-        self._kept[listed] = (integers, rendered)
-        return rendered
+    def of(self, recommendations: RecommendationList, *, integers: bool) -> orjson.Fragment:
+        """Return the movies as JSON, with integer ids or text."""
+        rendered = self._rendered.get(recommendations)
+        if rendered is not None and rendered[0] == integers:
+            return rendered[1]
+        fragment = orjson.Fragment(orjson.dumps(recommendation_documents(recommendations, integers=integers)))
+        self._rendered[recommendations] = (integers, fragment)
+        return fragment
 
     def __len__(self) -> int:
-        """Return the number of lists kept."""
-        return len(self._kept)
+        """Return the number of cached lists."""
+        return len(self._rendered)

@@ -1,26 +1,21 @@
-"""Requests and answers as JSON; the documentation at /docs is made from these."""
+"""Request and response bodies; /docs shows their docstrings and descriptions."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from cineclub.api.fields import REFUSED, ExternalId, Genre, RatedAt, RatingValue, Share, TopN, Year
+from cineclub.api.fields import REFUSED, ExternalId, ExternalIds, RatedAt, RatingValue, Request, Share, Text, TopN
+from cineclub.api.filters import FiltersIn
 
 MAX_RATINGS = 1000
-MAX_MOVIE_IDS = 10_000
 MAX_USERS = 1000
-
-
-class Request(BaseModel):
-    """What every request body has in common: an unknown field is refused, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+FRESH = "0: the list of the model; 1: what people like these days; between them a mixture"
 
 
 class GivenRatingIn(Request):
-    """What somebody thinks of a film, which is named by one of three ids."""
+    """A rating of a film, which one of three ids identifies."""
 
     movie_id: ExternalId | None = Field(default=None, description="the film's id in your system")
     imdb_id: ExternalId | None = Field(default=None, description="or its IMDb id, with or without tt")
@@ -28,33 +23,15 @@ class GivenRatingIn(Request):
     rating: RatingValue = Field(description="on the scale of the catalogue")
 
     @model_validator(mode="after")
-    def _names_one_film(self) -> Self:
-        """Refuse a rating of no film, and one of several."""
-        if len([one for one in (self.movie_id, self.imdb_id, self.tmdb_id) if one is not None]) != 1:
+    def _names_one_movie(self) -> Self:
+        """Refuse a rating with no id or several."""
+        if (self.movie_id, self.imdb_id, self.tmdb_id).count(None) != 2:  # noqa: PLR2004 - of three ids
             raise PydanticCustomError(REFUSED, "must name the film by one of movie_id, imdb_id and tmdb_id")
         return self
 
 
-class ChoiceIn(Request):
-    """Which films an answer may hold."""
-
-    genres: list[Genre] = Field(default=[], max_length=50, description="films of at least one of these")
-    exclude_genres: list[Genre] = Field(default=[], max_length=50, description="no film of any of these")
-    year_from: Year | None = Field(default=None, description="from this year on")
-    year_to: Year | None = Field(default=None, description="up to this year")
-    exclude_movie_ids: list[ExternalId] = Field(default=[], max_length=MAX_MOVIE_IDS, description="none of these films")
-    candidate_movie_ids: list[ExternalId] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_MOVIE_IDS,
-        description="these films only; those unknown are passed over",
-    )
-    include_seen: StrictBool = Field(default=False, description="films that were rated may come back")
-    diversity: Share = Field(default=0.0, description="0: the best films; up to 1: films of different genres")
-
-
-class PredictRequest(ChoiceIn):
-    """Whom to recommend films to, which, and how many."""
+class PredictRequest(FiltersIn):
+    """A user or ratings, filters, and the number of films."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -66,37 +43,39 @@ class PredictRequest(ChoiceIn):
     )
 
     user_id: ExternalId | None = Field(
-        default=None, description="the user's id in your system; an unknown one is a new user"
+        default=None, description="the user's id in your system; an unknown id is a new user"
     )
     ratings: list[GivenRatingIn] | None = Field(
-        default=None, max_length=MAX_RATINGS, description="instead of a user: what somebody without an account thinks"
+        default=None, max_length=MAX_RATINGS, description="in place of a user: the ratings of a person without account"
     )
-    top_n: TopN = Field(default=10, description="how many films, 1 to 100")
+    top_n: TopN = Field(default=10, description="number of films, 1 to 100")
+    fresh: Share = Field(default=0.0, description=FRESH)
 
     @model_validator(mode="after")
-    def _names_somebody(self) -> Self:
-        """Refuse a question about nobody, and one about two people."""
+    def _has_user_or_ratings(self) -> Self:
+        """Refuse a request with neither user nor ratings, or with both."""
         if (self.user_id is None) == (self.ratings is None):
             raise PydanticCustomError(REFUSED, "give either user_id or ratings")
         return self
 
 
-class BatchRequest(ChoiceIn):
-    """Whom to recommend films to, all with the same wishes."""
+class BatchRequest(FiltersIn):
+    """Users, and filters for all of them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"user_ids": [42, 43], "top_n": 10}]})
 
-    user_ids: list[ExternalId] = Field(min_length=1, max_length=MAX_USERS, description="unknown ones are new users")
-    top_n: TopN = Field(default=10, description="how many films each, 1 to 100")
+    user_ids: ExternalIds = Field(min_length=1, max_length=MAX_USERS, description="unknown ids are new users")
+    top_n: TopN = Field(default=10, description="number of films for each user, 1 to 100")
+    fresh: Share = Field(default=0.0, description=FRESH)
 
 
 class ReasonOut(BaseModel):
-    """A film the user has rated that speaks for the recommended one."""
+    """A rated film that raised the score of a recommended one."""
 
     movie_id: int | str
     title: str
     your_rating: float
-    weight: float = Field(description="by how much this rating raised the score")
+    weight: float = Field(description="contribution of this rating to the score")
 
 
 class RecommendationOut(BaseModel):
@@ -107,20 +86,25 @@ class RecommendationOut(BaseModel):
     title: str
     year: int | None
     genres: list[str]
-    score: float = Field(description="comparable within one answer only")
-    predicted_stars: float | None = Field(description="the rating expected of this user; null if the model has none")
+    score: float = Field(description="comparable within one response only")
+    predicted_stars: float | None = Field(description="predicted rating of this user; null if the model has none")
     reasons: list[ReasonOut]
+    crowd_weight: float | None = Field(
+        default=None,
+        description="contribution of the likes of all users, of the last days above all; absent where they did not "
+        "raise the score, or the model does not follow them",
+    )
 
 
 class ModelOut(BaseModel):
-    """Which model answered."""
+    """The model that made the recommendations."""
 
     name: str
     version: int
 
 
 class PredictResponse(BaseModel):
-    """The films, and how the answer was made."""
+    """Recommendations, with the model and the strategy that made them."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -151,16 +135,16 @@ class PredictResponse(BaseModel):
     )
 
     recommendation_id: str
-    user_id: int | str | None = Field(description="as it was sent; null for somebody without an account")
+    user_id: int | str | None = Field(description="as it was sent; null for a person without an account")
     strategy: Literal["model", "popular"] = Field(description="popular: a new user, or no better model")
-    degraded: bool = Field(description="the database was away: answered from memory")
+    degraded: bool = Field(description="made from memory, because the database was unavailable")
     model: ModelOut | None
     recommendations: list[RecommendationOut]
     unknown_films: list[str] = Field(description="rated films of the request that the model has not learned yet")
 
 
 class BatchResponse(BaseModel):
-    """An answer for each user, in the order of the request; none of them is logged."""
+    """Recommendations for each user, in the order of the request; none of them are logged."""
 
     answers: list[PredictResponse]
 
@@ -183,9 +167,9 @@ class MoviesOut(BaseModel):
 
 
 class ScoredMovieOut(MovieOut):
-    """A film with what it is ordered by."""
+    """A film with the score that orders the list."""
 
-    score: float = Field(description="comparable within one answer only")
+    score: float = Field(description="comparable within one response only")
 
 
 class PopularOut(BaseModel):
@@ -196,16 +180,16 @@ class PopularOut(BaseModel):
 
 
 class SimilarOut(BaseModel):
-    """Films like another, by the model in production."""
+    """Films similar to one, by the model in production."""
 
     movie: MovieOut
-    strategy: Literal["model", "popular"] = Field(description="popular: the model knows nothing like it")
+    strategy: Literal["model", "popular"] = Field(description="popular: the model has no similar films")
     model: ModelOut
     movies: list[ScoredMovieOut]
 
 
 class RatedMovieOut(BaseModel):
-    """A film that somebody has rated."""
+    """A film that a user has rated."""
 
     movie: MovieOut
     rating: float
@@ -213,19 +197,29 @@ class RatedMovieOut(BaseModel):
 
 
 class UserRatingsOut(BaseModel):
-    """What a user has rated, newest first."""
+    """The ratings of a user, newest first."""
 
     user_id: str
     ratings: list[RatedMovieOut]
 
 
 class ErasedOut(BaseModel):
-    """What was taken out of a person, and what remains until when."""
+    """The data of a user that were removed, and what remains until when."""
 
     n_ratings: int
-    n_predictions: int = Field(description="logged answers")
-    training_id: str = Field(description="the training after which nothing that serves has learned from them")
-    remains: str
+    n_predictions: int = Field(description="logged recommendations")
+    n_owner_ratings: int | None = Field(
+        default=0, description="ratings in your own views, which stay there; null if the views cannot be read"
+    )
+    training_id: str | None = Field(
+        description="the queued training without the user's ratings; null while a training runs that may have read "
+        "them: another is queued when it has ended, and GET /training/ lists it; null also for a user without ratings"
+    )
+    learned_version: int | None = Field(
+        default=None,
+        description="the version in production, which may have learned from the user; null if there is none",
+    )
+    remains: str = Field(description="what may still hold something of the user, and until when")
 
 
 class RatingRequest(GivenRatingIn):
@@ -237,11 +231,11 @@ class RatingRequest(GivenRatingIn):
 
     user_id: ExternalId = Field(description="an unknown user is created")
     rating: RatingValue = Field(description="on the scale of the catalogue")
-    rated_at: RatedAt = Field(default=None, description="when, with offset; now unless given")
+    rated_at: RatedAt = Field(default=None, description="time of the rating, with offset; now unless given")
 
 
 def _one_or_many(value: Any) -> str:
-    """Say which of the two forms a body has."""
+    """Return the tag of a body: one rating, or a list of many."""
     return "many" if isinstance(value, list) else "one"
 
 
@@ -253,25 +247,25 @@ RatingsRequest = Annotated[
 
 
 class RatingsWritten(BaseModel):
-    """How many ratings were taken in."""
+    """The number of written ratings."""
 
     written: int
 
 
 class TrainingRequest(Request):
-    """What to train; an empty object trains everything."""
+    """Models to train; an empty object trains all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"models": ["popular", "ease"], "reason": "new films"}]})
 
-    models: list[str] | None = Field(default=None, min_length=1, max_length=50, description="all unless given")
-    reason: str | None = Field(default=None, min_length=1, max_length=500, description="kept with the training")
+    models: list[Text] | None = Field(default=None, min_length=1, max_length=50, description="all unless given")
+    reason: Text | None = Field(default=None, min_length=1, max_length=500, description="recorded with the training")
 
 
 class ProgressOut(BaseModel):
-    """Where a training stands."""
+    """The progress of a training."""
 
-    step: str = Field(description="a box of the training flow")
-    candidate: str | None = Field(description="the model at hand")
+    step: str = Field(description="a step of the training flow")
+    candidate: str | None = Field(description="the model in this step")
     fraction: float = Field(description="of the step, 0 to 1")
     message: str
 
@@ -284,14 +278,14 @@ class TrainingOut(BaseModel):
     reason: str | None
     options: dict[str, Any]
     requested_at: datetime
-    trigger: Literal["request", "schedule", "new_ratings", "drift"] = Field(description="what started it")
+    trigger: Literal["request", "schedule", "new_ratings", "drift"] = Field(description="the cause of the training")
     started_at: datetime | None
     finished_at: datetime | None
     progress: ProgressOut | None
     attempt: int
     cancel_requested: bool
-    error: str | None = Field(description="why it failed")
-    report: dict[str, Any] | None = Field(description="what it found and decided; in the detailed answer only")
+    error: str | None = Field(description="the reason of its failure")
+    report: dict[str, Any] | None = Field(description="evaluation and decision; not in the list of trainings")
 
 
 class TrainingsOut(BaseModel):
@@ -300,114 +294,24 @@ class TrainingsOut(BaseModel):
     trainings: list[TrainingOut]
 
 
-class RatingScaleOut(BaseModel):
-    """What ratings may be."""
-
-    lowest: float
-    highest: float
-
-
-class ProductionOut(BaseModel):
-    """The model that serves, and why it does."""
-
-    name: str
-    version: int
-    hyperparameters: dict[str, Any]
-    promoted_at: datetime
-    verdict: str
-    reason: str
-    promoted_by: str
-    manifest_sha256: str
-    n_movies: int
-    rating_scale: RatingScaleOut = Field(description="of the ratings it learned from")
-
-
-class DecisionRequest(Request):
-    """Why a person changes what serves."""
-
-    reason: str = Field(min_length=1, max_length=500, pattern=r"\S", description="kept in the history")
-
-
-class PromotionOut(BaseModel):
-    """One promotion or rollback: what served from then on, and why."""
-
-    promotion_id: int
-    version: int
-    previous_version: int | None
-    name: str
-    hyperparameters: dict[str, Any]
-    promoted_at: datetime
-    verdict: str
-    reason: str
-    promoted_by: str
-    training_id: str | None
-    manifest_sha256: str
-
-
-class VersionOut(BaseModel):
-    """One registered version."""
-
-    version: int
-    serves: bool = Field(description="it is what was promoted last")
-    name: str
-    hyperparameters: dict[str, Any]
-    verdict: str = Field(description="what the gate said when it was registered")
-    reason: str
-    role: str = Field(description="challenger for a version that the gate holds, else candidate")
-    registered_at: datetime
-    training_id: str | None
-    manifest_sha256: str
-    metrics: dict[str, float] = Field(description="as judged before it was registered, ends of 95 % intervals included")
-    snapshot_n_ratings: int
-    snapshot_newest_rated_at: datetime | None
-    snapshot_sha256: str
-    code_version: str
-
-
-class RefusalOut(BaseModel):
-    """A promotion that did not happen."""
-
-    refusal_id: int
-    version: int
-    refused_at: datetime
-    asked_by: str
-    reason: str
-
-
-class ModelsOut(BaseModel):
-    """Versions, what served, and what was refused, each newest first."""
-
-    versions: list[VersionOut]
-    promotions: list[PromotionOut] = Field(description="the first serves now")
-    refusals: list[RefusalOut]
-
-
-class VersionDetailOut(VersionOut):
-    """Everything known of a version."""
-
-    tags: dict[str, str] = Field(description="what was recorded beside it: seed, library versions, filters, …")
-    promotions: list[PromotionOut] = Field(description="when it came to serve, and why")
-    refusals: list[RefusalOut]
-
-
 class HealthOut(BaseModel):
-    """The process lives."""
+    """The process is alive."""
 
     status: Literal["alive"]
 
 
 class ReadyOut(BaseModel):
-    """Whether answers can be given, and from what."""
+    """Readiness of the service."""
 
-    ready: bool
-    degraded: bool = Field(description="answers work, from memory alone")
+    ready: bool = Field(description="whether it can recommend")
+    degraded: bool = Field(description="ready, but from memory alone")
     database: Literal["reachable", "away"]
     model: ModelOut | None
-    popular: bool = Field(description="a popular list is there for as long as there is no model")
+    popular: bool = Field(description="whether popular films are available in place of a missing model")
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong; some codes add fields of their own."""
+    """An error; some codes add fields of their own."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -416,6 +320,6 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorOut(BaseModel):
-    """Every error looks like this."""
+    """The body of every error response."""
 
     error: ErrorDetail

@@ -1,53 +1,53 @@
-"""Settings -> what compares ratings and answers with what was normal, and what follows from drift."""
+"""Settings -> the flow of drift checks, scheduled checks, and the actions of alerts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
+from cineclub.adapters.postgres.drift import PostgresDriftStatistics
+from cineclub.adapters.postgres.drift_store import PostgresDriftStore, last_check
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+from cineclub.adapters.webhook import Webhook
+from cineclub.bootstrap.connections import serving_pool
 from cineclub.bootstrap.storage import database_url, external_schema
+from cineclub.domain.drift.records import DriftCheck, PastCheck
+from cineclub.flows.drift import DriftFlow, DriftQueries, DriftRequest
+from cineclub.flows.drift_alerts import AlertActions, AlertRules, ScheduledDriftChecks
+from cineclub.runtime.machine import now
 from cineclub.settings import Settings
 
-if TYPE_CHECKING:
-    from cineclub.adapters.postgres.serving_pool import ServingPool
-    from cineclub.adapters.prometheus.metrics import PrometheusMetrics
-    from cineclub.flows.drift import DriftFlow, DriftQuestion
-    from cineclub.flows.drift_watch import DriftResponse, DriftWatch
-    from cineclub.ports import DriftCheck, PastCheck
-
-PAUSES_SECONDS = (1.0, 5.0)
-"""Between the tries to tell of an alert."""
+RETRY_SECONDS = (1.0, 5.0)
+"""Intervals between the attempts to send a notice."""
 
 
 def drift_parts(
-    settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics"
-) -> "tuple[DriftFlow, DriftWatch]":
-    """Return what checks drift on demand, and what does so by itself."""
-    from cineclub.adapters.postgres.drift_checks import PostgresDriftChecks
-    from cineclub.flows.drift_watch import DriftWatch
-
-    flow = _flow(settings, pool)
-    watch = DriftWatch(
+    settings: Settings, pool: ServingPool, metrics: PrometheusMetrics
+) -> tuple[DriftFlow, ScheduledDriftChecks]:
+    """Return the flow of drift checks, and the scheduled checks."""
+    flow, interval = _flow(settings, pool), timedelta(hours=settings.drift_check_hours)
+    scheduled = ScheduledDriftChecks(
         lambda: flow.check(flow.usual, "watch"),
-        PostgresDriftChecks(pool),
-        _response(settings, pool, metrics),
-        metrics,
-        timedelta(hours=settings.drift_check_hours),
-        _now,
+        PostgresDriftStore(pool),
+        _actions(settings, pool, metrics),
+        lambda: metrics.drift_scheduled(interval, now()),
+        metrics.drift_checked,
+        interval,
+        now,
     )
-    return flow, watch
+    return flow, scheduled
 
 
-async def check_drift(settings: Settings, question: "DriftQuestion") -> "DriftCheck":
-    """Return a check asked for on the command line, after what follows from it; of the past nothing follows.
+async def check_drift(settings: Settings, request: DriftRequest) -> DriftCheck:
+    """Return a check for the command line, after its actions; a check of the past has none.
 
     Raises:
         InvalidInput: the window ends in the future.
         StorageUnavailable: PostgreSQL does not answer, or not in time.
     """
     async with _pool(settings) as pool:
-        check = await _flow(settings, pool).check(question, "cli")
-        return check if question.until is not None else await _response(settings, pool).follow(check)
+        check = await _flow(settings, pool).check(request, "cli")
+        return check if request.until is not None else await _actions(settings, pool).follow(check)
 
 
 async def pin_drift_baseline(settings: Settings, model_version: int | None) -> None:
@@ -62,66 +62,49 @@ async def pin_drift_baseline(settings: Settings, model_version: int | None) -> N
 
 
 async def unpin_drift_baseline(settings: Settings) -> None:
-    """Let no baseline be pinned."""
+    """Unpin the pinned baseline, if there is one."""
     async with _pool(settings) as pool:
         await _flow(settings, pool).unpin()
 
 
-async def drift_history(settings: Settings, limit: int) -> "list[PastCheck]":
+async def drift_history(settings: Settings, limit: int) -> list[PastCheck]:
     """Return the checks, newest first."""
     async with _pool(settings) as pool:
         return await _flow(settings, pool).history(limit)
 
 
-def last_drift_check(settings: Settings) -> "PastCheck | None":
-    """Return the newest check that asked what the settings ask; blocks."""
-    from cineclub.adapters.postgres.drift_checks import last_check
-
+def last_drift_check(settings: Settings) -> PastCheck | None:
+    """Return the newest check with the parameters of the settings; blocks."""
     return last_check(database_url(settings))
 
 
-def _flow(settings: Settings, pool: "ServingPool") -> "DriftFlow":
-    """Return what checks drift."""
-    from cineclub.adapters.postgres.drift import PostgresDriftStatistics
-    from cineclub.adapters.postgres.drift_baselines import PostgresDriftBaselines
-    from cineclub.adapters.postgres.drift_checks import PostgresDriftChecks
-    from cineclub.flows.drift import DriftFlow, DriftQuestion
-
+def _flow(settings: Settings, pool: ServingPool) -> DriftFlow:
+    """Return the flow of drift checks."""
+    source = PostgresDriftStatistics(pool, external_schema(settings))
     return DriftFlow(
-        PostgresDriftStatistics(pool, external_schema(settings)),
-        PostgresDriftBaselines(pool),
-        PostgresDriftChecks(pool),
-        DriftQuestion(settings.drift_window_days, settings.drift_threshold_pct),
-        _now,
+        DriftQueries(source.of_ratings, source.of_responses, source.sizes, source.extent, source.whole_log),
+        PostgresDriftStore(pool),
+        DriftRequest(settings.drift_window_days, settings.drift_threshold_pct),
+        timedelta(hours=settings.drift_check_hours),
+        now,
     )
 
 
-def _response(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics | None" = None) -> "DriftResponse":
-    """Return what does what is to follow from an alert."""
-    from cineclub.adapters.postgres.drift_checks import PostgresDriftChecks
-    from cineclub.adapters.webhook import Webhook
-    from cineclub.flows.drift_watch import ActionRules, DriftResponse
-
-    rules = ActionRules(settings.drift_action, timedelta(hours=settings.drift_cooldown_hours))
+def _actions(settings: Settings, pool: ServingPool, metrics: PrometheusMetrics | None = None) -> AlertActions:
+    """Return the actions of alerts."""
+    rules = AlertRules(settings.drift_action, timedelta(hours=settings.drift_cooldown_hours))
     secret = settings.alert_webhook
     on_lost = metrics.alert_lost if metrics else lambda: None
-    receiver = Webhook(secret.get_secret_value(), on_lost, PAUSES_SECONDS) if secret else None
-    return DriftResponse(PostgresDriftChecks(pool), receiver, rules)
+    send = Webhook(secret.get_secret_value(), on_lost, RETRY_SECONDS).send if secret else None
+    return AlertActions(PostgresDriftStore(pool), send, rules)
 
 
 @asynccontextmanager
-async def _pool(settings: Settings) -> "AsyncIterator[ServingPool]":
+async def _pool(settings: Settings) -> AsyncIterator[ServingPool]:
     """Give connections for a command."""
-    from cineclub.adapters.postgres.serving_pool import ServingPool
-
-    pool = ServingPool(database_url(settings))
+    pool = serving_pool(settings)
     await pool.start()
     try:
         yield pool
     finally:
         await pool.stop()
-
-
-def _now() -> datetime:
-    """Return the time."""
-    return datetime.now(tz=UTC)

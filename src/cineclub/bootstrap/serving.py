@@ -1,223 +1,214 @@
-"""Settings -> the parts of the API, and what uses them without HTTP."""
+"""Settings -> the parts of the API, and the commands that use them without HTTP."""
 
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
-from cineclub.bootstrap.comparing import comparing
+from cineclub.adapters.postgres.api_keys import KeyRing
+from cineclub.adapters.postgres.crowd import PostgresCrowd
+from cineclub.adapters.postgres.histories import PostgresHistories
+from cineclub.adapters.postgres.movies import PostgresMovies
+from cineclub.adapters.postgres.outcomes import PostgresOutcomes
+from cineclub.adapters.postgres.predictions import PostgresPredictionLog
+from cineclub.adapters.postgres.production import PostgresProduction
+from cineclub.adapters.postgres.rating_notices import RatingNotices
+from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
+from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.adapters.postgres.training_facts import read_training_facts
+from cineclub.adapters.processes.promotion_decider import PromotionDecider
+from cineclub.adapters.prometheus.metrics import PrometheusMetrics
+from cineclub.adapters.prometheus.processes import Processes, SeveralProcesses, count_alone
+from cineclub.bootstrap.connections import serving_pool
 from cineclub.bootstrap.drift import drift_parts
-from cineclub.bootstrap.storage import api_keys, database_url, external_schema, people, promotions, training_jobs
-from cineclub.domain.access import Doorkeeper
-from cineclub.domain.errors import Conflict
-from cineclub.settings import Settings
+from cineclub.bootstrap.online_comparison import comparing
+from cineclub.bootstrap.parts import ApiParts, HostPolicy
+from cineclub.bootstrap.storage import (
+    database_url,
+    external_schema,
+    model_store,
+    people,
+    promotions,
+    training_jobs,
+)
+from cineclub.domain.access import AccessControl
+from cineclub.domain.recommend.history_cache import HistoryCache
+from cineclub.domain.recommend.request import RecommendationRequest
+from cineclub.flows.browsing import BrowsingFlow, CatalogueQueries
+from cineclub.flows.cached_histories import CachedHistories, HistoryRefresher
+from cineclub.flows.crowd import CrowdKeeper, CrowdQueries
+from cineclub.flows.erasing import erase_user
+from cineclub.flows.live_model import LiveModelHolder, LiveModelMetrics
+from cineclub.flows.monitoring import MonitoringFlow, Retention, outcome_task
+from cineclub.flows.prediction import PredictionFlow
+from cineclub.models import catalogue
+from cineclub.ports import ResponseObserver
+from cineclub.runtime.allocator import give_back_free_memory
+from cineclub.runtime.machine import now
+from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
+from cineclub.settings import LOOPBACK, Settings
 
-if TYPE_CHECKING:
-    from cineclub.adapters.postgres.api_keys import KeyRing
-    from cineclub.adapters.postgres.films import PostgresFilms
-    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
-    from cineclub.adapters.postgres.rating_notices import RatingNotices
-    from cineclub.adapters.postgres.serving_pool import ServingPool
-    from cineclub.adapters.prometheus.metrics import PrometheusMetrics
-    from cineclub.adapters.prometheus.processes import SeveralProcesses
-    from cineclub.background import Watch
-    from cineclub.flows.current_histories import CurrentHistories
-    from cineclub.flows.live_model import LiveModelHolder
-    from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch
-    from cineclub.flows.prediction import PredictionFlow
-    from cineclub.ports import RatingWriter
-    from cineclub.serving import ApiParts, Doors, Erasing
+log = logging.getLogger(__name__)
 
-POOL_LOOK_SECONDS, TRAININGS_LOOK_SECONDS = 1.0, 2.0
-"""How often /metrics learns of connections and of trainings."""
+POOL_SECONDS, TRAININGS_SECONDS = 1.0, 2.0
+"""Intervals at which the metrics of connections and of trainings are refreshed."""
 
 
-def shared_metrics(settings: Settings, worker_number: Callable[[], int]) -> "SeveralProcesses":
-    """Return where the metrics of several API processes meet: a folder of this address's own, emptied."""
-    from cineclub.adapters.prometheus.processes import SeveralProcesses
+def shared_api_parts(settings: Settings, worker_number: Callable[[], int]) -> tuple[ApiParts, Processes]:
+    """Return the parts of the API for the processes that are forked from this one, and the metrics that they share.
 
-    return SeveralProcesses(settings.home / "metrics" / f"{settings.host}-{settings.port}", worker_number)
+    The metrics are in one folder per address, emptied. Where it cannot be written, as on a full disk, each process
+    counts for itself: that they serve matters more.
+    """
+    folder = settings.home / "metrics" / f"{settings.host}-{settings.port}"
+    processes: Processes
+    try:
+        processes = SeveralProcesses(folder, worker_number)
+        return api_parts(settings, processes), processes
+    except OSError as error:
+        log.warning("metrics_not_shared folder=%s cause=%s", folder, error)
+        processes = count_alone(folder)
+        return api_parts(settings, processes), processes
 
 
-def api_parts(settings: Settings, processes: "SeveralProcesses | None" = None) -> "ApiParts":
-    """Return everything that the API's routes call; nothing is opened before its services start.
+def api_parts(settings: Settings, processes: Processes | None = None) -> ApiParts:
+    """Return the parts of the API; nothing is opened before its services start.
 
     Args:
-        settings: what is served.
-        processes: where metrics meet if several processes are forked from this one.
+        settings: the settings.
+        processes: the processes whose metrics one page shows; None is this one alone.
     """
-    from cineclub.adapters.postgres.serving_pool import ServingPool
-    from cineclub.adapters.processes.promoting import PromotingProcess
-    from cineclub.adapters.prometheus.metrics import PrometheusMetrics
-    from cineclub.flows.browsing import BrowsingFlow
-    from cineclub.flows.prediction import PredictionFlow
-    from cineclub.models import catalogue
-    from cineclub.serving import ApiParts
-
-    metrics = PrometheusMetrics(processes)
-    pool = ServingPool(database_url(settings))
-    films, histories = _films_and_histories(settings, pool)
-    keys, doorkeeper = _guard(settings, pool)
-    log = _prediction_log(settings, pool, metrics)
+    metrics, pool = PrometheusMetrics(processes), serving_pool(settings)
+    keys, jobs = KeyRing(pool), training_jobs(settings)
+    schema = external_schema(settings)
+    # the owner's views send notices of erased users, and none of changed ratings
+    cache = HistoryCache(keeps_current=settings.history_cache, has_notices=schema is None)
+    movies = PostgresMovies(pool, schema)
+    reader = PostgresHistories(pool, movies, schema)
+    histories, refresher = CachedHistories(reader, cache), HistoryRefresher(reader, cache)
+    log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped, metrics.rows_waiting)
     live = _live_model_holder(settings, pool, metrics)
-    monitoring, watch, watches_once = _monitoring(settings, pool, metrics)
-    drift, drift_watch = drift_parts(settings, pool, metrics)
-    compared = comparing(settings, pool, metrics, promoter := PromotingProcess(database_url(settings), settings.home))
-    predictor = PredictionFlow(histories, live, log, metrics, lambda: datetime.now(tz=UTC), compared.observer)
+    monitoring, tasks, tasks_once = _monitoring(settings, pool, metrics)
+    drift, drift_checks = drift_parts(settings, pool, metrics)
+    crowd = _crowd(pool, movies, schema, metrics)
+    compared = comparing(settings, pool, metrics, promoter := PromotionDecider(database_url(settings), settings.home))
+    predictor = _predictor(settings, histories, cache, live, (log, *compared.shadows), metrics, crowd)
+    notices = _notices(settings, pool, cache, predictor, crowd)
     return ApiParts(
-        jobs=training_jobs(settings),
+        jobs=jobs,
         predictor=predictor,
-        browser=BrowsingFlow(films, histories, live),
-        ratings=_rating_writer(settings, pool, histories),
+        browser=_browser(movies, histories, live, crowd),
+        ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool, cache),
         histories=histories,
         live=live,
+        crowd=crowd,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, *_notices(settings, pool, histories, predictor), log, live, *compared.services, watch),
-        services_once=(*watches_once, drift_watch, *compared.services_once),
+        services=(pool, keys, notices, refresher, log, live, crowd, *compared.shadows, *tasks),
+        services_once=(*tasks_once, drift_checks, *compared.probations),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=promoter,
         monitoring=monitoring,
         drift=drift,
         comparisons=compared.report,
         promotions=promotions(settings),
-        erase_user=_erasing(settings),
-        doorkeeper=doorkeeper,
-        doors=_doors(settings),
+        erase_user=lambda user_id: erase_user(user_id, people(settings).erase, jobs.start, jobs.get),
+        access_control=_access_control(settings, keys),
+        host_policy=_host_policy(settings),
     )
 
 
-def _films_and_histories(settings: Settings, pool: "ServingPool") -> "tuple[PostgresFilms, CurrentHistories]":
-    """Return where films and histories are read; histories stay in memory once notices say that they may."""
-    from cineclub.adapters.postgres.films import PostgresFilms
-    from cineclub.adapters.postgres.histories import PostgresHistories
-    from cineclub.flows.current_histories import CurrentHistories
+def _predictor(
+    settings: Settings,
+    histories: CachedHistories,
+    cache: HistoryCache,
+    live: LiveModelHolder,
+    observers: Sequence[ResponseObserver],
+    metrics: PrometheusMetrics,
+    crowd: CrowdKeeper,
+) -> PredictionFlow:
+    """Return the prediction flow."""
+    count, step_back = metrics.count_response, settings.step_back
+    return PredictionFlow(histories, cache, live.current, observers, count, now, crowd.current, step_back)
 
-    films = PostgresFilms(pool, external_schema(settings))
-    reader = PostgresHistories(pool, films, external_schema(settings))
-    return films, CurrentHistories(reader, is_keeping=settings.history_cache)
 
-
-def _rating_writer(settings: Settings, pool: "ServingPool", histories: "CurrentHistories") -> "RatingWriter":
-    """Return what writes ratings and tells the memory of histories at once; the owner's views are not written to."""
-    from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
-
-    return ReadOnlyRatings() if external_schema(settings) else PostgresRatingWriter(pool, histories.forget)
+def _crowd(pool: ServingPool, movies: PostgresMovies, schema: str | None, metrics: PrometheusMetrics) -> CrowdKeeper:
+    """Return the keeper of the crowd's counts."""
+    source = PostgresCrowd(pool, movies, schema)
+    queries = CrowdQueries(source.stored, source.older, source.recent, source.changes)
+    return CrowdKeeper(queries, now, metrics.crowd_counted)
 
 
 def _notices(
-    settings: Settings, pool: "ServingPool", histories: "CurrentHistories", predictor: "PredictionFlow"
-) -> "tuple[RatingNotices, ...]":
-    """Return what tells of changed ratings and erased users; the owner's views tell of nothing."""
-    from cineclub.adapters.postgres.rating_notices import RatingNotices
+    settings: Settings, pool: ServingPool, cache: HistoryCache, predictor: PredictionFlow, crowd: CrowdKeeper
+) -> RatingNotices:
+    """Return the listener to changed ratings, which tells the cache, the prediction flow and the crowd's counts."""
 
-    if external_schema(settings) is not None:
-        return ()
-    return (RatingNotices(database_url(settings), pool, histories, predictor.forget),)
+    def forget(user_id: str) -> None:
+        predictor.forget(user_id)
+        crowd.renew_soon()
+
+    return RatingNotices(database_url(settings), pool, cache, forget, crowd.renew_soon)
 
 
-def _live_model_holder(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "LiveModelHolder":
-    """Return what keeps the promoted model in memory."""
-    from cineclub.adapters.artifacts import read_artifact
-    from cineclub.adapters.postgres.production import PostgresProduction
-    from cineclub.adapters.processes.memory import give_back_free_memory
-    from cineclub.flows.live_model import LiveModelHolder
+def _browser(
+    movies: PostgresMovies, histories: CachedHistories, live: LiveModelHolder, crowd: CrowdKeeper
+) -> BrowsingFlow:
+    """Return the flow that finds movies."""
+    queries = CatalogueQueries(movies.everything, movies.texts_of, movies.popularity, histories.ratings_of)
+    return BrowsingFlow(queries, live.current, crowd.current)
 
+
+def _access_control(settings: Settings, keys: KeyRing) -> AccessControl:
+    """Return what checks keys."""
+    return AccessControl(keys.find, settings.requests_per_minute, monotonic, needs_keys=settings.needs_keys)
+
+
+def _live_model_holder(settings: Settings, pool: ServingPool, metrics: PrometheusMetrics) -> LiveModelHolder:
+    """Return the holder of the promoted model."""
     return LiveModelHolder(
-        PostgresProduction(pool, external_schema(settings)),
-        read_artifact,
-        settings.home / "models",
-        metrics,
+        PostgresProduction(pool, external_schema(settings)).read,
+        model_store(settings),
+        LiveModelMetrics(metrics.model_served, metrics.model_refused, metrics.refusals_known),
         settings.model_poll_seconds,
         give_back_free_memory,
     )
 
 
-def keep_memory_together() -> None:
-    """Let a process that serves for long, and loads model after model, not grow; to be called as it begins."""
-    from cineclub.adapters.processes.memory import keep_one_arena
-
-    keep_one_arena()
-
-
-def _prediction_log(settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics") -> "PostgresPredictionLog":
-    """Return where answers are logged, with its counts in the metrics."""
-    from cineclub.adapters.postgres.predictions import PostgresPredictionLog
-
-    return PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped, metrics.rows_waiting)
-
-
 def _monitoring(
-    settings: Settings, pool: "ServingPool", metrics: "PrometheusMetrics"
-) -> "tuple[MonitoringFlow, Watch, tuple[Watch, OutcomeWatch]]":
-    """Return what says what became of answers, and what keeps metrics fresh: in each process, and in one alone."""
-    from cineclub.adapters.postgres.outcomes import PostgresOutcomes
-    from cineclub.adapters.postgres.watching import PostgresTrainingFacts
-    from cineclub.flows.monitoring import MonitoringFlow, OutcomeWatch, WatchTimes
-    from cineclub.flows.watching import watch_of_pool, watch_of_trainings
-
+    settings: Settings, pool: ServingPool, metrics: PrometheusMetrics
+) -> tuple[MonitoringFlow, tuple[PeriodicTask, ...], tuple[PeriodicTask, ...]]:
+    """Return the monitoring flow, and the tasks that refresh metrics: those of each process, and of one alone."""
     store = PostgresOutcomes(pool, external_schema(settings))
-    monitoring = MonitoringFlow(store, settings.outcome_window_days, lambda: datetime.now(tz=UTC))
-    times = WatchTimes(settings.outcome_refresh_seconds, settings.prediction_log_days)
-    trainings = watch_of_trainings(PostgresTrainingFacts(pool), metrics, TRAININGS_LOOK_SECONDS)
-    pool_watch = watch_of_pool(pool, metrics, POOL_LOOK_SECONDS)
-    return monitoring, pool_watch, (trainings, OutcomeWatch(monitoring, metrics, times))
+    monitoring = MonitoringFlow(store.count, store.delete_before, settings.outcome_window_days, now)
+    retention = Retention(settings.outcome_refresh_seconds, settings.prediction_log_days)
+
+    async def refresh_trainings() -> None:
+        metrics.trainings_known(await read_training_facts(pool))
+
+    async def refresh_pool() -> None:
+        metrics.pool_used(pool.usage())
+
+    trainings = PeriodicTask("trainings", refresh_trainings, Intervals(TRAININGS_SECONDS))
+    connections = PeriodicTask("connections", refresh_pool, Intervals(POOL_SECONDS))
+    return monitoring, (connections,), (trainings, outcome_task(monitoring, metrics.outcomes_known, retention))
 
 
-def _guard(settings: Settings, pool: "ServingPool") -> tuple["KeyRing", Doorkeeper]:
-    """Return the keys in memory, and who checks them."""
-    from cineclub.adapters.postgres.api_keys import KeyRing
+def _host_policy(settings: Settings) -> HostPolicy:
+    """Return the allowed host names: with keys any, unless names are set.
 
-    keys = KeyRing(pool)
-    return keys, Doorkeeper(keys, settings.requests_per_minute, monotonic, needs_keys=settings.needs_keys)
-
-
-def _erasing(settings: Settings) -> "Erasing":
-    """Return what erases a user while serving; the worker rewrites the snapshots."""
-    from cineclub.flows.erasing import erase_user
-
-    return lambda user_id: erase_user(user_id, people(settings), training_jobs(settings))
-
-
-def _doors(settings: Settings) -> "Doors":
-    """Return under which names the service is reached: with keys under any, unless names are set.
-
-    Without keys a page elsewhere could reach it through a name of its own that leads here (DNS rebinding).
+    Without keys any name would let a page of another site reach the service by DNS rebinding.
     """
-    from cineclub.serving import Doors
-    from cineclub.settings import LOOPBACK
-
     named = tuple(name.strip() for name in settings.allowed_hosts.split(",") if name.strip())
     own = (*LOOPBACK, "[::1]", settings.host)
     is_any = settings.needs_keys and not named
-    return Doors(("*",) if is_any else (*own, *named), settings.max_body_bytes)
-
-
-def refuse_unguarded_service(settings: Settings) -> None:
-    """Do nothing where the service may start as it is set.
-
-    Raises:
-        Conflict: others could reach it and there is no key, or it is open to them.
-    """
-    if settings.is_loopback:
-        return
-    if not settings.needs_keys:
-        message = f"CINECLUB_REQUIRE_KEYS is off while CINECLUB_HOST is {settings.host}: anybody could train and delete"
-        raise Conflict(message)
-    now = datetime.now(tz=UTC)
-    if not any(key.is_valid(now) for key in api_keys(settings).everything()):
-        message = (
-            f"CINECLUB_HOST is {settings.host}, which others reach, and there is no key: "
-            "cineclub keys create NAME --scopes read,write makes one; then start again"
-        )
-        raise Conflict(message)
+    return HostPolicy(("*",) if is_any else (*own, *named), settings.max_body_bytes)
 
 
 @asynccontextmanager
-async def running_api_parts(settings: Settings) -> AsyncIterator["ApiParts"]:
-    """Give the parts of the API while what runs beside them runs, without the API."""
+async def running_api_parts(settings: Settings) -> AsyncIterator[ApiParts]:
+    """Give the parts of the API with their services running, without the API."""
     parts = api_parts(settings)
     async with AsyncExitStack() as stack:
         for service in (*parts.services, *parts.services_once):
@@ -226,8 +217,10 @@ async def running_api_parts(settings: Settings) -> AsyncIterator["ApiParts"]:
         yield parts
 
 
-async def recommend_all(settings: Settings, output: Path, top_n: int, progress: Callable[[int], None]) -> int:
-    """Write the films of every user into a new file, and return the number of users.
+async def recommend_all(
+    settings: Settings, output: Path, wanted: RecommendationRequest, progress: Callable[[int], None]
+) -> int:
+    """Write the recommendations of every user into a new file, and return the number of users.
 
     Raises:
         InvalidInput: the file is there already, or its name ends in neither .parquet nor .csv.
@@ -238,6 +231,7 @@ async def recommend_all(settings: Settings, output: Path, top_n: int, progress: 
 
     with new_recommendations_file(output) as write:
         async with running_api_parts(settings) as parts:
+            await parts.crowd.first_read()
             return await recommending_all.recommend_all(
-                parts.histories.users(), parts.predictor, top_n, write, progress
+                parts.histories.users(), parts.predictor.predict_many, wanted, write, progress
             )

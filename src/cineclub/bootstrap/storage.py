@@ -1,31 +1,42 @@
-"""Settings -> the database, the registry and what is kept in them, each adapter imported by those who need it."""
+"""Settings -> the database, the registry and the adapters that use them, each imported where it is needed.
+
+A function raises what the adapter behind it raises, above all ``StorageUnavailable`` while PostgreSQL does not answer.
+"""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from cineclub.domain.errors import Conflict, StorageUnavailable
+from cineclub.runtime.machine import now
+from cineclub.runtime.process_start import close_to_others
+from cineclub.runtime.redaction import hide
 from cineclub.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from cineclub.adapters.mlflow.registry import MlflowRegistry
+    from cineclub.adapters.model_store import LocalModelStore
     from cineclub.adapters.postgres.api_keys import PostgresApiKeys
+    from cineclub.adapters.postgres.embedded import EmbeddedServer
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
     from cineclub.adapters.postgres.migrate import ServerFacts
-    from cineclub.adapters.postgres.promotions import PromotionHistory
+    from cineclub.adapters.postgres.people import PostgresPeople
+    from cineclub.adapters.postgres.promotions import PostgresPromotions
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
-    from cineclub.adapters.postgres.snapshots import PostgresPeople
     from cineclub.adapters.postgres.triggers import TrainingTriggers
     from cineclub.adapters.snapshots import SnapshotArchive
-    from cineclub.domain.imported_ratings import ColumnMapping
-    from cineclub.domain.ratings import RatingLog, RatingScale
-    from cineclub.domain.recommender import FittedModel
-    from cineclub.flows.importing import ImportReport
-    from cineclub.ports import ImportProgress, Promotion, RatingSource
+    from cineclub.domain.promotion.ownership import RegistryPlace
+    from cineclub.flows.promotion.flow import PromotionFlow
+    from cineclub.flows.promotion.registration import RegistrationFlow
+
+PERSONS_WAIT_SECONDS = 30.0
+"""The longest wait for MLflow in a promotion or a rollback by a person."""
 
 
 @contextmanager
@@ -33,16 +44,49 @@ def database(settings: Settings) -> Iterator[Settings]:
     """Give the settings with the address of a database that answers and has every migration.
 
     Where no CINECLUB_DATABASE_URL is set, the embedded server is started for as long as the block runs, or joined where
-    another process of ours runs it. Call it from the main thread.
+    another process of ours runs it. Call it from the main thread. What killed processes left in the home is cleared.
 
     Raises:
         StorageUnavailable: it does not answer, or does not start.
+        Conflict: it is a pooler that keeps no sessions, and CINECLUB_DIRECT_DATABASE_URL does not lead around it.
     """
+    with _address(settings) as address:
+        yield migrated(settings, address)
+
+
+def migrated(settings: Settings, address: str) -> Settings:
+    """Apply the missing migrations to a database that answers, and return the settings with its address."""
     from cineclub.adapters.postgres.migrate import migrate
 
-    with _address(settings) as address:
-        migrate(address)
-        yield settings.model_copy(update={"database_url": SecretStr(address)})
+    close_to_others(settings.home)
+    hide(address)
+    connected = settings.model_copy(update={"database_url": SecretStr(address)})
+    if settings.database_url is not None:
+        _refuse_pooler(connected, address)
+    migrate(database_url(connected))
+    _clear_leftovers(settings.home, database_url(connected))
+    return connected
+
+
+def _clear_leftovers(home: Path, address: str) -> None:
+    """Complete or undo a restore that was killed, and delete the unfinished files and folders of killed processes."""
+    from cineclub.adapters.model_store import clear_unfinished
+    from cineclub.adapters.postgres.restore import settle_killed_restore
+
+    settle_killed_restore(home, address)
+    clear_unfinished(home)
+
+
+def _refuse_pooler(settings: Settings, address: str) -> None:
+    """Refuse a pooler in place of PostgreSQL itself, and one that leads elsewhere; one that is away may come later."""
+    from cineclub.adapters.postgres.pooler import refuse_other_database, refuse_transaction_pooler
+
+    is_pooled = settings.direct_database_url is not None
+    direct_address = database_url(settings)
+    refuse_transaction_pooler(direct_address, Settings.variable_of(f"{'direct_' * is_pooled}database_url"))
+    if is_pooled:
+        with suppress(StorageUnavailable):
+            refuse_other_database(address, direct_address)
 
 
 @contextmanager
@@ -57,8 +101,14 @@ def _address(settings: Settings) -> Iterator[str]:
         yield address
 
 
+def addresses(settings: Settings) -> dict[str, str]:
+    """Return the variables that lead another process to the same database."""
+    given = {"database_url": settings.database_url, "direct_database_url": settings.direct_database_url}
+    return {Settings.variable_of(name): value.get_secret_value() for name, value in given.items() if value}
+
+
 def database_url(settings: Settings) -> str:
-    """Return the address of the database that ``database`` has made sure of.
+    """Return the address of PostgreSQL itself, where a connection is a session, as ``database`` has checked.
 
     Raises:
         StorageUnavailable: none is set, and the caller started none.
@@ -66,11 +116,11 @@ def database_url(settings: Settings) -> str:
     if settings.database_url is None:
         message = "CINECLUB_DATABASE_URL is not set: run `cineclub serve`, which starts PostgreSQL, or set it"
         raise StorageUnavailable(message)
-    return settings.database_url.get_secret_value()
+    return (settings.direct_database_url or settings.database_url).get_secret_value()
 
 
 def is_database_reachable(settings: Settings) -> bool:
-    """Say whether the database answers."""
+    """Return whether the database answers."""
     from cineclub.adapters.postgres.sessions import session
 
     try:
@@ -80,124 +130,32 @@ def is_database_reachable(settings: Settings) -> bool:
         return False
 
 
-def is_embedded_server_running(settings: Settings) -> bool:
-    """Say whether the process of the embedded PostgreSQL is there; a busy one is not gone."""
-    from cineclub.adapters.postgres.embedded import is_server_running
+def embedded_server(settings: Settings) -> "EmbeddedServer":
+    """Return the embedded PostgreSQL of CINECLUB_HOME, which is not started yet."""
+    from cineclub.adapters.postgres.embedded import EmbeddedServer
 
-    return is_server_running(settings.home)
+    return EmbeddedServer(settings.home)
 
 
 def stop_embedded_server(settings: Settings) -> None:
-    """Stop the embedded PostgreSQL under whoever uses it; `cineclub serve` starts it again.
-
-    Raises:
-        StorageUnavailable: it does not run.
-    """
+    """Stop the embedded PostgreSQL while it is in use; `cineclub serve` restarts it."""
     from cineclub.adapters.postgres.embedded import interrupt_server
 
     interrupt_server(settings.home)
 
 
 def server_facts(settings: Settings) -> "ServerFacts":
-    """Return which PostgreSQL answers, and the number of the newest migration there."""
+    """Return the version of PostgreSQL, and the number of its newest migration."""
     from cineclub.adapters.postgres.migrate import server_facts as facts
 
     return facts(database_url(settings))
 
 
 def rating_store(settings: Settings) -> "PostgresRatingStore":
-    """Return where all ratings and films are read."""
+    """Return the store of all ratings and movies."""
     from cineclub.adapters.postgres.ratings import PostgresRatingStore
 
     return PostgresRatingStore(database_url(settings), settings.source, settings.external_schema)
-
-
-def rating_source(path: Path, mapping: "ColumnMapping | None", scale: "RatingScale | None") -> "RatingSource":
-    """Return the ratings of a file or folder.
-
-    Raises:
-        InvalidInput: there is nothing there, or nothing that is known.
-    """
-    from cineclub.adapters.files import open_source
-
-    return open_source(path, mapping, scale)
-
-
-def demo_source() -> "RatingSource":
-    """Return the demo ratings.
-
-    Raises:
-        InvalidInput: they are not installed.
-    """
-    from cineclub.adapters.files import demo_source as source
-
-    return source()
-
-
-def ratings_of_file(path: Path, mapping: "ColumnMapping | None", scale: "RatingScale | None") -> "RatingLog":
-    """Return the valid ratings of a file or folder as models take them, without a database.
-
-    Raises:
-        InvalidInput: nothing that is known, no scale, or no valid rating.
-    """
-    from cineclub.adapters.files import read_rating_log
-
-    return read_rating_log(path, mapping, scale)
-
-
-def import_ratings(
-    settings: Settings, source: "RatingSource", rejects_path: Path, *, strict: bool, progress: "ImportProgress"
-) -> "ImportReport":
-    """Write a source's ratings and films into the database.
-
-    Raises:
-        InvalidInput: what the source holds cannot be used, or a bad row and ``strict``.
-        ReadOnlySource: ratings come from the owner's views.
-    """
-    from cineclub.adapters.files import write_rejects
-    from cineclub.adapters.postgres.importing import PostgresRatingImport
-    from cineclub.flows import importing
-
-    target = PostgresRatingImport(database_url(settings), is_writable=external_schema(settings) is None)
-    return importing.import_ratings(source, target, write_rejects, rejects_path, strict=strict, progress=progress)
-
-
-def export_ratings(settings: Settings, folder: Path, progress: "ImportProgress") -> int:
-    """Write ratings and films into a folder, and return the number of ratings.
-
-    Raises:
-        InvalidInput: the folder holds an export already.
-        NotEnoughData: nothing was imported yet.
-    """
-    from cineclub.adapters.postgres.exporting import export_ratings as export
-
-    return export(database_url(settings), folder, progress)
-
-
-def backup(settings: Settings, target: Path) -> int:
-    """Write data, registry and artifacts into one file, and return its size in bytes.
-
-    Raises:
-        InvalidInput: the file is there already.
-    """
-    from cineclub.adapters.postgres.backup import backup as write
-
-    return write(database_url(settings), settings.home, target)
-
-
-def restore(settings: Settings, source: Path, *, replace: bool) -> None:
-    """Bring everything back from a backup.
-
-    Raises:
-        Conflict: a worker is alive, whose work would be lost.
-        InvalidInput: it is no backup, or there are ratings and ``replace`` is not set.
-    """
-    from cineclub.adapters.postgres.backup import restore as read
-
-    if training_jobs(settings).is_worker_alive():
-        message = "cineclub is running on this database: stop `cineclub serve` and every worker, then restore"
-        raise Conflict(message)
-    read(source, database_url(settings), settings.home, replace=replace)
 
 
 def training_jobs(settings: Settings) -> "PostgresTrainingJobs":
@@ -208,14 +166,14 @@ def training_jobs(settings: Settings) -> "PostgresTrainingJobs":
 
 
 def worker_name() -> str:
-    """Return a name for this process that no other worker has or had."""
+    """Return a unique name of this process as a worker."""
     from cineclub.adapters.postgres.training_rows import worker_name as name
 
     return name()
 
 
 def training_queue(settings: Settings, holder: str) -> "TrainingQueue":
-    """Return the queue as the worker ``holder`` claims from it."""
+    """Return the queue from which the worker ``holder`` claims trainings."""
     from cineclub.adapters.postgres.jobs import TrainingQueue
 
     return TrainingQueue(
@@ -224,7 +182,7 @@ def training_queue(settings: Settings, holder: str) -> "TrainingQueue":
 
 
 def training_triggers(settings: Settings) -> "TrainingTriggers":
-    """Return what starts trainings that nobody asks for."""
+    """Return the triggers of automatic trainings."""
     from cineclub.adapters.postgres.triggers import TrainingTriggers
 
     return TrainingTriggers(
@@ -236,51 +194,96 @@ def training_triggers(settings: Settings) -> "TrainingTriggers":
 
 
 def worker_presence(settings: Settings) -> "WorkerPresence":
-    """Return what tells others that a worker is there."""
+    """Return the sign that a worker is alive."""
     from cineclub.adapters.postgres.jobs import WorkerPresence
 
     return WorkerPresence(database_url(settings))
 
 
-def promotions(settings: Settings, holder: str | None = None) -> "PromotionHistory":
-    """Return the history of what served; ``holder`` is the worker whose trainings may add to it."""
-    from cineclub.adapters.postgres.promotions import PromotionHistory
+def promotions(settings: Settings, holder: str | None = None) -> "PostgresPromotions":
+    """Return the promotion history; ``holder`` is the worker whose trainings may add to it."""
+    from cineclub.adapters.postgres.promotions import PostgresPromotions
 
-    return PromotionHistory(database_url(settings), holder)
+    return PostgresPromotions(database_url(settings), holder)
 
 
-def registry(settings: Settings, holder: str | None = None) -> "MlflowRegistry":
+def registry(settings: Settings) -> "MlflowRegistry":
     """Return MLflow's registry; importing it takes seconds."""
-    from cineclub.adapters import artifacts
-    from cineclub.adapters.mlflow.client import store_uri
     from cineclub.adapters.mlflow.registry import MlflowRegistry
 
-    uri = settings.mlflow_tracking_uri or store_uri(database_url(settings))
-    history, keeps_challenger = promotions(settings, holder), settings.shadow == "challenger"
-    return MlflowRegistry(uri, settings.home, artifacts, history, keeps_challenger=keeps_challenger)
+    return MlflowRegistry(registry_address(settings), settings.home, settings.model_name)
+
+
+def registry_address(settings: Settings) -> str:
+    """Return the address of the registry, password included: the named one, or the store in PostgreSQL."""
+    from cineclub.adapters.mlflow.client import store_uri
+
+    return _tracking_uri(settings) or store_uri(database_url(settings))
+
+
+def registry_place(settings: Settings) -> "RegistryPlace":
+    """Return the registered model of the settings as it is shown and recorded."""
+    from cineclub.adapters.mlflow.client import shown_address
+    from cineclub.domain.promotion.ownership import OWN_STORE, RegistryPlace
+
+    address = _tracking_uri(settings)
+    return RegistryPlace(shown_address(address) if address else OWN_STORE, settings.model_name)
+
+
+def _tracking_uri(settings: Settings) -> str:
+    """Return the address of the named MLflow store, password included; empty where none is set."""
+    return settings.mlflow_tracking_uri.get_secret_value() if settings.mlflow_tracking_uri else ""
+
+
+def model_store(settings: Settings) -> "LocalModelStore":
+    """Return the local copies of versions."""
+    from cineclub.adapters.model_store import LocalModelStore
+
+    return LocalModelStore(settings.home)
+
+
+def model_versions(settings: Settings, holder: str | None = None) -> "RegistrationFlow":
+    """Return the registered versions; ``holder`` is the worker whose trainings may add to them."""
+    from cineclub.flows.promotion.registration import RegistrationFlow
+
+    records = promotions(settings, holder)
+    return RegistrationFlow(registry(settings), model_store(settings), records, registry_place(settings))
+
+
+def promotion_flow(settings: Settings, holder: str | None = None) -> "PromotionFlow":
+    """Return the flow that decides which version serves; ``holder`` is the worker whose trainings may promote."""
+    from cineclub.flows.promotion.flow import PromotionFlow
+
+    return PromotionFlow(model_versions(settings, holder), keeps_challenger=settings.shadow == "challenger")
+
+
+def persons_promotion_flow(settings: Settings) -> "PromotionFlow":
+    """Return the flow for the decision of a person, who waits for a registry that restarts, but not for minutes."""
+    from cineclub.runtime.patience import Patience
+
+    patience = Patience(min(settings.mlflow_wait_seconds, PERSONS_WAIT_SECONDS))
+    return patience(lambda: promotion_flow(settings)).waiting(patience)
 
 
 def refuse_without_mlflow_page(settings: Settings) -> None:
-    """Do nothing where MLflow's page can be shown over our store.
+    """Check that MLflow's page can be shown over cineclub's store.
 
     Raises:
         Conflict: the page's package is not installed, or the store is a server, which has a page.
     """
     from cineclub.adapters.processes.mlflow_page import refuse_without_package
 
-    if (settings.mlflow_tracking_uri or "").startswith(("http://", "https://")):
+    if _tracking_uri(settings).startswith(("http://", "https://")):
         message = "MLFLOW_TRACKING_URI names a server, which has a page of its own: open its address in a browser"
         raise Conflict(message)
     refuse_without_package()
 
 
 def mlflow_page(settings: Settings, host: str, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the command that shows MLflow's page over our store, and its environment, which has the secrets."""
-    from cineclub.adapters.mlflow.client import store_uri
+    """Return the command of MLflow's page over cineclub's store, and its environment, which has the secrets."""
     from cineclub.adapters.processes.mlflow_page import page_command, page_environment
 
-    store = settings.mlflow_tracking_uri or store_uri(database_url(settings))
-    return page_command(host, port), page_environment(os.environ, store, settings.home)
+    return page_command(host, port), page_environment(os.environ, registry_address(settings), settings.home)
 
 
 def snapshots(settings: Settings) -> "SnapshotArchive":
@@ -297,67 +300,51 @@ def snapshots(settings: Settings) -> "SnapshotArchive":
 
 
 def _snapshot_in_production(settings: Settings) -> str | None:
-    """Return the hash of the snapshot that the served version learned from; None before the first promotion.
-
-    Raises:
-        BrokenArtifact: this machine has no copy of that version.
-    """
-    from cineclub.adapters.artifacts import read_snapshot_identity
-    from cineclub.flows.live_model import folder_of
-
+    """Return the hash of the snapshot that the served version learned from; None before the first promotion."""
     promotion = promotions(settings).newest()
-    if promotion is None:
-        return None
-    folder = folder_of(promotion, settings.home / "models")
-    return read_snapshot_identity(folder, promotion.manifest_sha256).content_sha256
+    return None if promotion is None else model_store(settings).snapshot_of(promotion).content_sha256
 
 
 def people(settings: Settings) -> "PostgresPeople":
-    """Return those who rate, to erase one of them."""
-    from cineclub.adapters.postgres.snapshots import PostgresPeople
+    """Return the users, to erase one of them."""
+    from cineclub.adapters.postgres.people import PostgresPeople
 
-    return PostgresPeople(database_url(settings), is_writable=external_schema(settings) is None)
-
-
-def promote_by_person(settings: Settings, version: int | None, reason: str) -> "Promotion":
-    """Let a version serve, or what served before if that is None, and return what serves now.
-
-    Raises:
-        NotFound: no such version.
-        Conflict: it serves already, cannot be served, or nothing served before.
-    """
-    from cineclub.flows import promoting
-
-    history, versions = promotions(settings), registry(settings)
-    if version is None:
-        return promoting.roll_back(versions, history, reason)
-    return promoting.promote(versions, history, version, reason)
+    return PostgresPeople(database_url(settings), external_schema(settings))
 
 
-def rejection_of(settings: Settings, promotion: "Promotion") -> str:
-    """Return why the gate rejected the version that a promotion lets serve; empty where it did not."""
-    return promotions(settings).versions.rejection(promotion.version, promotion.manifest_sha256)
+def erased_after_learning(settings: Settings) -> "datetime | None":
+    """Return when a user was erased from whom the version in production may have learned; None if there is none."""
+    from cineclub.adapters.postgres.erasures import erased_after_learning as read
+
+    return read(database_url(settings))
 
 
 def api_keys(settings: Settings) -> "PostgresApiKeys":
-    """Return the keys as people handle them."""
+    """Return the table of API keys."""
     from cineclub.adapters.postgres.api_keys import PostgresApiKeys
 
     return PostgresApiKeys(database_url(settings))
 
 
-def external_schema(settings: Settings) -> str | None:
-    """Return the schema of the owner's views; None where ratings are in our own tables."""
-    return settings.external_schema if settings.source == "external" else None
-
-
-def load_served_model(settings: Settings, promotion: "Promotion") -> "FittedModel":
-    """Return the model of a promotion from this machine's copy, checked as the API checks it.
+def refuse_unguarded_service(settings: Settings) -> None:
+    """Refuse settings under which other machines would reach a service without keys.
 
     Raises:
-        BrokenArtifact: there is no copy, or it is damaged.
+        Conflict: other machines reach it, and keys are not required or there is none.
     """
-    from cineclub.adapters.artifacts import read_artifact
-    from cineclub.flows.live_model import folder_of
+    if settings.is_loopback:
+        return
+    if not settings.needs_keys:
+        message = f"CINECLUB_REQUIRE_KEYS is off while CINECLUB_HOST is {settings.host}: anybody could train and delete"
+        raise Conflict(message)
+    if not any(key.is_valid(now()) for key in api_keys(settings).everything()):
+        message = (
+            f"CINECLUB_HOST is {settings.host}, which others reach, and there is no key: "
+            "cineclub keys create NAME --scopes read,write makes one; then start again"
+        )
+        raise Conflict(message)
 
-    return read_artifact(folder_of(promotion, settings.home / "models"), promotion.manifest_sha256)[0]
+
+def external_schema(settings: Settings) -> str | None:
+    """Return the schema of the owner's views; None where ratings are in cineclub's own tables."""
+    return settings.external_schema if settings.source == "external" else None

@@ -1,1 +1,1 @@
-"""The command line: arguments in, text out; it decides nothing. Every command imports what it needs when it runs."""
+"""The command line; it decides nothing. Each command imports its modules when it runs, so that help stays fast."""

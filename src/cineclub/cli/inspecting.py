@@ -1,9 +1,12 @@
-"""Commands that look and change nothing: ``settings``, ``doctor``, ``version``."""
+"""Commands that only read: ``settings``, ``doctor``, ``version``."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import typer
+
+from cineclub.cli.text import echo
+from cineclub.runtime.redaction import redacted
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -16,7 +19,7 @@ def version() -> None:
     """Print the version of cineclub."""
     import cineclub
 
-    typer.echo(cineclub.__version__)
+    echo(cineclub.__version__)
 
 
 def settings() -> None:
@@ -26,15 +29,15 @@ def settings() -> None:
 
     now = Settings()
     for name in Settings.model_fields:
-        typer.echo(_setting_text(now, name))
+        echo(_setting_text(now, name))
     for name in Settings.unknown_variables():
         stderr().print(f"warning: {name} is no setting of cineclub: is it misspelled?", style="yellow", highlight=False)
 
 
 def doctor() -> None:
-    """Say what works, what is missing and how to mend it.
+    """Check the installation, and show how to fix problems.
 
-    Exit status 1 if something failed.
+    Exit status 1 if a check failed.
     """
     from cineclub.cli.diagnosis import examine
     from cineclub.cli.output import stdout
@@ -46,14 +49,14 @@ def doctor() -> None:
         has_failed |= finding.status == "FAIL"
         colour = {"OK": "green", "WARN": "yellow", "FAIL": "red"}[finding.status]
         console.print(f"{finding.status:<4} ", style=colour, end="")
-        console.print(finding.what, markup=False, highlight=False)
-        if finding.mend:
-            console.print(f"{INDENT} -> {finding.mend}", markup=False, highlight=False)
+        console.print(redacted(finding.what), markup=False, highlight=False)
+        if finding.fix:
+            console.print(f"{INDENT} -> {redacted(finding.fix)}", markup=False, highlight=False)
     raise typer.Exit(1 if has_failed else 0)
 
 
 def explain_invalid_settings(error: "ValidationError") -> str:
-    """Return which variable is wrong and what it may be."""
+    """Return a message that names the invalid variable, its value and its meaning."""
     from cineclub.settings import Settings
 
     first = error.errors()[0]
@@ -61,13 +64,20 @@ def explain_invalid_settings(error: "ValidationError") -> str:
     name = location if location in Settings.model_fields else location.lower()
     variable = Settings.variable_of(name) if name in Settings.model_fields else location
     meaning = Settings.model_fields[name].description if name in Settings.model_fields else ""
-    problem = first["msg"][:1].lower() + first["msg"][1:]
-    value = MASK if name in {"database_url", "alert_webhook"} else repr(first.get("input"))
+    problem = redacted(first["msg"][:1].lower() + first["msg"][1:])
+    value = MASK if _is_secret(name) else redacted(repr(first.get("input")))
     return f"{variable} is {value}, but: {problem} ({meaning}); cineclub settings lists all"
 
 
+def _is_secret(name: str) -> bool:
+    """Return whether a setting is a secret."""
+    from cineclub.settings import Settings
+
+    return name not in Settings.model_fields or "SecretStr" in str(Settings.model_fields[name].annotation)
+
+
 def masked(url: str) -> str:
-    """Return a URL without its password and without its query, which can hold one."""
+    """Return a URL without its password and its query, which may hold one."""
     parts = urlsplit(url)
     if not parts.scheme:
         return MASK
@@ -76,16 +86,16 @@ def masked(url: str) -> str:
     return f"{parts.scheme}://{name}{colon}{MASK if colon else ''}{at}{host}{parts.path}"
 
 
-def _masked_secret(url: str) -> str:
-    """Return the address of a database as it may be shown, and of another address the host alone."""
+def _masked_secret(url: str, *, is_path_secret: bool) -> str:
+    """Return an address without its password, and where the path is secret the host alone."""
     parts = urlsplit(url)
-    if parts.scheme in {"http", "https"}:
+    if is_path_secret:
         return f"{parts.scheme}://{parts.hostname}/{MASK}"
     return masked(url)
 
 
 def _setting_text(now: Any, name: str) -> str:
-    """Return the lines of one setting, at most 80 columns wide where words allow."""
+    """Return the lines of one setting, at most 80 columns wide if its words allow."""
     import textwrap
 
     from cineclub.settings import Settings
@@ -93,19 +103,19 @@ def _setting_text(now: Any, name: str) -> str:
     field = Settings.model_fields[name]
     value = getattr(now, name)
     default = field.get_default(call_default_factory=True)
-    origin = "default" if value == default else f"default: {_value_text(default)}"
+    origin = "default" if value == default else f"default: {_value_text(name, default)}"
     meaning = textwrap.fill(str(field.description), 80, initial_indent=INDENT, subsequent_indent=INDENT)
-    return f"{Settings.variable_of(name)}={_value_text(value)}  ({origin})\n{meaning}"
+    return f"{Settings.variable_of(name)}={_value_text(name, value)}  ({origin})\n{meaning}"
 
 
-def _value_text(value: Any) -> str:
-    """Return a value as it may be shown: nothing secret."""
+def _value_text(name: str, value: Any) -> str:
+    """Return a value as text, without secrets."""
     from pydantic import SecretStr
 
     if value is None:
         return "unset"
     if isinstance(value, SecretStr):
-        return _masked_secret(value.get_secret_value())
+        return _masked_secret(value.get_secret_value(), is_path_secret=name == "alert_webhook")
     if isinstance(value, str) and "://" in value:
         return masked(value)
-    return str(value)
+    return redacted(str(value))

@@ -1,31 +1,35 @@
-"""``cineclub keys``: who may use the API."""
+"""``cineclub keys``: the keys to the API."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from cineclub.cli.text import echo
+
 DAY = "%Y-%m-%d"
 keys = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Make, list and revoke the keys to the API.",
+    help="Create, list and revoke keys to the API.",
 )
 
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Argument(help="what or who it is for")],
-    scopes: Annotated[str, typer.Option(help="read, write, admin, metrics; commas between")] = "read,write",
-    expires_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="days until it ends; never")] = None,
+    name: Annotated[str, typer.Argument(help="the user or purpose of the key")],
+    scopes: Annotated[str, typer.Option(help="read, write, admin, metrics; separated by commas")] = "read,write",
+    expires_days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="days until it expires; unset: never")
+    ] = None,
 ) -> None:
-    """Make a key and print it, once.
+    """Create a key and print it, once.
 
-    read: films, recommendations, trainings, versions. write: ratings. admin: all of that, and to train, promote and
-    erase. metrics: /metrics. A service that runs knows the key within seconds.
+    read: films, recommendations, trainings, versions. write: ratings. admin: all of these, and to train, promote and
+    erase. metrics: /metrics. A running service accepts the key within seconds.
     """
-    from cineclub import bootstrap
+    from cineclub.bootstrap import storage
     from cineclub.cli.output import stderr
     from cineclub.domain.access import scopes_of
     from cineclub.settings import Settings
@@ -35,28 +39,28 @@ def create(
         message = "the name must have 1 to 100 characters"
         raise typer.BadParameter(message)
     expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None
-    with bootstrap.database(Settings()) as settings:
-        key, secret = bootstrap.api_keys(settings).create(name.strip(), wanted, expires_at)
+    with storage.database(Settings()) as settings:
+        key, secret = storage.api_keys(settings).create(name.strip(), wanted, expires_at)
     stderr().print(
         f"key {key.key_id} for {key.name}, shown this once: send it as Authorization: Bearer KEY",
         markup=False,
         highlight=False,
     )
-    typer.echo(secret)
+    echo(secret)
 
 
 @keys.command("list")
 def list_keys() -> None:
-    """List the keys, and when each was used last, to the minute; their secrets are kept nowhere."""
-    from cineclub import bootstrap
+    """List the keys with the time of their last use, to the minute; their secrets are not stored."""
+    from cineclub.bootstrap import storage
     from cineclub.cli.output import stdout
     from cineclub.cli.tables import table
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings:
-        found = bootstrap.api_keys(settings).everything()
-    if not found:
-        typer.echo("there are no keys: cineclub keys create NAME makes one")
+    with storage.database(Settings()) as settings:
+        all_keys = storage.api_keys(settings).everything()
+    if not all_keys:
+        echo("there are no keys: create one with cineclub keys create NAME")
         return
     now = datetime.now(UTC)
     rows = [
@@ -69,17 +73,17 @@ def list_keys() -> None:
             f"{key.last_used_at:{DAY}}" if key.last_used_at else "never",
             "valid" if key.is_valid(now) else "revoked" if key.revoked_at else "expired",
         )
-        for key in found
+        for key in all_keys
     ]
     stdout().print(table(None, ["key", "name", "scopes", "made", "ends", "used", "state"], rows, "name"))
 
 
 @keys.command()
-def revoke(key: Annotated[int, typer.Argument(min=1, help="its number, as keys list shows it")]) -> None:
-    """Let a key open nothing any more, within seconds."""
-    from cineclub import bootstrap
+def revoke(key: Annotated[int, typer.Argument(min=1, help="its number in cineclub keys list")]) -> None:
+    """Revoke a key, within seconds also for a running service."""
+    from cineclub.bootstrap import storage
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings:
-        revoked = bootstrap.api_keys(settings).revoke(key)
-    typer.echo(f"key {revoked.key_id} for {revoked.name} is revoked")
+    with storage.database(Settings()) as settings:
+        revoked = storage.api_keys(settings).revoke(key)
+    echo(f"key {revoked.key_id} for {revoked.name} is revoked")

@@ -1,4 +1,4 @@
-"""``cineclub``: every command by its name, and one place where errors become a sentence."""
+"""``cineclub``: all commands by name, and errors as one sentence."""
 
 import sys
 import traceback
@@ -9,7 +9,6 @@ from pathlib import Path
 import typer
 
 from cineclub.cli import (
-    comparing,
     data,
     demonstration,
     drift,
@@ -18,13 +17,15 @@ from cineclub.cli import (
     keys,
     mlflow_page,
     models,
-    promoting,
-    replaying,
+    promotion,
     serving,
     training,
+    version_comparison,
     versions,
 )
 from cineclub.domain.errors import CineclubError
+from cineclub.runtime.process_start import begin_process
+from cineclub.runtime.redaction import redacted, sentence_of
 
 app = typer.Typer(
     name="cineclub",
@@ -44,10 +45,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serving.serve,
     "recommend": serving.recommend,
     "evaluate": evaluating.evaluate,
-    "mlflow": mlflow_page.mlflow,
-    "promote": promoting.promote,
-    "rollback": promoting.rollback,
-    "replay": replaying.replay,
+    "promote": promotion.promote,
+    "rollback": promotion.rollback,
     "reproduce": versions.reproduce,
     "erase": versions.erase,
     "settings": inspecting.settings,
@@ -65,24 +64,31 @@ models_group = typer.Typer(
 )
 models_group.callback()(models.models)
 models_group.command("show")(models.show)
-models_group.command("compare")(comparing.compare)
+models_group.command("compare")(version_comparison.compare)
 app.add_typer(models_group, name="models")
+mlflow_group = typer.Typer(
+    invoke_without_command=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
+)
+mlflow_group.callback()(mlflow_page.mlflow)
+mlflow_group.command("move")(mlflow_page.move)
+app.add_typer(mlflow_group, name="mlflow")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(drift.drift, name="drift")
 
 
 def main() -> None:
     """Run the command line; an error is one sentence on stderr and exit status 1, never a traceback."""
+    begin_process(in_background=False)
     try:
         app()
     except CineclubError as error:
-        _fail(str(error))
-    except Exception as error:  # noqa: BLE001 - the last line of defence: nobody is shown a traceback
+        _fail(sentence_of(error))
+    except Exception as error:  # noqa: BLE001 - users see no traceback, whatever the error
         _fail(_sentence_of(error))
 
 
 def _fail(sentence: str) -> None:
-    """Print the sentence in red where there is colour, and exit with 1."""
+    """Print the message, in red on a terminal with colours, and exit with status 1."""
     from cineclub.cli.output import stderr
 
     stderr().print(f"error: {sentence}", style="red", markup=False, highlight=False)
@@ -90,22 +96,26 @@ def _fail(sentence: str) -> None:
 
 
 def _sentence_of(error: Exception) -> str:
-    """Return what to tell of an error that is not ours: a wrong setting, or where the details are."""
+    """Return the message about an error of a library or of the system, or else the file with the details."""
     from pydantic import ValidationError
+
+    from cineclub.runtime.file_errors import explanation_of
 
     if isinstance(error, ValidationError) and error.title == "Settings":
         from cineclub.cli.inspecting import explain_invalid_settings
 
         return explain_invalid_settings(error)
+    if isinstance(error, OSError) and (explanation := explanation_of(error)):
+        return explanation
     return f"unexpected error, details in {_write_details(error)}"
 
 
 def _write_details(error: Exception) -> Path:
-    """Return the file that the traceback went to, in the state folder or, where that fails, a temporary one."""
+    """Write the traceback to a file in the state folder or else in a temporary folder, and return its path."""
     import tempfile
 
     now = datetime.now(tz=UTC)
-    text = "".join(traceback.format_exception(error))
+    text = redacted("".join(traceback.format_exception(error)))
     for folder in (_log_folder, lambda: Path(tempfile.mkdtemp(prefix="cineclub-"))):
         try:
             path = folder() / f"error-{now:%Y%m%dT%H%M%S}.log"
@@ -117,7 +127,7 @@ def _write_details(error: Exception) -> Path:
 
 
 def _log_folder() -> Path:
-    """Return the folder of logs below CINECLUB_HOME, made if need be."""
+    """Return the folder of logs in CINECLUB_HOME, created if missing."""
     from pydantic import ValidationError
 
     from cineclub.settings import Settings

@@ -1,7 +1,6 @@
-"""``cineclub models``: which versions there are, which serves, what served before, and what was refused."""
+"""``cineclub models``: the versions, the promotion history, and the refusals."""
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +9,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from cineclub.ports import KnownVersion, ProbationLook, Promotion, Refusal
+    from cineclub.domain.promotion.online_records import ProbationCheck
+    from cineclub.domain.promotion.records import Promotion, Refusal
+    from cineclub.domain.promotion.versions import KnownVersion
 
 N_REFUSALS = 5
 MOMENT = "%Y-%m-%d %H:%M"
@@ -20,33 +21,35 @@ LEFT_OUT_TAGS = {"verdict", "reason", "training_id", "code_version", "role", "re
 def models(
     context: typer.Context,
     *,
-    history: Annotated[bool, typer.Option("--history", help="what served, since when, why and by whom")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many lines")] = 20,
+    history: Annotated[bool, typer.Option("--history", help="list the promotions with reason and author")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="number of lines")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="versions, history and refusals as JSON")] = False,
 ) -> None:
-    """List the versions, their verdicts, and which serves.
+    """List the versions with their verdicts, newest first.
 
-    Newest first. `cineclub models show VERSION` tells all that is known of one.
+    `cineclub models show VERSION` prints all about one version.
     """
     if context.invoked_subcommand is not None:
         return
-    from cineclub import bootstrap
+    from cineclub.bootstrap import storage
+    from cineclub.bootstrap.online_comparison import probation_checks
     from cineclub.cli.output import print_json, stdout
     from cineclub.domain.documents import to_document
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings:
-        book = bootstrap.promotions(settings)
-        versions, promotions = book.versions.recent(limit), book.recent(limit)
-        refusals = book.versions.refusals(limit)
-        looks = bootstrap.probation_looks(settings, limit)
+    with storage.database(Settings()) as settings:
+        records = storage.promotions(settings)
+        versions, promotions = records.recent_versions(limit), records.recent(limit)
+        refusals = records.refusals(limit)
+        checks = probation_checks(settings, limit)
     if as_json:
         serving = promotions[0].version if promotions else None
-        print_json(to_document(_document(serving, versions, promotions, refusals) | {"probation": looks}))
+        document = {"serving": serving, "versions": versions, "history": promotions, "refusals": refusals}
+        print_json(to_document(document | {"probation": checks}))
         return
     _print_history(promotions, stdout()) if history else _print_versions(versions, promotions, stdout())
     if history:
-        _print_alarms([one for one in looks if one.is_alarm], stdout())
+        _print_alarms([check for check in checks if check.is_alarm], stdout())
     _print_refusals(refusals[:N_REFUSALS], stdout())
 
 
@@ -55,30 +58,24 @@ def show(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
 ) -> None:
-    """Tell all that is known of a version."""
-    from cineclub import bootstrap
+    """Print a version with its tags, promotions and refusals."""
+    from cineclub.bootstrap import storage
     from cineclub.cli.output import print_json, stdout
     from cineclub.domain.documents import to_document
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings:
-        book = bootstrap.promotions(settings)
-        known = book.versions.get(version)
-        served = [one for one in book.recent(1000) if one.manifest_sha256 == known.registered.manifest_sha256]
-        refused = [one for one in book.versions.refusals(1000) if one.version == version]
+    with storage.database(Settings()) as settings:
+        promotions = storage.promotions(settings)
+        known = promotions.version(version)
+        sha256 = known.registered.manifest_sha256
+        served = [promotion for promotion in promotions.recent(1000) if promotion.manifest_sha256 == sha256]
+        refused = [refusal for refusal in promotions.refusals(1000) if refusal.version == version]
     if as_json:
         print_json(to_document({"version": known, "served": served, "refused": refused}))
         return
     _print_version(known, stdout())
     _print_history(served, stdout(), "served")
     _print_refusals(refused, stdout())
-
-
-def _document(
-    serving: int | None, versions: "Sequence[KnownVersion]", promotions: "Sequence[Promotion]", refusals: Any
-) -> dict[str, Any]:
-    """Return everything as one document."""
-    return {"serving": serving, "versions": versions, "history": promotions, "refusals": refusals}
 
 
 def _print_versions(versions: "Sequence[KnownVersion]", promotions: "Sequence[Promotion]", console: "Console") -> None:
@@ -88,24 +85,24 @@ def _print_versions(versions: "Sequence[KnownVersion]", promotions: "Sequence[Pr
     if not versions:
         console.print("no version was registered yet: run cineclub train", highlight=False)
         return
-    serving = (promotions[0].version, promotions[0].manifest_sha256) if promotions else None
+    serving = promotions[0].key if promotions else None
     rows = [
         (
-            str(one.registered.version),
-            "serves" if (one.registered.version, one.registered.manifest_sha256) == serving else "",
-            one.verdict,
-            number(_ndcg(one), 4),
-            f"{one.registered.created_at:{MOMENT}}",
-            one.registered.recipe.model,
-            one.reason,
+            str(version.registered.version),
+            "serves" if version.registered.key == serving else "",
+            version.verdict,
+            number(_ndcg(version), 4),
+            f"{version.registered.created_at:{MOMENT}}",
+            version.registered.recipe.model,
+            version.reason,
         )
-        for one in versions
+        for version in versions
     ]
     console.print(table(None, ["version", "", "verdict", "nDCG", "registered (UTC)", "model", "why"], rows, "why"))
 
 
 def _print_history(promotions: "Sequence[Promotion]", console: "Console", title: str | None = None) -> None:
-    """Print what served as a table."""
+    """Print promotions as a table."""
     from cineclub.cli.tables import table
 
     if not promotions:
@@ -113,36 +110,39 @@ def _print_history(promotions: "Sequence[Promotion]", console: "Console", title:
         return
     rows = [
         (
-            f"{one.previous_version or '-'} to {one.version}",
-            f"{one.promoted_at:{MOMENT}}",
-            f"{one.verdict} by {one.promoted_by}",
-            f"{one.recipe.model}: {one.reason}",
+            f"{promotion.previous_version or '-'} to {promotion.version}",
+            f"{promotion.promoted_at:{MOMENT}}",
+            f"{promotion.verdict} by {promotion.promoted_by}",
+            f"{promotion.recipe.model}: {promotion.reason}",
         )
-        for one in promotions
+        for promotion in promotions
     ]
     console.print(table(title, ["version", "since (UTC)", "verdict", "why"], rows, "why"))
 
 
 def _print_refusals(refusals: "Sequence[Refusal]", console: "Console") -> None:
-    """Print what was not promoted, and why."""
+    """Print refusals as a table."""
     from cineclub.cli.tables import table
 
     if refusals:
-        rows = [(str(one.version), f"{one.refused_at:{MOMENT}}", one.asked_by, one.reason) for one in refusals]
+        rows = [
+            (str(refusal.version), f"{refusal.refused_at:{MOMENT}}", refusal.asked_by, refusal.reason)
+            for refusal in refusals
+        ]
         console.print(table("refused", ["version", "when (UTC)", "asked by", "why"], rows, "why"))
 
 
-def _print_alarms(alarms: "Sequence[ProbationLook]", console: "Console") -> None:
-    """Print which promotions proved worse than what they replaced."""
+def _print_alarms(alarms: "Sequence[ProbationCheck]", console: "Console") -> None:
+    """Print the alarms of probations."""
     from cineclub.cli.tables import table
 
     if alarms:
-        rows = [(str(one.served_version), f"{one.looked_at:{MOMENT}}", one.summary) for one in alarms]
+        rows = [(str(alarm.served_version), f"{alarm.looked_at:{MOMENT}}", alarm.summary) for alarm in alarms]
         console.print(table("worse than the version before", ["version", "seen (UTC)", "why"], rows, "why"))
 
 
 def _print_version(known: "KnownVersion", console: "Console") -> None:
-    """Print one version, a fact a line."""
+    """Print one version, one fact per line."""
     from rich.table import Table
 
     registered = known.registered
@@ -150,6 +150,7 @@ def _print_version(known: "KnownVersion", console: "Console") -> None:
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
     learned = registered.snapshot
+    newest = f"{learned.newest_rated_at:{MOMENT}} UTC" if learned.newest_rated_at else "-"
     for name, value in (
         ("version", str(registered.version)),
         ("recipe", str(registered.recipe)),
@@ -157,7 +158,7 @@ def _print_version(known: "KnownVersion", console: "Console") -> None:
         ("registered", f"{registered.created_at:{MOMENT}} UTC"),
         ("training", known.training_id or "-"),
         ("role", known.role),
-        ("ratings", f"{learned.n_ratings:,}, the newest of {_moment(learned.newest_rated_at)}"),
+        ("ratings", f"{learned.n_ratings:,}, the newest of {newest}"),
         ("snapshot", learned.content_sha256),
         ("manifest", registered.manifest_sha256),
         ("cineclub", known.code_version),
@@ -170,8 +171,7 @@ def _print_version(known: "KnownVersion", console: "Console") -> None:
 
 def _metric_texts(known: "KnownVersion") -> dict[str, str]:
     """Return each metric with its interval where it has one."""
-    metrics = known.metrics
-    texts = {}
+    metrics, texts = known.metrics, {}
     for name, value in metrics.items():
         if name.endswith(("_low", "_high")):
             continue
@@ -181,12 +181,7 @@ def _metric_texts(known: "KnownVersion") -> dict[str, str]:
 
 
 def _ndcg(known: "KnownVersion") -> float | None:
-    """Return the metric that the gate judges by; None where the version was not judged."""
+    """Return the metric of the gate; None if the version was not evaluated."""
     return next(
         (value for name, value in known.metrics.items() if name.startswith("ndcg_at_") and name[8:].isdigit()), None
     )
-
-
-def _moment(time: datetime | None) -> str:
-    """Return a time as people read it."""
-    return f"{time:{MOMENT}} UTC" if time else "-"

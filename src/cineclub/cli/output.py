@@ -1,17 +1,28 @@
-"""Where text goes: results to stdout, everything else to stderr; no colour and no bars where nobody watches."""
+"""Output: results on stdout, everything else on stderr; no colours and progress bars without a terminal."""
 
-import json
 import sys
 from typing import Any
 
-import typer
 from rich.console import Console
+from rich.text import Text
+
+from cineclub.cli.text import print_json, visible
+
+__all__ = ["VisibleConsole", "print_json", "stderr", "stdout"]
 
 PIPED_WIDTH = 80
 
 
+class VisibleConsole(Console):
+    """A console that prints text as it is, cells of tables too: no markup, no emoji codes, no control characters."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the text that is printed for a string."""
+        return super().render_str(visible(text), **{**options, "markup": False, "emoji": False})
+
+
 def stdout() -> Console:
-    """Return the console of results; piped, it is plain text of 80 columns."""
+    """Return the console of results: plain text of 80 columns without a terminal."""
     return _console(is_stderr=False)
 
 
@@ -20,12 +31,7 @@ def stderr() -> Console:
     return _console(is_stderr=True)
 
 
-def print_json(document: Any) -> None:
-    """Print a document as JSON, and nothing else, on stdout."""
-    typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
-
-
-def _console(*, is_stderr: bool) -> Console:
-    """Return a console as wide as the terminal, or 80 columns where there is none."""
+def _console(*, is_stderr: bool) -> VisibleConsole:
+    """Return a console as wide as the terminal, or of 80 columns without one."""
     stream = sys.stderr if is_stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else PIPED_WIDTH, soft_wrap=False)
+    return VisibleConsole(file=stream, width=None if stream.isatty() else PIPED_WIDTH, soft_wrap=False)

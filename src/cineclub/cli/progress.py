@@ -1,4 +1,4 @@
-"""Progress for people: bars on a terminal, one line a step elsewhere, all of it on stderr."""
+"""Progress on stderr: bars on a terminal, one line per step elsewhere."""
 
 from types import TracebackType
 from typing import Self
@@ -6,7 +6,7 @@ from typing import Self
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from cineclub.cli.output import stderr
-from cineclub.ports import StepProgress
+from cineclub.domain.training.records import StepProgress
 
 STEPS = {
     "load_ratings": "load ratings",
@@ -20,36 +20,36 @@ STEPS = {
 
 
 class ProgressLines:
-    """One line for each piece of work, in the order in which they begin."""
+    """One line for each step, in the order in which they begin."""
 
     def __init__(self) -> None:
-        """Draw nothing yet."""
+        """Create the bars; nothing is drawn yet."""
         self._console = stderr()
         self._bars = Progress(
             SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description:<24}"),
+            TextColumn("{task.description:<24}", markup=False),
             BarColumn(bar_width=20),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[detail]:.16}"),
+            TextColumn("{task.fields[detail]:.16}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start to draw."""
         self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Leave the last picture standing; what ended well is complete."""
+        """Stop to draw; all lines are complete unless an error ended the work."""
         if error is None and kind is None:
             self._complete_all()
         self._bars.stop()
 
     def show(self, label: str, fraction: float, detail: str = "") -> None:
-        """Move one line to a fraction; what began before it is complete."""
+        """Set one line to a fraction; a new line completes the lines before it."""
         if label not in self._tasks:
             self._complete_all()
             self._tasks[label] = self._bars.add_task(label, total=1.0, detail=detail)
@@ -64,5 +64,5 @@ class ProgressLines:
 
 
 def show_step(lines: ProgressLines, progress: StepProgress) -> None:
-    """Show where a training stands, under the words people use for its step."""
+    """Show the progress of a training, with its step in words."""
     lines.show(STEPS.get(progress.step, progress.step), progress.fraction, progress.candidate or "")

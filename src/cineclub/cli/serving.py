@@ -1,4 +1,4 @@
-"""``cineclub serve``, ``worker`` and ``recommend``: run the service, or ask it one question without HTTP."""
+"""``cineclub serve``, ``worker`` and ``recommend``: run the service, or recommend without HTTP."""
 
 import asyncio
 from pathlib import Path
@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cineclub.cli.text import echo
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cineclub.domain.recommendations import PredictionResponse, Recommendation
+    from cineclub.domain.recommend.recommendations import PredictionResponse, Recommendation
+    from cineclub.domain.recommend.request import RecommendationRequest
     from cineclub.settings import Settings
+
+LIST_KEY = "listed"
+"""The list of recommendations in the JSON of ``cineclub recommend``: a public name."""
 
 
 def serve(
@@ -25,9 +31,9 @@ def serve(
 ) -> None:
     """Run PostgreSQL, the worker and the API until Ctrl-C.
 
-    With CINECLUB_DATABASE_URL set, that PostgreSQL is used and none is started.
+    With CINECLUB_DATABASE_URL, that PostgreSQL is used and none is started.
     """
-    from cineclub import supervisor
+    from cineclub.processes import supervisor
     from cineclub.settings import Settings
 
     settings = Settings()
@@ -36,93 +42,100 @@ def serve(
 
 
 def _announce(address: str) -> None:
-    """Say where the API answers, and what it still lacks."""
+    """Print the address of the API, and the next commands if it is not ready."""
     from cineclub.cli.output import stderr
-    from cineclub.supervisor import is_ready
+    from cineclub.processes.supervisor import is_ready
 
-    lack = "" if is_ready(address) else "\nno ratings and no model yet: cineclub import PATH, then cineclub train"
-    stderr().print(f"serving on {address}, open it in a browser{lack}", markup=False, highlight=False)
+    hint = "" if is_ready(address) else "\nno ratings and no model yet: cineclub import PATH, then cineclub train"
+    stderr().print(f"serving on {address}, open it in a browser{hint}", markup=False, highlight=False)
 
 
 def worker() -> None:
-    """Run trainings as they are queued, until Ctrl-C.
+    """Run queued trainings until Ctrl-C.
 
     `cineclub serve` has a worker of its own.
     """
-    from cineclub import bootstrap, children, supervisor
+    from cineclub.processes import supervisor
     from cineclub.settings import Settings
 
-    with children.stop_requests() as stop, bootstrap.database(Settings()) as settings:
-        child = supervisor.Child("worker", supervisor.child_environment(settings))
-        child.start()
-        try:
-            children.keep_running([child], stop)
-        finally:
-            child.stop()
+    supervisor.work(Settings())
 
 
 def recommend(
     user_id: Annotated[
-        str | None, typer.Argument(help="as your ratings name the user; an unknown one is new", show_default=False)
+        str | None, typer.Argument(help="an id of your system; an unknown id is a new user", show_default=False)
     ] = None,
-    top_n: Annotated[int, typer.Option(min=1, max=100, help="how many films")] = 10,
+    top_n: Annotated[int, typer.Option(min=1, max=100, help="number of films")] = 10,
     *,
-    everybody: Annotated[bool, typer.Option("--all", help="every user, into a file")] = False,
-    output: Annotated[Path | None, typer.Option(help="the new file of --all: .parquet or .csv")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the answer as JSON")] = False,
+    fresh: Annotated[
+        float, typer.Option(min=0, max=1, help="share of what people like these days in the scores")
+    ] = 0.0,
+    everybody: Annotated[bool, typer.Option("--all", help="all users, into a file")] = False,
+    output: Annotated[Path | None, typer.Option(help="new file for --all: .parquet or .csv")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the recommendations as JSON")] = False,
 ) -> None:
     """Recommend films to one user, as POST /predict/ does.
 
-    With --all: to everybody, into a file with a row for each film.
+    With --all: to all users, into a file with a row for each film.
     """
+    from cineclub.domain.recommend.request import RecommendationRequest
+
     if everybody != (user_id is None) or everybody != (output is not None):
         message = "name one user, or give --all and --output FILE"
         raise typer.BadParameter(message)
     if output is not None:
-        _recommend_all(output, top_n)
+        _recommend_all(output, RecommendationRequest(top_n, fresh=fresh))
     elif user_id is not None:
-        _recommend_one(user_id, top_n, as_json=as_json)
+        _recommend_to_user(RecommendationRequest(top_n, user_id, fresh=fresh), as_json=as_json)
 
 
-def _recommend_one(user_id: str, top_n: int, *, as_json: bool) -> None:
-    """Print the films of one user."""
-    from cineclub import bootstrap
+def _recommend_to_user(request: "RecommendationRequest", *, as_json: bool) -> None:
+    """Print the recommendations of one user."""
+    from cineclub.bootstrap import storage
     from cineclub.cli.output import print_json, stdout
     from cineclub.domain.documents import to_document
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings:
-        response = asyncio.run(_predict(settings, user_id, top_n))
+    with storage.database(Settings()) as settings:
+        response = asyncio.run(_predict(settings, request))
     if as_json:
-        print_json(to_document(response))
+        document = to_document(response)
+        print_json({LIST_KEY if name == "recommendation_list" else name: value for name, value in document.items()})
     else:
-        _print_answer(response, stdout())
+        _print_recommendations(response, stdout())
 
 
-def _recommend_all(output: Path, top_n: int) -> None:
-    """Write the films of every user into a new file, with progress."""
-    from cineclub import bootstrap
+def _recommend_all(output: Path, request: "RecommendationRequest") -> None:
+    """Write the recommendations of all users into a new file, and show the progress."""
+    from cineclub.bootstrap import storage
+    from cineclub.bootstrap.serving import recommend_all
     from cineclub.cli.progress import ProgressLines
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings, ProgressLines() as lines:
-        n_known = max(1, bootstrap.rating_store(settings).facts().n_users)
-        told = lambda n_users: lines.show("recommend", min(1.0, n_users / n_known), f"{n_users:,} users")  # noqa: E731
-        n_users = asyncio.run(bootstrap.recommend_all(settings, output, top_n, told))
-    typer.echo(f"{output}: {n_users:,} users, {top_n} films each at most")
+    with storage.database(Settings()) as settings, ProgressLines() as lines:
+        n_known = max(1, storage.rating_store(settings).facts().n_users)
+        n_users = asyncio.run(
+            recommend_all(
+                settings,
+                output,
+                request,
+                lambda n_done: lines.show("recommend", min(1.0, n_done / n_known), f"{n_done:,} users"),
+            )
+        )
+    echo(f"{output}: {n_users:,} users, {request.top_n} films each at most")
 
 
-async def _predict(settings: "Settings", user_id: str, top_n: int) -> "PredictionResponse":
-    """Return one answer from the parts that the API is made of."""
-    from cineclub import bootstrap
-    from cineclub.domain.questions import Question
+async def _predict(settings: "Settings", request: "RecommendationRequest") -> "PredictionResponse":
+    """Return the recommendations of one user, from the parts of the API."""
+    from cineclub.bootstrap.serving import running_api_parts
 
-    async with bootstrap.running_api_parts(settings) as parts:
-        return await parts.predictor.predict(Question(top_n, user_id))
+    async with running_api_parts(settings) as parts:
+        await parts.crowd.first_read()
+        return await parts.predictor.predict(request)
 
 
-def _print_answer(response: "PredictionResponse", console: "Console") -> None:
-    """Print the films of an answer as a table, with how it was made above it."""
+def _print_recommendations(response: "PredictionResponse", console: "Console") -> None:
+    """Print recommendations as a table, each with the rated movie that contributed most."""
     from cineclub.cli.tables import number, table
 
     model = f"{response.model_name} version {response.model_version}" if response.model_name else "no model yet"
@@ -130,19 +143,21 @@ def _print_answer(response: "PredictionResponse", console: "Console") -> None:
     heads = ["#", "title", "year", "genres", "score", "stars", "because you rated"]
     rows = [
         [
-            str(one.rank),
-            one.movie.title,
-            str(one.movie.year or ""),
-            ", ".join(one.movie.genres),
-            number(one.score, 2),
-            number(one.predicted_stars, 1),
-            _because(one),
+            str(recommendation.rank),
+            recommendation.movie.title,
+            str(recommendation.movie.year or ""),
+            ", ".join(recommendation.movie.genres),
+            number(recommendation.score, 2),
+            number(recommendation.predicted_stars, 1),
+            _because(recommendation),
         ]
-        for one in response.recommendations
+        for recommendation in response.recommendations
     ]
     console.print(table(title, heads, rows, wide="title"))
 
 
 def _because(recommendation: "Recommendation") -> str:
-    """Return the film whose rating spoke loudest for this one."""
-    return recommendation.reasons[0].movie.title if recommendation.reasons else ""
+    """Return the strongest reason in words; empty without one."""
+    if recommendation.reasons:
+        return recommendation.reasons[0].movie.title
+    return "" if recommendation.crowd_weight is None else "(popular now)"

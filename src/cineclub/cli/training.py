@@ -1,4 +1,4 @@
-"""``cineclub train``: queue a training, follow it, tell what came of it."""
+"""``cineclub train``: queue a training, follow it, print its report."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,31 +11,34 @@ from cineclub.domain.errors import CineclubError, TrainingCancelled
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cineclub.children import StopRequest
-    from cineclub.ports import Training, TrainingJobs
-    from cineclub.supervisor import Child
+    from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+    from cineclub.domain.training.records import Training
+    from cineclub.processes.supervisor import Child
+    from cineclub.runtime.child_processes import StopRequest
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 MAX_WORKER_STARTS = 4
 FINISHED = {"succeeded", "failed", "cancelled"}
 
 
 def train(
-    models: Annotated[str, typer.Option(help="names with commas between; all unless given")] = "",
-    reason: Annotated[str | None, typer.Option(help="kept with the training")] = None,
+    models: Annotated[str, typer.Option(help="names separated by commas; all unless given")] = "",
+    reason: Annotated[str | None, typer.Option(help="recorded with the training")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
 ) -> None:
-    """Train, judge, and promote what is better.
+    """Train and evaluate models, and promote a better one.
 
-    The same as POST /training/. A worker that is alive does the work, else one is started for the duration.
+    The same as POST /training/. A worker that is alive runs it, else one is started for the duration.
     """
-    from cineclub import bootstrap, children, supervisor
+    from cineclub.bootstrap import storage
     from cineclub.cli.output import print_json, stdout
+    from cineclub.processes import supervisor
+    from cineclub.runtime import child_processes as children
     from cineclub.settings import Settings
 
-    with bootstrap.database(Settings()) as settings, children.stop_requests() as stop:
-        jobs = bootstrap.training_jobs(settings)
+    with storage.database(Settings()) as settings, children.stop_requests() as stop:
+        jobs = storage.training_jobs(settings)
         has_worker = jobs.is_worker_alive()
         training = jobs.start(options_of(models), reason)
         if has_worker:
@@ -51,10 +54,10 @@ def train(
 
 
 def options_of(models: str) -> dict[str, Any]:
-    """Return the options of a training of the models named between commas; none means all.
+    """Return the options of a training of the models in a list separated by commas; an empty list means all.
 
     Raises:
-        InvalidInput: a model that the catalogue does not have.
+        InvalidInput: the catalogue has no such model.
     """
     from cineclub.models import catalogue
 
@@ -65,21 +68,22 @@ def options_of(models: str) -> dict[str, Any]:
 
 
 def names_between_commas(text: str) -> list[str]:
-    """Return the names between the commas, without empty ones."""
+    """Return the names in a list separated by commas, without empty ones."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def follow(jobs: "TrainingJobs", training_id: str, stop: "StopRequest", worker: "Child | None") -> "Training":
-    """Return the training once it has ended, with its progress drawn meanwhile.
+def follow(jobs: "PostgresTrainingJobs", training_id: str, stop: "StopRequest", worker: "Child | None") -> "Training":
+    """Wait until a training has ended, show its progress, and return it.
 
     Args:
-        jobs: where the training is.
-        training_id: which one.
-        stop: a request to stop cancels the training where ``worker`` runs it, and leaves it to others otherwise.
-        worker: the worker that runs for us alone, started again if it dies; None where another one does the work.
+        jobs: the queue of trainings.
+        training_id: the id of the training.
+        stop: a request to stop cancels the training if ``worker`` runs it, and leaves it to its worker otherwise.
+        worker: the worker of this command alone, restarted if it dies; None if another worker runs the training.
 
     Raises:
-        TrainingCancelled: a person stopped following or cancelled the training.
+        TrainingCancelled: a stop was requested.
+        CineclubError: ``worker`` died too often.
     """
     from cineclub.cli.progress import ProgressLines, show_step
 
@@ -88,36 +92,27 @@ def follow(jobs: "TrainingJobs", training_id: str, stop: "StopRequest", worker: 
             if training.progress:
                 show_step(lines, training.progress)
             if stop.is_made:
-                _leave(jobs, training_id, is_ours=worker is not None)
+                _leave(jobs, training_id, has_own_worker=worker is not None)
             if worker:
-                _keep_alive(worker)
-            time.sleep(LOOK_SECONDS)
+                worker.restart_if_dead()
+                if worker.n_starts > MAX_WORKER_STARTS:
+                    message = f"the worker dies soon after each start, see {worker.log}; run `cineclub doctor`"
+                    raise CineclubError(message)
+            time.sleep(POLL_SECONDS)
     return training
 
 
-def _keep_alive(worker: "Child") -> None:
-    """Start the worker again if it died, a few times.
+def _leave(jobs: "PostgresTrainingJobs", training_id: str, *, has_own_worker: bool) -> None:
+    """Stop following; a training of this command's own worker is cancelled.
 
     Raises:
-        CineclubError: it dies again and again.
+        TrainingCancelled: always; the message names the state of the training.
     """
-    worker.revive()
-    if worker.n_starts > MAX_WORKER_STARTS:
-        message = f"the worker ends as soon as it starts, see {worker.log}; `cineclub doctor` says what is missing"
-        raise CineclubError(message)
-
-
-def _leave(jobs: "TrainingJobs", training_id: str, *, is_ours: bool) -> None:
-    """Stop following: a training that only we would finish is cancelled.
-
-    Raises:
-        TrainingCancelled: always, with what becomes of the training.
-    """
-    if is_ours:
+    if has_own_worker:
         jobs.cancel(training_id)
-        message = f"training {training_id} was cancelled: production stays as it was"
+        message = f"training {training_id} was cancelled: production is unchanged"
     else:
-        message = f"training {training_id} goes on in its worker; GET /training/{training_id} tells how it does"
+        message = f"training {training_id} continues in its worker; GET /training/{training_id} shows its progress"
     raise TrainingCancelled(message)
 
 
@@ -125,33 +120,41 @@ def report_of(training: "Training") -> dict[str, Any]:
     """Return the report of a training that succeeded.
 
     Raises:
-        CineclubError: it did not.
+        TrainingCancelled: it was cancelled.
+        CineclubError: it failed.
     """
     if training.status == "cancelled":
-        message = f"training {training.training_id} was cancelled: production stays as it was"
+        message = f"training {training.training_id} was cancelled: production is unchanged"
         raise TrainingCancelled(message)
     if training.status == "failed":
-        raise CineclubError(training.error or f"training {training.training_id} failed without telling why")
+        raise CineclubError(training.error or f"training {training.training_id} failed without a message")
     return dict(training.report or {})
 
 
 def print_outcome(report: Mapping[str, Any], console: "Console") -> None:
     """Print both scoreboards and the verdict of a training."""
-    from cineclub.cli.tables import scoreboard_table
+    from cineclub.cli.tables import scoreboard_note, scoreboard_table
+    from cineclub.domain.recommend.recipe import Recipe
 
-    for window, title in (("validation", "validation window (chooses)"), ("test", "test window (judges)")):
+    for window, title in (("validation", "validation window (selection)"), ("test", "test window (gate)")):
         rows: Sequence[Mapping[str, Any]] = report[window]["models"]
         console.print(scoreboard_table(title, rows))
+        console.print(scoreboard_note(rows), markup=False, highlight=False)
     decision = report["decision"]
-    console.print(
-        f"{decision['verdict']}: {decision['reason']}\nversion {report['version']}: {_recipe_text(decision['recipe'])}",
-        markup=False,
-        highlight=False,
-    )
+    recipe = Recipe(decision["recipe"]["model"], decision["recipe"]["hyperparameters"])
+    lines = [f"{decision['verdict']}: {decision['reason']}", f"version {report['version']}: {recipe}"]
+    lines += _evidence_lines(report["challenger_verdict"])
+    console.print("\n".join(lines), markup=False, highlight=False)
 
 
-def _recipe_text(recipe: Mapping[str, Any]) -> str:
-    """Return a recipe's JSON document as people read it."""
-    from cineclub.domain.recipe import Recipe
-
-    return str(Recipe(recipe["model"], recipe["hyperparameters"]))
+def _evidence_lines(verdict: Mapping[str, Any]) -> list[str]:
+    """Return what the verdict on the challenger rests on, and what would make it certain, if it is not."""
+    interval, numbers = verdict["interval"], verdict["numbers"]
+    if not interval.get("n_days"):
+        return []
+    seen = f"{interval['n_users']:,} users, {interval['n_movies']:,} films, {interval['n_days']:,} days"
+    wanted = numbers.get("users_for_certainty")
+    if wanted is None:
+        return [f"evidence: {seen}"]
+    days = f"{numbers['days_for_certainty']:,.0f} days"
+    return [f"evidence: {seen}; certain at this difference with about {wanted:,.0f} users over {days}"]

@@ -1,11 +1,11 @@
-"""Who may do what: keys with scopes, and how many requests each may make."""
+"""API keys: their scopes, and the rate limit of each."""
 
 import hashlib
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 from cineclub.domain.errors import AccessDenied, InvalidInput, KeyNeeded, TooManyRequests
 
@@ -20,7 +20,7 @@ MAX_ALLOWANCES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is kept: by the hash of its secret, which nobody can turn back."""
+    """A key, stored with the hash of its secret."""
 
     key_id: int
     name: str
@@ -32,23 +32,23 @@ class ApiKey:
     last_used_at: datetime | None = None
 
     def is_valid(self, now: datetime) -> bool:
-        """Say whether the key opens anything at this moment."""
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def may(self, needed: Scope) -> bool:
-        """Say whether the key opens what needs this scope; admin opens everything."""
+        """Return whether the key has a scope; admin has every scope."""
         return needed in self.scopes or "admin" in self.scopes
 
 
 def new_secret() -> str:
-    """Return a secret that nobody can guess, easy to find where it was leaked."""
+    """Return a random secret, with a prefix by which scanners find leaked secrets."""
     return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def hash_of(secret: str) -> str:
-    """Return the hash by which a secret is kept and found.
+    """Return the hash under which a secret is stored and looked up.
 
-    Plain SHA-256 is enough: a slow hash protects what people make up, and there is nothing to guess in 256 random bits.
+    Plain SHA-256 is enough: a slow hash protects passwords that people choose, not 256 random bits.
     """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -57,7 +57,7 @@ def scopes_of(names: Collection[str]) -> frozenset[Scope]:
     """Return scopes by their names.
 
     Raises:
-        InvalidInput: there is no such scope, or none is named.
+        InvalidInput: a name is not a scope, or there is no name.
     """
     unknown = sorted(set(names) - set(SCOPES))
     if unknown or not names:
@@ -67,7 +67,7 @@ def scopes_of(names: Collection[str]) -> frozenset[Scope]:
 
 
 class Allowance:
-    """How many requests are left to one key: refilled all the time, up to ten seconds' worth (a token bucket)."""
+    """The rate limit of one key: a token bucket that holds the requests of ten seconds."""
 
     __slots__ = ("_left", "_most", "_per_second", "_seen_at")
 
@@ -79,7 +79,7 @@ class Allowance:
         self._seen_at = now_seconds
 
     def take(self, now_seconds: float) -> float:
-        """Take one request, and return 0; or the seconds until there is one, and take none."""
+        """Take one request and return 0, or return the seconds until one is available."""
         self._left = min(self._most, self._left + (now_seconds - self._seen_at) * self._per_second)
         self._seen_at = now_seconds
         if self._left >= 1:
@@ -88,44 +88,42 @@ class Allowance:
         return (1 - self._left) / self._per_second
 
 
-class Keys(Protocol):
-    """What knows the keys."""
-
-    def find(self, secret: str) -> ApiKey | None:
-        """Return the key of a secret if it opens anything now.
-
-        Raises:
-            StorageUnavailable: no key is known yet.
-        """
-        ...
+FindKey = Callable[[str], ApiKey | None]
+"""Returns the key of a secret if it is valid now; raises StorageUnavailable while no key is known yet."""
 
 
-class Doorkeeper:
-    """Lets requests in that have the key that their route needs; everybody, where no keys are needed."""
+class AccessControl:
+    """Authorizes requests by their key.
 
-    def __init__(self, keys: Keys, requests_per_minute: int, seconds: Callable[[], float], *, needs_keys: bool) -> None:
-        """Take where keys are known, how many requests a key may make, and a clock that never goes back."""
+    Without ``needs_keys`` a request may come without one; a key that is sent is checked all the same, or a client would
+    learn only on another machine that its key is wrong.
+    """
+
+    def __init__(
+        self, find_key: FindKey, requests_per_minute: int, seconds: Callable[[], float], *, needs_keys: bool
+    ) -> None:
+        """Take the look-up of keys, the rate limit of one key, and a monotonic clock in seconds."""
         self._seconds = seconds
-        self._keys = keys
+        self._find_key = find_key
         self._per_minute = requests_per_minute
         self._allowances: dict[int, Allowance] = {}
         self.needs_keys = needs_keys
 
-    def admit(self, authorization: str | None, needed: Scope) -> None:
-        """Return if the request may go on.
+    def authorize(self, authorization: str | None, needed: Scope) -> None:
+        """Authorize a request with this Authorization header.
 
         Raises:
-            KeyNeeded: there is no key, or one that opens nothing (any more).
-            AccessDenied: the key does not open this.
-            TooManyRequests: the key has made too many requests.
+            KeyNeeded: the key is missing, unknown, revoked or expired.
+            AccessDenied: the key lacks the scope ``needed``.
+            TooManyRequests: the key has exceeded its rate limit.
             StorageUnavailable: no key is known yet.
         """
-        if not self.needs_keys:
-            return
         if authorization is None or not authorization.lower().startswith(BEARER):
+            if not self.needs_keys and not _is_bare(authorization):
+                return
             message = "send a key as `Authorization: Bearer KEY`: `cineclub keys create` makes one"
             raise KeyNeeded(message)
-        key = self._keys.find(authorization[len(BEARER) :].strip())
+        key = self._find_key(authorization[len(BEARER) :].strip())
         if key is None:
             message = "this key is unknown, revoked or expired: `cineclub keys create` makes a new one"
             raise KeyNeeded(message)
@@ -135,7 +133,7 @@ class Doorkeeper:
         self._count(key)
 
     def _count(self, key: ApiKey) -> None:
-        """Take one request from what the key may make."""
+        """Count one request against the rate limit of a key."""
         now = self._seconds()
         allowance = self._allowances.get(key.key_id)
         if allowance is None:
@@ -146,3 +144,8 @@ class Doorkeeper:
         if wait_seconds:
             message = f"key {key.key_id} may make {self._per_minute} requests a minute: wait {wait_seconds:.1f} seconds"
             raise TooManyRequests(message, wait_seconds)
+
+
+def _is_bare(authorization: str | None) -> bool:
+    """Return whether a header has no scheme: a key without its word before it, and not the login of a proxy."""
+    return bool(authorization) and len((authorization or "").split()) == 1

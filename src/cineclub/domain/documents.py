@@ -1,4 +1,4 @@
-"""Values as JSON documents: what reports, logs and the registry store of them."""
+"""Values as JSON documents for reports, logs and the registry."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def to_document(value: Any) -> Any:
-    """Return a value in JSON's terms: dataclasses as objects, arrays as lists, NaN and infinities as null."""
+    """Return a value in JSON types: dataclasses as objects, arrays as lists, NaN and infinities as null."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_document(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -20,7 +20,7 @@ def to_document(value: Any) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """Return a value without parts in JSON's terms."""
+    """Return a value without parts in JSON types."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, np.ndarray | np.generic):

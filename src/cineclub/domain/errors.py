@@ -6,74 +6,122 @@ One root; the message always says what to do next. The API maps each class to a 
 
 
 class CineclubError(Exception):
-    """Something went wrong that a person can mend; the message says how."""
+    """An error that a person can fix; the message says how.
+
+    ``str`` is for everyone who may send requests. The detail is for the owner: the log and the command line show it.
+    """
+
+    def __init__(self, message: str = "", detail: str = "") -> None:
+        """Take the message, and what the owner alone may read: hosts, ports, texts of other programs."""
+        super().__init__(message)
+        self.detail = detail
+
+    def in_full(self) -> str:
+        """Return the message with the detail."""
+        return f"{self} ({self.detail})" if self.detail else str(self)
 
 
 class InvalidInput(CineclubError):
-    """A value from outside is not usable: correct it as the message says and send it again."""
+    """An input is not valid: correct it as the message says and send it again."""
 
 
 class NotFound(CineclubError):
-    """The thing asked for does not exist: check the id in the message."""
+    """The requested thing does not exist: check the id in the message."""
 
 
 class Conflict(CineclubError):
-    """The request contradicts the present state: wait, or change the state the message names."""
+    """The request conflicts with the present state: wait, or change the state that the message names."""
 
 
 class KeyNeeded(CineclubError):
-    """There is no key with the request, or one that opens nothing: send a valid one."""
+    """The request has no key, or an invalid one: send a valid key."""
 
 
 class AccessDenied(CineclubError):
-    """The key does not open this: use one with the scope that the message names."""
+    """The key lacks the needed scope: use one with the scope that the message names."""
 
 
 class TooManyRequests(CineclubError):
     """The key has made too many requests: wait for ``wait_seconds``."""
 
     def __init__(self, message: str, wait_seconds: float) -> None:
-        """Say how long to wait."""
+        """Take the message and the seconds to wait."""
         super().__init__(message)
         self.wait_seconds = wait_seconds
 
 
 class TrainingUnderWay(Conflict):
-    """A training is queued or running already: follow or cancel that one (its id is in ``training_id``)."""
+    """A training is already queued or running: follow or cancel it (its id is in ``training_id``)."""
 
     def __init__(self, training_id: str) -> None:
-        """Name the training that is under way."""
+        """Take the id of the training under way."""
         super().__init__(f"training {training_id} is already under way: follow it or cancel it first")
         self.training_id = training_id
 
 
 class ReadOnlySource(Conflict):
-    """Ratings come from views of the owner (CINECLUB_SOURCE=external): write them in the owner's own system."""
+    """The ratings come from the owner's views (CINECLUB_SOURCE=external): write them in the owner's system."""
+
+
+class ForeignRegistry(Conflict):
+    """The registered model in MLflow is not this installation's: name another, or move the versions there."""
 
 
 class NotEnoughData(CineclubError):
-    """There are too few ratings for what was asked: import more, or lower the limits that the message names."""
+    """There are too few ratings: import more, or lower the limits that the message names."""
 
 
 class StorageUnavailable(CineclubError):
     """PostgreSQL does not answer: run `cineclub doctor`, then try again."""
 
 
+class StatementFailed(StorageUnavailable):
+    """PostgreSQL answers but could not run one statement, so it counts as reachable: try again, as the message says."""
+
+
+class StorageTooSlow(StatementFailed):
+    """A statement or a wait for a lock took longer than its limit: try again, or raise the limit."""
+
+
+class StorageContended(StatementFailed):
+    """A statement gave way to another one, as in a deadlock: try again."""
+
+
+class StorageFull(StatementFailed):
+    """The disk of PostgreSQL is full: make room there, then try again."""
+
+
+class StorageReadOnly(StatementFailed):
+    """PostgreSQL takes no writes, for instance a standby after a failover: connect to the primary server."""
+
+
+class StorageOverloaded(StatementFailed):
+    """PostgreSQL has no connection or memory left, or all connections of this process are in use: try again."""
+
+
+class StorageMismatch(StatementFailed):
+    """A table, view, column, type or privilege is not as cineclub needs it: run `cineclub doctor`."""
+
+
 class RegistryUnavailable(CineclubError):
     """The MLflow store does not answer: run `cineclub doctor`, then try again."""
 
 
+class RegistryRefused(RegistryUnavailable):
+    """The MLflow store answers and refuses, so that waiting does not help: the message has its reason."""
+
+
 class BrokenArtifact(CineclubError):
-    """A model's files are damaged or not ours: it is not served; train again or roll back to another version."""
+    """The files of a model are damaged or foreign, so it is not served: train again or roll back."""
 
 
 class SnapshotGone(NotFound):
-    """The ratings that a version learned from are not there as they were: the message says since when and why."""
+    """The ratings that a version learned from were deleted or changed: the message says when and why."""
 
 
 class TrainingCancelled(CineclubError):
-    """The training was cancelled by a person: nothing was promoted; start another when ready."""
+    """A person cancelled the training, and it promoted nothing: start another."""
 
 
 class LeaseLost(CineclubError):
-    """Another worker has taken this training over: this one stops without touching the registry."""
+    """Another worker has taken the training over: this one stops without a change to the registry."""

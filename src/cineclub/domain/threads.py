@@ -1,4 +1,4 @@
-"""Compiled kernels on all cores: the work is cut by the data alone, so that no result depends on how many there are."""
+"""Compiled kernels on all cores; the parts follow from the data alone, so that results do not depend on the cores."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Part = Callable[[int], None]
-"""Does one part of a piece of work, in compiled code that releases the interpreter, and touches no other part's."""
+"""Does one part of the work, in compiled code that releases the interpreter's lock and writes no other part's data."""
 
 
 def on_all_threads(part: Part, n_parts: int) -> None:
     """Do the parts 0 to ``n_parts`` - 1 on as many threads as numba may use, and return when all are done.
 
-    Threads take the next part as they become free: make several parts a thread where their sizes differ. What a part
-    raises is raised here once no thread is at work any more.
+    A free thread takes the next part: if their sizes differ, make several parts for each thread. An exception of a part
+    is raised here once all threads have stopped.
     """
     n_threads = min(numba.get_num_threads(), n_parts)
     if n_threads <= 1:
@@ -34,7 +34,7 @@ def on_all_threads(part: Part, n_parts: int) -> None:
     others = [_pool(n_threads - 1).submit(take_parts) for _ in range(n_threads - 1)]
     try:
         take_parts()
-    finally:  # whatever went wrong, no thread works on arrays that the caller has given up
+    finally:  # after an exception too, no thread may write to arrays that the caller has given up
         deque(parts, maxlen=0)
         wait([other for other in others if not other.cancel()])
     for other in others:
@@ -43,11 +43,11 @@ def on_all_threads(part: Part, n_parts: int) -> None:
 
 
 def even_bounds(starts: NDArray[np.int64], n_parts: int) -> NDArray[np.int64]:
-    """Return where to cut rows, shape (n_parts + 1,), so that each part has about as many entries.
+    """Return the bounds of parts of rows, shape (n_parts + 1,), with about equally many entries each.
 
     Args:
-        starts: (n_rows + 1,) where each row's entries begin.
-        n_parts: how many parts; some are empty where there are fewer rows.
+        starts: (n_rows + 1,) the start of each row's entries.
+        n_parts: the number of parts; some are empty if there are fewer rows.
     """
     targets = np.linspace(starts[0], starts[-1], n_parts + 1)
     bounds = np.searchsorted(starts, targets).astype(np.int64)
@@ -57,7 +57,7 @@ def even_bounds(starts: NDArray[np.int64], n_parts: int) -> NDArray[np.int64]:
 
 @contextmanager
 def threads(n_threads: int) -> Iterator[None]:
-    """Let kernels use this many threads inside the block; for measurements."""
+    """Set the number of threads of kernels inside the block; for measurements."""
     before = numba.get_num_threads()
     numba.set_num_threads(n_threads)
     try:
@@ -68,5 +68,5 @@ def threads(n_threads: int) -> Iterator[None]:
 
 @lru_cache(maxsize=4)
 def _pool(n_threads: int) -> ThreadPoolExecutor:
-    """Return the threads that wait for work beside the caller's."""
+    """Return the threads that work beside the caller's."""
     return ThreadPoolExecutor(n_threads, thread_name_prefix="cineclub-kernel")

@@ -1,141 +1,227 @@
-"""Looking at the catalogue: films by what people type, films like another, popular films, what somebody has rated."""
+"""Browsing: movies by title, movies similar to another, popular movies, and the ratings of a user."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from time import monotonic
+from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cineclub.domain.choice import Choice
-from cineclub.domain.cold_start import Strategy, answer
 from cineclub.domain.errors import NotEnoughData, NotFound, StorageUnavailable
-from cineclub.domain.films import FilmIndex
-from cineclub.domain.ranking import rank_movies
-from cineclub.domain.ratings import EPOCH, Movie, UserRatings
-from cineclub.domain.title_search import TitleSearch
-from cineclub.ports import FilmReader, HistoryReader, LiveModel, LiveModels, PopularMovie
+from cineclub.domain.ratings.crowd import HALF_LIVES_DAYS, CrowdCounts
+from cineclub.domain.ratings.log import EPOCH, Movie, UserRatings
+from cineclub.domain.ratings.title_search import TitleSearch
+from cineclub.domain.ratings.vocabulary import Vocabulary
+from cineclub.domain.recommend.cold_start import Strategy
+from cineclub.domain.recommend.filters import Filters
+from cineclub.domain.recommend.live_model import LiveModel
+from cineclub.domain.recommend.recommend import recommend_similar
+from cineclub.domain.recommend.recommendations import Recommendation
+from cineclub.domain.recommend.records import PopularMovie
+from cineclub.domain.recommend.trends import likes_of_days, trend_scores
+from cineclub.runtime.fresh_cache import FreshCache
 
-CATALOGUE_FRESH_SECONDS = 60.0
+MAX_TRENDS = 6
+"""The trends in memory, of different days; each holds 12 bytes a movie."""
+
+Popularity = Sequence[tuple[int, float]]
+"""Rated movies by internal id with their damped popularity, most popular first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every film with what it takes to find it; ``movies`` in the order of ``films`` and ``search``."""
+    """Every movie with its indexes, by rising internal id.
+
+    Attributes:
+        movies: (n_movies,) in the order of ``vocabulary`` and ``search``.
+        vocabulary: their index.
+        search: the search of their titles.
+        positions: those of the movies, by internal id.
+        popularity: (n_movies,) damped, over all time.
+    """
 
     movies: Sequence[Movie]
-    films: FilmIndex
+    vocabulary: Vocabulary
     search: TitleSearch
+    positions: Mapping[int, int]
+    popularity: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, movies: Sequence[Movie], popularity: Sequence[float]) -> "Catalogue":
+        """Return movies with their indexes; ``popularity`` is theirs, in their order."""
+        scores = np.array(popularity, np.float32)
+        search = TitleSearch([movie.title for movie in movies], scores)
+        positions = {movie.movie_id: position for position, movie in enumerate(movies)}
+        return cls(movies, Vocabulary.of(movies), search, positions, scores)
+
+    def trend(self, crowd: CrowdCounts, days: int) -> "Trend":
+        """Return the liked movies by their decayed likes, most first."""
+        likes = likes_of_days(crowd.aligned(np.fromiter(self.positions, np.int64)), days)
+        scores = trend_scores(likes, self.popularity)
+        liked = np.flatnonzero(likes > 0)
+        order = liked[np.argsort(-scores[liked], kind="stable")]
+        return Trend(order, scores[order])
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Movies of a catalogue by falling score; both (n,)."""
+
+    positions: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trends:
+    """The trends of one catalogue by the same counts, by days."""
+
+    catalogue: Catalogue
+    crowd: CrowdCounts
+    by_days: dict[int, Trend] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarMovies:
-    """Films like another, best first with their scores; ``strategy`` is popular if the model knows nothing like it."""
+    """Movies similar to another, best first; ``strategy`` is popular if the model knows none."""
 
     movie: Movie
     strategy: Strategy
     model_name: str
     model_version: int
-    movies: tuple[PopularMovie, ...]
+    movies: tuple[Recommendation, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RatedMovie:
-    """A film that somebody has rated."""
+    """A movie that a user has rated."""
 
     movie: Movie
     rating: float
     rated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogueQueries:
+    """Queries on the catalogue and its ratings; each raises ``StorageUnavailable`` while PostgreSQL is away.
+
+    Attributes:
+        all_movies: returns all movies by rising internal id.
+        texts_of: returns movies by internal id.
+        popularity: returns the popularity by the ratings of the last days, or of all time.
+        ratings_of: returns the ratings of a user, oldest first.
+    """
+
+    all_movies: Callable[[], Awaitable[Sequence[Movie]]]
+    texts_of: Callable[[Sequence[int]], Awaitable[Mapping[int, Movie]]]
+    popularity: Callable[[int | None], Awaitable[Popularity]]
+    ratings_of: Callable[[str], Awaitable[UserRatings]]
+
+
 class BrowsingFlow:
-    """Answers questions about films; the catalogue is kept in memory and read again each minute that it is used."""
+    """Movies, and what is known of them; the catalogue stays in memory and is read again each minute that it is used.
+
+    While PostgreSQL is away, ``search``, ``movie`` and ``popular`` by the crowd's counts use the last catalogue, else
+    the movies of the model in memory. Otherwise, and where neither is in memory, methods raise ``StorageUnavailable``.
+    """
 
     def __init__(
         self,
-        films: FilmReader,
-        histories: HistoryReader,
-        models: LiveModels,
-        seconds: Callable[[], float] = monotonic,
+        queries: CatalogueQueries,
+        load_model: Callable[[], LiveModel | None],
+        crowd: Callable[[], CrowdCounts | None] = lambda: None,
     ) -> None:
-        """Take where films and ratings are read and which model answers."""
-        self._films = films
-        self._histories = histories
-        self._models = models
-        self._seconds = seconds
-        self._catalogue: Catalogue | None = None
-        self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        """Take the queries, and functions that return the model in production and the crowd's counts, if known."""
+        self._queries = queries
+        self._load_model = load_model
+        self._crowd = crowd
+        self._trends: _Trends | None = None
+        self._catalogues: FreshCache[None, Catalogue] = FreshCache(self._read_catalogue, "catalogue")
 
     async def search(self, text: str, limit: int) -> list[Movie]:
-        """Return the films whose titles are most like a text, best first.
-
-        Raises:
-            StorageUnavailable: PostgreSQL is away, and neither a catalogue nor a model is in memory.
-        """
-        catalogue = await self._known()
-        found = await asyncio.to_thread(catalogue.search.best, text, limit)
-        return [catalogue.movies[at] for at in found]
+        """Return the movies whose titles are most like a text, best first."""
+        catalogue = await self._catalogue()
+        positions = await asyncio.to_thread(catalogue.search.best, text, limit)
+        return [catalogue.movies[position] for position in positions]
 
     async def movie(self, movie_id: str) -> Movie:
-        """Return a film by the caller's id.
+        """Return a movie by the caller's id.
 
         Raises:
-            NotFound: there is no such film.
-            StorageUnavailable: PostgreSQL is away, and neither a catalogue nor a model is in memory.
+            NotFound: there is no such movie.
         """
-        catalogue = await self._known()
-        at = catalogue.films.by_external_id.get(movie_id)
-        if at is None:
+        catalogue = await self._catalogue()
+        position = catalogue.vocabulary.by_external_id.get(movie_id)
+        if position is None:
             message = f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title"
             raise NotFound(message)
-        return catalogue.movies[at]
+        return catalogue.movies[position]
 
     async def similar(self, movie_id: str, limit: int) -> SimilarMovies:
-        """Return what the model recommends to somebody who has seen this film alone and liked it most.
+        """Return the movies that the model recommends for this movie alone, rated today with the highest rating.
 
         Raises:
-            NotFound: there is no such film, or the model has not learned it yet.
+            NotFound: there is no such movie, or the model has not learned it yet.
             NotEnoughData: no model is in production.
         """
-        live = self._models.current()
-        if live is None:
+        model = self._load_model()
+        if model is None:
             message = "no model is in production yet: start a training with POST /training/"
             raise NotEnoughData(message)
-        at = live.films.by_external_id.get(movie_id)
-        if at is None:
+        position = model.vocabulary.by_external_id.get(movie_id)
+        if position is None:
             await self.movie(movie_id)
             message = (
                 f"the model has not learned film {movie_id[:100]} yet: it had too few ratings at the last training"
             )
             raise NotFound(message)
-        return _similar(live, at, limit)
+        similar, recipe = recommend_similar(model, position, limit), model.fitted.recipe
+        return SimilarMovies(
+            model.movies[position], similar.strategy, recipe.model, model.version, similar.recommendations
+        )
 
-    async def popular(self, window_days: int | None, choice: Choice, limit: int) -> list[PopularMovie]:
-        """Return the most popular films of the last days before the newest rating, or of all time.
+    async def popular(self, window_days: int | None, filters: Filters, limit: int) -> list[PopularMovie]:
+        """Return the most popular movies of the last days, or of all time.
+
+        Up to the longest half-life of the crowd's counts, ``window_days`` is the half-life of the likes, so that the
+        list is that of the model ``popular(half_life_days)``. For more days, and while nothing is counted yet, it is
+        the number of days before the newest rating whose ratings count.
 
         Raises:
-            InvalidInput: no film has a genre that is asked for.
-            StorageUnavailable: PostgreSQL does not answer.
+            InvalidInput: no movie has a genre of the filters.
         """
-        counted = await self._films.popularity(window_days)
-        catalogue = await self._known()
-        places = {movie.movie_id: at for at, movie in enumerate(catalogue.movies)}
-        left_out = set(choice.left_out(catalogue.films, np.empty(0, np.int32)).tolist())
-        found = ((places[movie_id], score) for movie_id, score in counted if movie_id in places)
-        chosen = [PopularMovie(catalogue.movies[at], score) for at, score in found if at not in left_out]
-        return chosen[:limit]
+        crowd = self._crowd()
+        if window_days is None or window_days > HALF_LIVES_DAYS[-1] or crowd is None:
+            popularity = await self._queries.popularity(window_days)
+            catalogue = await self._catalogue()
+            positions = catalogue.positions
+            scored = ((positions[movie_id], score) for movie_id, score in popularity if movie_id in positions)
+        else:
+            catalogue = await self._catalogue()
+            trend = await self._trend(catalogue, crowd, window_days)
+            scored = ((int(at), float(score)) for at, score in zip(trend.positions, trend.scores, strict=True))
+        is_excluded = np.zeros(len(catalogue.movies), np.bool_)
+        is_excluded[filters.excluded(catalogue.vocabulary, np.empty(0, np.int32))] = True
+        movies = (PopularMovie(catalogue.movies[at], score) for at, score in scored if not is_excluded[at])
+        return list(islice(movies, limit))
+
+    async def _trend(self, catalogue: Catalogue, crowd: CrowdCounts, days: int) -> Trend:
+        """Return the movies of a catalogue by their likes of some days, made once while neither changes."""
+        if self._trends is None or self._trends.catalogue is not catalogue or self._trends.crowd is not crowd:
+            self._trends = _Trends(catalogue, crowd)
+        by_days = self._trends.by_days
+        if days not in by_days:
+            if len(by_days) >= MAX_TRENDS:
+                del by_days[next(iter(by_days))]
+            by_days[days] = await asyncio.to_thread(catalogue.trend, crowd, days)
+        return by_days[days]
 
     async def ratings_of(self, user_id: str, limit: int) -> list[RatedMovie]:
-        """Return what a user has rated, newest first; an empty list for somebody unknown.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
-        ratings = await self._histories.ratings_of(user_id)
+        """Return the ratings of a user, newest first; an empty list for an unknown user."""
+        ratings = await self._queries.ratings_of(user_id)
         newest = slice(None, -limit - 1, -1)
-        texts = await self._films.texts_of(ratings.movie_ids[newest].tolist())
+        texts = await self._queries.texts_of(ratings.movie_ids[newest].tolist())
         rows = zip(ratings.movie_ids[newest], ratings.ratings[newest], ratings.rated_at[newest], strict=True)
         return [
             RatedMovie(texts[int(movie_id)], float(rating), EPOCH + timedelta(microseconds=int(rated_at)))
@@ -143,51 +229,19 @@ class BrowsingFlow:
             if int(movie_id) in texts
         ]
 
-    async def _known(self) -> Catalogue:
-        """Return the catalogue, read again if it is old; while that fails, the old one, or the model's films."""
-        async with self._reading:
-            if self._seconds() - self._read_at > CATALOGUE_FRESH_SECONDS:
-                try:
-                    await self._read()
-                except StorageUnavailable:
-                    if self._catalogue is None:
-                        return await self._of_the_model()
-            if self._catalogue is None:
-                return await self._of_the_model()
-            return self._catalogue
+    async def _catalogue(self) -> Catalogue:
+        """Return the catalogue; while PostgreSQL is away the last one, or else the movies of the model in memory."""
+        try:
+            return await self._catalogues.get(None)
+        except StorageUnavailable:
+            if (last := self._catalogues.last(None)) is not None:
+                return last
+            if (model := self._load_model()) is None:
+                raise
+            return await asyncio.to_thread(Catalogue.of, list(model.movies), model.fitted.popularity.tolist())
 
-    async def _read(self) -> None:
-        """Read every film, and index them beside the requests."""
-        movies = await self._films.everything()
-        scores = dict(await self._films.popularity(None))
-        self._catalogue = await asyncio.to_thread(
-            _catalogue_of, movies, [scores.get(one.movie_id, 0.0) for one in movies]
-        )
-        self._read_at = self._seconds()
-
-    async def _of_the_model(self) -> Catalogue:
-        """Return the films that the model in memory has learned."""
-        live = self._models.current()
-        if live is None:
-            message = "PostgreSQL does not answer: run `cineclub doctor`, then try again"
-            raise StorageUnavailable(message)
-        movies = list(live.movies)
-        return await asyncio.to_thread(_catalogue_of, movies, live.fitted.popularity.tolist())
-
-
-def _catalogue_of(movies: Sequence[Movie], popularity: Sequence[float]) -> Catalogue:
-    """Return films with their indexes; ``popularity`` is theirs, in their order."""
-    search = TitleSearch([one.title for one in movies], np.array(popularity, np.float32))
-    return Catalogue(movies, FilmIndex.of(movies), search)
-
-
-def _similar(live: LiveModel, at: int, limit: int) -> SimilarMovies:
-    """Return the films like the one at a position of the vocabulary."""
-    fitted = live.fitted
-    liked = UserRatings(
-        fitted.movie_ids[at : at + 1], np.array([fitted.scale.highest], np.float32), np.zeros(1, np.int64)
-    )
-    reply = answer(fitted, liked)
-    best = rank_movies(reply.scores, reply.history.movie_indices, limit).tolist()
-    listed = tuple(PopularMovie(live.movies[one], float(reply.scores[one])) for one in best)
-    return SimilarMovies(live.movies[at], reply.strategy, fitted.recipe.model, live.version, listed)
+    async def _read_catalogue(self, _: None) -> Catalogue:
+        """Read every movie, and index them in a thread."""
+        movies = await self._queries.all_movies()
+        popularity = dict(await self._queries.popularity(None))
+        return await asyncio.to_thread(Catalogue.of, movies, [popularity.get(movie.movie_id, 0.0) for movie in movies])

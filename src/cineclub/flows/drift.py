@@ -1,226 +1,213 @@
-"""The drift flow: its steps stand in the order of the drawing and bear the names of its boxes."""
+"""The drift flow: one method for each box of the drawing, in its order and under its name."""
 
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Literal
 
-from cineclub.domain.drift import (
-    AnswerStatistics,
-    compare_answers,
-    compare_ratings,
-    overall,
-    summary_of,
-    with_answers,
-)
-from cineclub.domain.errors import InvalidInput, NotEnoughData
-from cineclub.domain.statistics import (
-    MAX_WINDOWS,
-    SAMPLE_SIZE,
-    WINDOW_DAYS,
-    Baseline,
-    PeriodStatistics,
-    sample_size_of,
-)
-from cineclub.ports import (
-    AskedBy,
+from cineclub.domain.drift.chances import chance_of_check, chance_of_each
+from cineclub.domain.drift.comparison import compare_ratings, compare_responses, overall, summary_of, with_responses
+from cineclub.domain.drift.periods import Measure, Period
+from cineclub.domain.drift.records import (
     BaselineComparison,
+    BaselineKind,
+    Baselines,
     CheckedWindow,
-    DriftBaselines,
+    CheckOrigin,
     DriftCheck,
-    DriftChecks,
-    DriftStatistics,
-    KeptBaseline,
-    Measure,
     PastCheck,
-    Period,
-    ProductionBaseline,
+    StoredBaseline,
 )
-
-Which = Literal["model", "pinned"]
+from cineclub.domain.drift.responses import ResponseStatistics
+from cineclub.domain.drift.statistics import MAX_WINDOWS, Baseline, PeriodStatistics, sample_size_of
+from cineclub.domain.errors import InvalidInput, NotEnoughData
+from cineclub.ports import DriftStore
+from cineclub.runtime.fresh_cache import FreshCache
 
 NEWEST = "newest"
 LONGEST_DAYS = 366
 LEAST_PCT, MOST_PCT = 0.1, 1000.0
-A_WINDOW = f"window must be a number with d or h, such as 7d or 24h, of at most {LONGEST_DAYS} days"
-A_THRESHOLD = f"threshold_pct must be a number from {LEAST_PCT:g} to {MOST_PCT:g}"
-AN_END = (
+WINDOW_RULE = f"window must be a number with d or h, such as 7d or 24h, of at most {LONGEST_DAYS} days"
+THRESHOLD_RULE = f"threshold_pct must be a number from {LEAST_PCT:g} to {MOST_PCT:g}"
+UNTIL_RULE = (
     f"until must be a time in ISO 8601 with its offset, such as 2026-05-01T20:15:00Z, not later than now, or {NEWEST}"
 )
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-FRESH_SECONDS = 60.0
-MAX_FRESH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class DriftQuestion:
-    """What is checked: how long a window, which change of a figure counts, and until when (None: until now)."""
+class DriftRequest:
+    """Parameters of a check: length of the window, least change of a figure, and end (None: now)."""
 
     window_days: float
     threshold_pct: float
     until: datetime | Literal["newest"] | None = None
 
     @classmethod
-    def of(cls, window: str, threshold_pct: float, until: str | None = None) -> "DriftQuestion":
-        """Return the question that a person has written.
+    def of(cls, window: str, threshold_pct: float, until: str | None = None) -> "DriftRequest":
+        """Return the request of parameters as a person writes them.
 
         Raises:
-            InvalidInput: one of the three is not what it may be.
+            InvalidInput: a parameter is not allowed.
         """
         if not LEAST_PCT <= threshold_pct <= MOST_PCT:  # NaN too
-            raise InvalidInput(A_THRESHOLD)
+            raise InvalidInput(THRESHOLD_RULE)
         return cls(_days_of(window), threshold_pct, _end_of(until))
 
-    def asked_as(self, window: str | None, threshold_pct: float | None, until: str | None) -> "DriftQuestion":
-        """Return this question with what a person has written in place of what it says; None leaves that as it is.
+    def replaced(self, window: str | None, threshold_pct: float | None, until: str | None) -> "DriftRequest":
+        """Return this request with parameters as a person writes them; None keeps window and threshold.
 
         Raises:
-            InvalidInput: one of the three is not what it may be.
+            InvalidInput: a parameter is not allowed.
         """
         pct = self.threshold_pct if threshold_pct is None else threshold_pct
-        asked = DriftQuestion.of("1d" if window is None else window, pct, until)
-        return replace(asked, window_days=self.window_days) if window is None else asked
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedBaselines:
-    """What a window is compared with: the serving version, and the baselines by what they are, of the asked length."""
-
-    model_version: int | None
-    kept: Mapping[Which, KeptBaseline]
+        request = DriftRequest.of("1d" if window is None else window, pct, until)
+        return replace(request, window_days=self.window_days) if window is None else request
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentStatistics:
-    """A window as one baseline measures it; answers come window by window, the window itself last."""
+    """Statistics of a window with the measure of one baseline; responses of earlier windows, then of the window."""
 
     ratings: PeriodStatistics
-    answers: Sequence[AnswerStatistics]
+    responses: Sequence[ResponseStatistics]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftQueries:
+    """Queries on ratings and responses; each raises ``StorageUnavailable`` while PostgreSQL is away or too slow.
+
+    Attributes:
+        of_ratings: returns the statistics of the ratings of a period.
+        of_responses: returns the statistics of the responses of each period for movies that are the head; scores are
+            those of one version of the model.
+        sizes: returns the number of ratings of each period.
+        extent: returns the period of all ratings before a time; None without ratings.
+        whole_log: returns a baseline without windows of all ratings before a time, None without ratings; raises
+            ``NotEnoughData`` before the first import.
+    """
+
+    of_ratings: Callable[[Period, Measure], Awaitable[PeriodStatistics]]
+    of_responses: Callable[[Sequence[Period], Sequence[int], int | None], Awaitable[list[ResponseStatistics]]]
+    sizes: Callable[[Sequence[Period]], Awaitable[list[int]]]
+    extent: Callable[[datetime], Awaitable[Period | None]]
+    whole_log: Callable[[datetime], Awaitable[Baseline | None]]
 
 
 class DriftFlow:
-    """Compares a window with what was normal, one check at a time; every check is kept."""
+    """Comparison of a window with its baselines, one check at a time; every check is recorded.
+
+    Its methods raise ``StorageUnavailable`` while PostgreSQL does not answer, or not in time.
+    """
 
     def __init__(
         self,
-        statistics: DriftStatistics,
-        baselines: DriftBaselines,
-        checks: DriftChecks,
-        usual: DriftQuestion,
+        queries: DriftQueries,
+        store: DriftStore,
+        usual: DriftRequest,
+        interval: timedelta,
         now: Callable[[], datetime],
     ) -> None:
-        """Take where statistics are computed and kept, and what the settings ask."""
-        self._statistics = statistics
-        self._baselines = baselines
-        self._checks = checks
+        """Take the queries, the records, the request of the settings, and the interval of scheduled checks."""
+        self._queries = queries
+        self._store = store
+        self._interval = interval
         self._now = now
-        self._fresh: dict[DriftQuestion, tuple[float, DriftCheck]] = {}
+        self._recent: FreshCache[DriftRequest, DriftCheck] = FreshCache(lambda request: self.check(request, "api"))
         self._checking = asyncio.Lock()
-        self._asking = asyncio.Lock()
         self.usual = usual
 
-    async def recent_check(self, question: DriftQuestion) -> DriftCheck:
-        """Return a check that was made at most a minute ago, for those who look again and again.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer, or not in time.
-        """
-        async with self._asking:
-            made_at, check = self._fresh.get(question, (-math.inf, None))
-            if check is None or monotonic() - made_at > FRESH_SECONDS:
-                check = await self.check(question, "api")
-                self._fresh.pop(question, None)
-                self._fresh[question] = (monotonic(), check)
-                if len(self._fresh) > MAX_FRESH:
-                    del self._fresh[next(iter(self._fresh))]
-            return check
-
-    async def check(self, question: DriftQuestion, asked_by: AskedBy) -> DriftCheck:
-        """Run every step once, in the order of the drawing, and return what was kept.
+    async def recent_check(self, request: DriftRequest) -> DriftCheck:
+        """Return a check that is at most a minute old, for callers who poll.
 
         Raises:
             InvalidInput: the window ends in the future.
-            StorageUnavailable: PostgreSQL does not answer, or not in time.
+        """
+        return await self._recent.get(request)
+
+    async def check(self, request: DriftRequest, origin: CheckOrigin) -> DriftCheck:
+        """Run every step once, in the order of the drawing, and return the recorded check.
+
+        Raises:
+            InvalidInput: the window ends in the future.
         """
         async with self._checking:
             checked_at = self._now()
-            period = await self._period(question, checked_at)
-            loaded = await self.load_baseline(question.window_days)
+            period = await self._period(request, checked_at)
+            loaded = await self.load_baseline(request.window_days)
             current = await self.compute_current(period, loaded)
-            comparisons = await self.compare(period, loaded, current, question.threshold_pct)
-            window = await self._window(period, question.window_days, current)
-            check = self.alert_or_ok(checked_at, question, window, loaded, comparisons)
-            check_id = await self._checks.record(check, asked_by, is_usual=question == self.usual)
+            comparisons = await self.compare(period, loaded, current, request.threshold_pct)
+            window = await self._window(period, request.window_days, current)
+            check = self.alert_or_ok(checked_at, request, window, loaded, comparisons)
+            check_id = await self._store.record(check, origin, is_usual=request == self.usual)
             return replace(check, check_id=check_id)
 
-    async def load_baseline(self, window_days: float) -> LoadedBaselines:
-        """Return the baseline of the model in production and the pinned one, with windows of the asked length."""
-        production, pinned = await self.baselines()
-        found: dict[Which, KeptBaseline] = {}
-        for which, kept in (("model", production.kept), ("pinned", pinned)):
-            if kept is not None:
-                found[which] = await self._of_length(kept, window_days)  # type: ignore[index]
-        return LoadedBaselines(production.model_version, found)
+    async def load_baseline(self, window_days: float) -> Baselines:
+        """Return the baseline of the model in production and the pinned one, with windows of a length."""
+        stored = await self._store.baselines()
+        return replace(
+            stored,
+            model=stored.model and await self._of_length(stored.model, window_days),
+            pinned=stored.pinned and await self._of_length(stored.pinned, window_days),
+        )
 
-    async def compute_current(self, period: Period, loaded: LoadedBaselines) -> dict[int, CurrentStatistics]:
-        """Return the window by the id of each baseline, as that measures it."""
-        found: dict[int, CurrentStatistics] = {}
+    async def compute_current(self, period: Period, loaded: Baselines) -> dict[int, CurrentStatistics]:
+        """Return the statistics of the window by the id of each baseline, with its measure."""
+        current: dict[int, CurrentStatistics] = {}
         length = period.ends_at - period.starts_at
         earlier = Period(period.starts_at - MAX_WINDOWS * length, period.starts_at).windows_before(length, MAX_WINDOWS)
-        for kept in loaded.kept.values():
-            if kept.baseline_id not in found:
-                measure = Measure.of(kept.baseline)
-                ratings, answers = await asyncio.gather(
-                    self._statistics.of_ratings(period, measure),
-                    self._statistics.of_answers([*earlier, period], measure.head_movie_ids, loaded.model_version),
+        for stored in loaded.by_kind.values():
+            if stored.baseline_id not in current:
+                measure = stored.baseline.measure
+                ratings, responses = await asyncio.gather(
+                    self._queries.of_ratings(period, measure),
+                    self._queries.of_responses([*earlier, period], measure.head_movie_ids, loaded.model_version),
                 )
-                found[kept.baseline_id] = CurrentStatistics(ratings, answers)
-        return found
+                current[stored.baseline_id] = CurrentStatistics(ratings, responses)
+        return current
 
     async def compare(
-        self, period: Period, loaded: LoadedBaselines, current: Mapping[int, CurrentStatistics], threshold_pct: float
+        self, period: Period, loaded: Baselines, current: Mapping[int, CurrentStatistics], threshold_pct: float
     ) -> tuple[BaselineComparison, ...]:
-        """Return the window beside each baseline; decided in a thread, so that answers go on."""
+        """Return the comparison with each baseline; computed in a thread, so that requests are served meanwhile.
 
-        def compared() -> tuple[BaselineComparison, ...]:
-            return tuple(
-                _compared(which, kept, period, current[kept.baseline_id], threshold_pct)
-                for which, kept in loaded.kept.items()
+        The baselines share the chance of a false alarm that a scheduled check of this length has.
+        """
+        days = (self._interval / timedelta(days=1), (period.ends_at - period.starts_at) / timedelta(days=1))
+        chance = chance_of_each(chance_of_check(*days), len(loaded.by_kind))
+        return await asyncio.to_thread(
+            lambda: tuple(
+                _compared((kind, stored), period, current[stored.baseline_id], threshold_pct, chance)
+                for kind, stored in loaded.by_kind.items()
             )
-
-        return await asyncio.to_thread(compared)
+        )
 
     def alert_or_ok(
         self,
         checked_at: datetime,
-        question: DriftQuestion,
+        request: DriftRequest,
         window: CheckedWindow,
-        loaded: LoadedBaselines,
+        loaded: Baselines,
         comparisons: tuple[BaselineComparison, ...],
     ) -> DriftCheck:
-        """Return the verdict over all baselines with what it rests on; without any there is not enough data."""
-        judged = [one.as_judged for one in comparisons]
+        """Return the verdict over all baselines with its reasons; without a baseline there is not enough data."""
+        compared = [comparison.comparison for comparison in comparisons]
         return DriftCheck(
             check_id=0,
             checked_at=checked_at,
-            verdict=overall(judged),
-            summary=summary_of(judged) if judged else _why_nothing(loaded.model_version),
+            verdict=overall(compared),
+            summary=summary_of(compared) if compared else _missing_baseline(loaded.model_version),
             window=window,
-            threshold_pct=question.threshold_pct,
+            threshold_pct=request.threshold_pct,
             comparisons=comparisons,
         )
 
-    async def baselines(self) -> tuple[ProductionBaseline, KeptBaseline | None]:
-        """Return the baseline of the model in production and the pinned one, as they were taken.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
-        return await self._baselines.of_production(), await self._baselines.pinned()
+    async def baselines(self) -> Baselines:
+        """Return the baseline of the model in production and the pinned one, as they were taken."""
+        return await self._store.baselines()
 
     async def pin(self, model_version: int | None) -> None:
         """Pin the baseline of a version, or without one take one now: windows up to the newest rating.
@@ -228,107 +215,95 @@ class DriftFlow:
         Raises:
             NotFound: the version has no baseline.
             NotEnoughData: there are no ratings yet.
-            StorageUnavailable: PostgreSQL does not answer, or not in time.
         """
         async with self._checking:
-            await self._baselines.pin(model_version if model_version is not None else await self._taken_now())
-            self._fresh.clear()
+            await self._store.pin(model_version if model_version is not None else await self._baseline_now())
+            self._recent.clear()
 
     async def unpin(self) -> None:
-        """Let no baseline be pinned.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+        """Unpin the pinned baseline, if there is one."""
         async with self._checking:
-            await self._baselines.pin(None)
-            self._fresh.clear()
+            await self._store.pin(None)
+            self._recent.clear()
 
     async def history(self, limit: int, before: int | None = None) -> list[PastCheck]:
-        """Return the checks, newest first, those before the one with this id if it is given.
+        """Return the checks, newest first, those before the one with this id if it is given."""
+        return await self._store.recent(limit, before)
 
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
-        return await self._checks.recent(limit, before)
-
-    async def _period(self, question: DriftQuestion, checked_at: datetime) -> Period:
-        """Return the window that is asked about.
+    async def _period(self, request: DriftRequest, checked_at: datetime) -> Period:
+        """Return the window of a request.
 
         Raises:
             InvalidInput: it ends in the future.
         """
-        until = checked_at if question.until is None else question.until
+        until = checked_at if request.until is None else request.until
         if until == NEWEST:
-            extent = await self._statistics.extent(checked_at)
+            extent = await self._queries.extent(checked_at)
             until = extent.ends_at if extent else checked_at
         ends_at = until if isinstance(until, datetime) else checked_at
-        if ends_at > checked_at and question.until != NEWEST:
-            raise InvalidInput(AN_END)
-        return Period(ends_at - timedelta(days=question.window_days), ends_at)
+        if ends_at > checked_at and request.until != NEWEST:
+            raise InvalidInput(UNTIL_RULE)
+        return Period(ends_at - timedelta(days=request.window_days), ends_at)
 
     async def _window(
         self, period: Period, window_days: float, current: Mapping[int, CurrentStatistics]
     ) -> CheckedWindow:
         """Return the window with its sizes."""
         if current:
-            one = next(iter(current.values()))
-            n_ratings, n_answers = one.ratings.n_ratings, one.answers[-1].n_answers
+            any_current = next(iter(current.values()))
+            n_ratings, n_responses = any_current.ratings.n_ratings, any_current.responses[-1].n_responses
         else:
-            [n_ratings] = await self._statistics.sizes([period])
-            n_answers = (await self._statistics.of_answers([period], (), None))[0].n_answers
-        return CheckedWindow(period.starts_at, period.ends_at, window_days, n_ratings, n_answers)
+            [n_ratings] = await self._queries.sizes([period])
+            n_responses = (await self._queries.of_responses([period], (), None))[0].n_responses
+        return CheckedWindow(period.starts_at, period.ends_at, window_days, n_ratings, n_responses)
 
-    async def _of_length(self, kept: KeptBaseline, window_days: float) -> KeptBaseline:
-        """Return a baseline with windows of the asked length: as taken, kept, or computed anew up to its own end."""
-        if kept.baseline.window_days == window_days:
-            return kept
-        found = await self._baselines.of_length(kept.baseline_id, window_days)
-        if found is None:
-            whole = kept.baseline.whole
-            found = await self._with_windows(kept.baseline, Period(whole.starts_at, whole.ends_at), window_days)
-            await self._baselines.keep_length(kept.baseline_id, found)
-        return replace(kept, baseline=found)
+    async def _of_length(self, stored: StoredBaseline, window_days: float) -> StoredBaseline:
+        """Return a baseline with windows of a length: as taken, stored before, or computed up to the baseline's end."""
+        if stored.baseline.window_days == window_days:
+            return stored
+        baseline = await self._store.baseline_of_length(stored.baseline_id, window_days)
+        if baseline is None:
+            baseline = await self._with_windows(stored.baseline, window_days)
+            await self._store.keep_length(stored.baseline_id, baseline)
+        return replace(stored, baseline=baseline)
 
-    async def _taken_now(self) -> Baseline:
+    async def _baseline_now(self) -> Baseline:
         """Return a baseline of the ratings as they are."""
-        until = self._now()
-        extent = await self._statistics.extent(until)
-        if extent is None:
+        whole = await self._queries.whole_log(self._now())
+        if whole is None:
             message = "there are no ratings to take a baseline from: run `cineclub import PATH` first"
             raise NotEnoughData(message)
-        measure = await self._statistics.measure(extent.ends_at, SAMPLE_SIZE)
-        whole = await self._statistics.of_ratings(extent, measure, is_whole=True)
-        bare = Baseline(measure.scale, WINDOW_DAYS, measure.sample_size, measure.head_movie_ids, whole, ())
-        return await self._with_windows(bare, extent, self.usual.window_days)
+        return await self._with_windows(whole, self.usual.window_days)
 
-    async def _with_windows(self, baseline: Baseline, extent: Period, window_days: float) -> Baseline:
-        """Return a baseline with the newest windows of a length that lie in a period as a whole."""
-        periods = extent.windows_before(timedelta(days=window_days), MAX_WINDOWS)
-        sizes = await self._statistics.sizes(periods) if periods else []
-        sample_size = sample_size_of(sizes)
-        measure = Measure(baseline.scale, sample_size, baseline.head_movie_ids)
-        windows = tuple([await self._statistics.of_ratings(period, measure) for period in periods])
-        return replace(baseline, window_days=window_days, sample_size=sample_size, windows=windows)
+    async def _with_windows(self, baseline: Baseline, window_days: float) -> Baseline:
+        """Return a baseline with its newest windows of a length."""
+        periods = baseline.whole.period.windows_before(timedelta(days=window_days), MAX_WINDOWS)
+        sizes = await self._queries.sizes(periods) if periods else []
+        measure = Measure(baseline.scale, sample_size_of(sizes), baseline.head_movie_ids)
+        windows = tuple([await self._queries.of_ratings(period, measure) for period in periods])
+        return replace(baseline, window_days=window_days, sample_size=measure.sample_size, windows=windows)
 
 
 def _compared(
-    which: Which, kept: KeptBaseline, period: Period, current: CurrentStatistics, threshold_pct: float
+    baseline: tuple[BaselineKind, StoredBaseline],
+    period: Period,
+    current: CurrentStatistics,
+    threshold_pct: float,
+    chance: float,
 ) -> BaselineComparison:
-    """Return a window beside those windows of a baseline that it does not overlap: nothing is compared with itself."""
-    windows = [
-        one for one in kept.baseline.windows if one.ends_at <= period.starts_at or one.starts_at >= period.ends_at
-    ]
-    of_ratings = compare_ratings(replace(kept.baseline, windows=tuple(windows)), current.ratings, threshold_pct)
-    of_answers = compare_answers(current.answers[:-1], current.answers[-1], threshold_pct)
-    found = with_answers(of_ratings, of_answers)
+    """Return the comparison of a window with those windows of a baseline that it does not overlap."""
+    kind, stored = baseline
+    windows = tuple(window for window in stored.baseline.windows if not window.period.overlaps(period))
+    of_ratings = compare_ratings(replace(stored.baseline, windows=windows), current.ratings, threshold_pct, chance)
+    of_responses = compare_responses(current.responses[:-1], current.responses[-1], threshold_pct, chance)
+    both = with_responses(of_ratings, of_responses)
     return BaselineComparison(
-        which, kept.model_version, kept.taken_at, found.n_windows, found.verdict, found.statistics, found.segments
+        kind, stored.model_version, stored.taken_at, both.n_windows, both.verdict, both.statistics, both.segments
     )
 
 
-def _why_nothing(model_version: int | None) -> str:
-    """Say why there is nothing to compare with, and what to do."""
+def _missing_baseline(model_version: int | None) -> str:
+    """Return the reason why there is nothing to compare with, and the remedy."""
     if model_version is None:
         return "not enough data: no model is in production: train, or pin a baseline (cineclub drift pin)"
     return (
@@ -338,20 +313,20 @@ def _why_nothing(model_version: int | None) -> str:
 
 
 def _days_of(window: str) -> float:
-    """Return how many days a window such as 7d or 24h has.
+    """Return the number of days of a window such as 7d or 24h.
 
     Raises:
-        InvalidInput: it is something else.
+        InvalidInput: it has another form, or is too long.
     """
-    found = re.fullmatch(r"([1-9][0-9]{0,3})([dh])", window)
-    days = int(found[1]) / (1 if found[2] == "d" else 24) if found else math.inf
+    match = re.fullmatch(r"([1-9][0-9]{0,3})([dh])", window)
+    days = int(match[1]) / (1 if match[2] == "d" else 24) if match else math.inf
     if days > LONGEST_DAYS:
-        raise InvalidInput(A_WINDOW)
+        raise InvalidInput(WINDOW_RULE)
     return days
 
 
 def _end_of(until: str | None) -> datetime | Literal["newest"] | None:
-    """Return until when a window reaches.
+    """Return the end of a window.
 
     Raises:
         InvalidInput: it is no time.
@@ -361,7 +336,10 @@ def _end_of(until: str | None) -> datetime | Literal["newest"] | None:
     try:
         time = datetime.fromisoformat(until)
     except ValueError:
-        raise InvalidInput(AN_END) from None
+        raise InvalidInput(UNTIL_RULE) from None
     if time.tzinfo is None or time < EARLIEST:
-        raise InvalidInput(AN_END)
-    return time
+        raise InvalidInput(UNTIL_RULE)
+    try:
+        return time.astimezone(UTC)  # PostgreSQL refuses offsets of 16 hours and more
+    except OverflowError:
+        raise InvalidInput(UNTIL_RULE) from None

@@ -1,4 +1,4 @@
-"""Judging models on ratings at hand, without a registry: the training's own trial as a tool."""
+"""Evaluation of models on given ratings, without a registry, by the folds of the training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,21 +8,25 @@ import numpy as np
 
 from cineclub.domain.documents import to_document
 from cineclub.domain.errors import NotEnoughData
-from cineclub.domain.filtering import FilterReport
-from cineclub.domain.ratings import RatingLog
-from cineclub.domain.scoreboard import Scoreboard, Trial, filtered, grid_points, rows_of
-from cineclub.domain.search import Tell, search
-from cineclub.domain.splitting import Split, SplitKind, split_ratings
-from cineclub.domain.training_plan import MANY_RATINGS, SearchKind, TrainingPlan
-from cineclub.flows import METERS, fit_within_memory
+from cineclub.domain.evaluation.plan import MANY_RATINGS, SearchKind, TrainingPlan
+from cineclub.domain.evaluation.prequential import AnySplit, split_ratings
+from cineclub.domain.evaluation.progress import RecipeProgress, ignore_progress, part_of
+from cineclub.domain.evaluation.scoreboard import Fold, Scoreboard, grid_points, rows_of
+from cineclub.domain.evaluation.search import search
+from cineclub.domain.evaluation.splitting import SplitKind
+from cineclub.domain.promotion.backtest import fold_of
+from cineclub.domain.ratings.filtering import FilterReport
+from cineclub.domain.ratings.log import RatingLog
+from cineclub.flows import fit_within_memory
 from cineclub.models import catalogue
+from cineclub.runtime.machine import METERS
 
 SEARCHED = "svd"
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """A scoreboard and how it came about: the same call on the same ratings gives the same numbers."""
+class EvaluationReport:
+    """A scoreboard with its split and filter; the same call on the same ratings gives the same numbers."""
 
     split: SplitKind
     test_fraction: float
@@ -53,27 +57,29 @@ def evaluate_ratings(
     split: SplitKind,
     test_fraction: float,
     seed: int,
-    progress: Tell = lambda _recipe, _fraction: None,
+    progress: RecipeProgress = ignore_progress,
     plan: TrainingPlan | None = None,
     searched: SearchKind | Literal["none"] = "auto",
-) -> Evaluation:
-    """Return how the models do on a split of a log.
+) -> EvaluationReport:
+    """Return the evaluations of models on a split of a log.
 
     Args:
         log: the ratings to split.
-        models: names of the catalogue; empty means all, or those for many ratings where there are many.
-        split: ``time`` cuts everybody at one moment, ``last-out`` and ``random`` serve comparisons with papers.
+        models: names of the catalogue; empty means all, or those for many ratings if there are many. A prequential
+            split has the baselines too.
+        split: ``prequential`` walks the newest ratings in the order of time, as a training does; ``time``, ``last-out``
+            and ``random`` serve comparisons with papers.
         test_fraction: the share of the ratings to hold out.
-        seed: what the random split and the fits derive from.
-        progress: told which recipe is under way and the finished fraction of all; may raise to stop.
+        seed: of the random split and the fits.
+        progress: receives the recipe under way and the finished fraction of all; may raise to stop.
         plan: the filter's limits and the length of the lists; the defaults of the training if None.
-        searched: how to search the models' grids, on a split of the same kind within the ratings to learn from, so
-            that nothing is chosen by what it is judged on; ``auto``: SVD's grid by halving where there are many
+        searched: the search of the models' grids, on a split of the same kind within the ratings to fit on, so that
+            no recipe is chosen on the ratings it is evaluated on; ``auto``: SVD's grid by halving if there are many
             ratings, else default recipes alone.
 
     Raises:
         InvalidInput: an unknown model.
-        NotEnoughData: nothing is left to learn from, or nobody to judge.
+        NotEnoughData: no ratings are left to fit on, or no users to evaluate.
     """
     limits = replace(
         plan or TrainingPlan(), models=tuple(models), seed=seed, search="auto" if searched == "none" else searched
@@ -82,38 +88,40 @@ def evaluate_ratings(
     names = limits.models or tuple(catalogue.CATALOGUE)
     tuned = _tuned_names(names, len(log), searched)
     recipes = [catalogue.default_recipe(name) for name in names]
+    if split == "prequential":
+        recipes = list(dict.fromkeys((*recipes, *catalogue.BASELINES)))
     parts = split_ratings(log, split, test_fraction, np.random.default_rng(seed))
-    trial, report = _trial(parts, limits)
-    if tuned:  # first, because it may find nobody to judge
-        tuning, _ = _trial(split_ratings(parts.fit, split, test_fraction, np.random.default_rng(seed)), limits)
-    board = trial.run_all(recipes, _part(progress, 0, 1 + len(tuned)))
+    fold, report = _fold(parts, limits)
+    if tuned:  # first, because it raises if there are no users to evaluate
+        tuning, _ = _fold(split_ratings(parts.fit, split, test_fraction, np.random.default_rng(seed)), limits)
+    board = fold.run_all(recipes, part_of(progress, 0, 1 + len(tuned)))
     for nth, name in enumerate(tuned, start=1):
-        board = _with_tuned(board, trial, tuning, name, limits, _part(progress, nth, 1 + len(tuned)))
-    return Evaluation(
+        board = _with_tuned(board, fold, tuning, name, limits, part_of(progress, nth, 1 + len(tuned)))
+    return EvaluationReport(
         split=split,
         test_fraction=test_fraction,
         seed=seed,
         filter=report,
-        n_held_out=len(trial.window.held_out),
-        n_users_without_history=trial.window.n_users_without_history,
+        n_held_out=len(fold.window.held_out),
+        n_users_without_history=fold.window.n_users_without_history,
         scoreboard=board,
     )
 
 
 def _with_tuned(
-    board: Scoreboard, trial: Trial, tuning: Trial, name: str, limits: TrainingPlan, tell: Tell
+    board: Scoreboard, fold: Fold, tuning: Fold, name: str, limits: TrainingPlan, progress: RecipeProgress
 ) -> Scoreboard:
-    """Return the scoreboard joined by the point of a model's grid that is best where grids are searched."""
+    """Return the scoreboard with the best point of a model's grid, chosen on the tuning fold, added."""
     points = grid_points(catalogue.default_recipe(name), catalogue.CATALOGUE[name].grid)
-    found = search(tuning, points, limits.search, limits.searched_user_share, tell)
-    chosen = [found.best().recipe] if found.candidates and not board.of(found.best().recipe) else []
-    best = trial.run_all(chosen, lambda recipe, _fraction: tell(recipe, 1.0))
-    left_out = found.left_out + best.left_out
-    return board.with_grid(Scoreboard(best.candidates, left_out, found.grid or found.candidates))
+    searched = search(tuning, points, limits.search, limits.searched_user_share, progress)
+    chosen = [searched.best().recipe] if searched.candidates and not board.of(searched.best().recipe) else []
+    best = fold.run_all(chosen, lambda recipe, _fraction: progress(recipe, 1.0))
+    left_out = searched.left_out + best.left_out
+    return board.with_grid(Scoreboard(best.candidates, left_out, searched.grid or searched.candidates))
 
 
 def _tuned_names(names: Sequence[str], n_ratings: int, searched: SearchKind | Literal["none"]) -> list[str]:
-    """Return the models whose grids are searched: all when asked for, else SVD alone where there are many ratings."""
+    """Return the models whose grids are searched: SVD alone on many ratings with ``auto``, else all with a grid."""
     if searched == "none":
         return []
     if searched == "auto":
@@ -121,16 +129,13 @@ def _tuned_names(names: Sequence[str], n_ratings: int, searched: SearchKind | Li
     return [name for name in names if catalogue.CATALOGUE[name].grid]
 
 
-def _trial(parts: Split, limits: TrainingPlan) -> tuple[Trial, FilterReport]:
-    """Return the common ground of the candidates of a split, and what the filter left of it."""
-    ratings, report = filtered(parts.fit, limits.min_ratings_per_user, limits.min_ratings_per_movie)
-    if not len(parts.window):
+def _fold(split: AnySplit, plan: TrainingPlan) -> tuple[Fold, FilterReport]:
+    """Return the fold of a split, and the report of the filter.
+
+    Raises:
+        NotEnoughData: no user can be evaluated, or the filter left no ratings.
+    """
+    if not len(split.window):
         message = "nobody has both known and held-out ratings: hold out a larger fraction, or use the split last-out"
         raise NotEnoughData(message)
-    window = parts.window.sampled(limits.max_judged_users, np.random.default_rng(limits.seed))
-    return Trial(ratings, window, limits.top_k, limits.seed, fit_within_memory, METERS), report
-
-
-def _part(progress: Tell, nth: int, n_parts: int) -> Tell:
-    """Return the progress of one part of the evaluation."""
-    return lambda recipe, fraction: progress(recipe, (nth + fraction) / n_parts)
+    return fold_of(split, plan, fit_within_memory, METERS)

@@ -1,66 +1,86 @@
-"""Importing ratings: read, check, report what is bad, write the rest in one transaction."""
+"""Importing ratings: read, validate, report bad rows, write the rest in one transaction."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 
-from cineclub.domain.errors import InvalidInput
-from cineclub.domain.imported_ratings import ImportedRatings, RejectedRow
-from cineclub.domain.ratings import RatingScale
-from cineclub.flows import METERS
-from cineclub.ports import ImportCounts, ImportProgress, RatingImport, RatingSource
+from cineclub.domain.errors import Conflict, InvalidInput
+from cineclub.domain.ratings.import_counts import ImportCounts, ImportProgress
+from cineclub.domain.ratings.imported import ImportedRatings, NewMovie, RatingRows, RejectedRow
+from cineclub.domain.ratings.log import RatingScale
+from cineclub.domain.ratings.rejected_rows import first_reasons
+from cineclub.ports import RatingSource
+from cineclub.runtime.machine import METERS
 
+BESIDE_DEMO = (
+    "the database holds the demo ratings, and users and films of the same ids would become one: set CINECLUB_HOME to a "
+    "new folder (or CINECLUB_DATABASE_URL to a new database) for your own ratings, or state --beside-demo to mix them"
+)
 READ_SHARE = 0.4
 SHOWN_REJECTS = 3
-WriteRejects = Callable[[Path, Iterable[RejectedRow]], None]
+WriteRatings = Callable[[RatingRows, Sequence[NewMovie], RatingScale, ImportProgress], ImportCounts]
+"""Writes new and changed rows in one transaction; raises StorageUnavailable if PostgreSQL does not answer."""
+
+WriteRejects = Callable[[Iterable[RejectedRow]], str]
+"""Writes the rows that were not used, and returns the path of their file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import read, refused and changed; ``rejects_path`` is None where every row was used."""
+    """The counts of an import; ``rejects_path`` is None where every row was used.
+
+    Every line with a row is counted once: it is new, changed or unchanged, rejected, superseded, or continues the row
+    above it.
+    """
 
     scale: RatingScale
     n_read: int
     n_rejected: int
     n_superseded: int
-    rejects_path: Path | None
+    rejects_path: str | None
     read_seconds: float
     counts: ImportCounts
+    n_continued: int = 0
+    n_respelled: int = 0
 
 
 def import_ratings(
     source: RatingSource,
-    target: RatingImport,
+    catalogue_scale: RatingScale | None,
+    write_ratings: WriteRatings,
     write_rejects: WriteRejects,
-    rejects_path: Path,
     *,
     strict: bool = False,
+    mixes_with_demo: bool = False,
     progress: ImportProgress = lambda _fraction, _message: None,
 ) -> ImportReport:
     """Write a source's ratings and films; a second import of the same source changes nothing.
 
     Args:
-        source: what to read.
-        target: where to write.
-        write_rejects: writes the rows that were not used.
-        rejects_path: where to write them; nothing is written there when there are none.
-        strict: refuse the whole source for one bad row.
-        progress: told the finished fraction and what is being done.
+        source: the ratings to read.
+        catalogue_scale: the scale of the ratings in the database; None before the first import.
+        write_ratings: writes ratings and movies.
+        write_rejects: writes the rows that were not used; not called when there are none.
+        strict: whether one bad row refuses the whole source.
+        mixes_with_demo: whether the database holds the demo ratings, and nobody stated that these belong beside them.
+        progress: called with the finished fraction and the name of the step.
 
     Raises:
         InvalidInput: no scale or another one than the catalogue's, no valid row, or a bad row and ``strict``.
-        ReadOnlySource: ratings come from the owner's views.
+        Conflict: the ratings would be mixed with the demo's.
         StorageUnavailable: PostgreSQL does not answer; nothing was written.
     """
-    scale = _scale(source.scale, target.scale())
+    if mixes_with_demo:
+        raise Conflict(BESIDE_DEMO)
+    scale = _scale(source.scale, catalogue_scale)
     started = METERS.seconds()
     imported = source.read(scale, lambda fraction, message: progress(READ_SHARE * fraction, message))
     read_seconds = METERS.seconds() - started
-    unused = [*imported.rejected, *imported.superseded]
-    if unused:
-        write_rejects(rejects_path, unused)
+    imported.refuse_wrong_scale()
+    has_unused = bool(imported.rejected or imported.superseded)
+    rejects_path = write_rejects(chain(imported.rejected, imported.superseded)) if has_unused else None
     _refuse(imported, rejects_path, strict=strict)
-    counts = target.write(
+    counts = write_ratings(
         imported.rows,
         imported.movies,
         scale,
@@ -71,17 +91,22 @@ def import_ratings(
         n_read=imported.n_read,
         n_rejected=len(imported.rejected),
         n_superseded=len(imported.superseded),
-        rejects_path=rejects_path if unused else None,
+        rejects_path=rejects_path,
         read_seconds=read_seconds,
         counts=counts,
+        n_continued=imported.n_continued,
+        n_respelled=imported.n_respelled,
     )
 
 
-def _scale(stated: RatingScale | None, of_catalogue: RatingScale | None) -> RatingScale:
-    """Return the scale to check against."""
-    scale = stated or of_catalogue
+def _scale(scale: RatingScale | None, of_catalogue: RatingScale | None) -> RatingScale:
+    """Return the scale to validate against."""
     if scale is None:
-        message = "the file does not say what its ratings may be: state it, for example --scale 1-10"
+        stored = f"{of_catalogue.lowest:g}-{of_catalogue.highest:g}" if of_catalogue else ""
+        of_stored = (
+            f" if they are on that of the ratings in the database, --scale {stored}" if stored else ", --scale 1-10"
+        )
+        message = f"the file does not define what its ratings may be: state it, for example{of_stored}"
         raise InvalidInput(message)
     if of_catalogue is not None and scale != of_catalogue:
         message = (
@@ -93,10 +118,10 @@ def _scale(stated: RatingScale | None, of_catalogue: RatingScale | None) -> Rati
     return scale
 
 
-def _refuse(imported: ImportedRatings, rejects_path: Path, *, strict: bool) -> None:
+def _refuse(imported: ImportedRatings, rejects_path: str | None, *, strict: bool) -> None:
     """Refuse a source without a valid row, and with ``strict`` one with a bad row."""
     if imported.rejected and (strict or not len(imported.rows)):
-        first = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in imported.rejected[:SHOWN_REJECTS])
+        first = first_reasons(imported.rejected, SHOWN_REJECTS)
         message = f"nothing was imported: {len(imported.rejected)} bad rows ({first}); all are in {rejects_path}"
         raise InvalidInput(message)
     if not len(imported.rows):

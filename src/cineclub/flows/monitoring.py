@@ -1,107 +1,87 @@
-"""What became of recommendations: counted on demand and for /metrics, and the end of old logged answers."""
+"""Outcomes of recommendations: counted on demand and for /metrics; and the retention of the prediction log."""
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import monotonic
 
-from cineclub.background import Pauses, Watch
-from cineclub.domain.outcomes import Outcomes
-from cineclub.ports import OutcomeMetrics, OutcomeStore
+from cineclub.domain.recommend.outcomes import Outcomes
+from cineclub.runtime.fresh_cache import FreshCache
+from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
 
 log = logging.getLogger(__name__)
 
 METRICS_DAYS = 30
-"""Of how many days the outcomes in /metrics are."""
+"""The period of the outcomes in /metrics."""
 
-FRESH_SECONDS = 60.0
-MAX_PERIODS = 16
 FIRST_SECONDS = 5.0
-"""When the first count begins at the latest: not at once, or it would hold up the first answers."""
+"""The first count begins within this time: not at once, or it would delay the first requests."""
 
 ROWS_AT_ONCE = 5_000
 
+CountOutcomes = Callable[[datetime, datetime, float], Awaitable[Outcomes]]
+"""Returns the outcomes of the responses between two times, by the ratings within a window of days after each."""
+
+DeleteBefore = Callable[[datetime, int], Awaitable[int]]
+"""Deletes at most so many rows from before a time, and returns their number."""
+
 
 class MonitoringFlow:
-    """Says what became of the answers of the last days, counted one period at a time and at most a minute ago."""
+    """Outcomes of the last days, counted one period at a time; a count is reused for a minute.
+
+    The methods raise ``StorageUnavailable`` while PostgreSQL does not answer, or not within a minute.
+    """
 
     def __init__(
         self,
-        store: OutcomeStore,
+        count: CountOutcomes,
+        delete_before: DeleteBefore,
         window_days: float,
         now: Callable[[], datetime],
-        seconds: Callable[[], float] = monotonic,
     ) -> None:
-        """Take where answers are logged, and how old one may be when a film is taken from it."""
-        self._store = store
+        """Take the queries, and the days after a response within which a rating counts for it."""
+        self._count = count
+        self._delete_before = delete_before
         self._window_days = window_days
         self._now = now
-        self._seconds = seconds
-        self._counted: dict[int, tuple[float, Outcomes]] = {}
-        self._counting = asyncio.Lock()
+        self._outcomes = FreshCache(self._count_outcomes)
 
     async def outcomes(self, days: int) -> Outcomes:
-        """Return what became of the answers of the last ``days``.
+        """Return the outcomes of the responses of the last ``days``."""
+        return await self._outcomes.get(days)
 
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer, or not within a minute.
-        """
-        async with self._counting:
-            counted_at, outcomes = self._counted.get(days, (float("-inf"), None))
-            if outcomes is None or self._seconds() - counted_at > FRESH_SECONDS:
-                until = self._now()
-                outcomes = await self._store.count(until - timedelta(days=days), until, self._window_days)
-                self._counted.pop(days, None)
-                self._counted[days] = (self._seconds(), outcomes)
-                if len(self._counted) > MAX_PERIODS:
-                    del self._counted[next(iter(self._counted))]
-            return outcomes
+    async def _count_outcomes(self, days: int) -> Outcomes:
+        """Count the outcomes of the responses of the last ``days``."""
+        until = self._now()
+        return await self._count(until - timedelta(days=days), until, self._window_days)
 
     async def delete_old(self, kept_days: int) -> int:
-        """Delete every logged answer and check of drift that is too old, some at a time; return how many there were.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+        """Delete logged responses and drift checks that are too old, in batches; return the number of rows."""
         before, n_deleted = self._now() - timedelta(days=kept_days), 0
-        while n_rows := await self._store.delete_before(before, ROWS_AT_ONCE):
+        while n_rows := await self._delete_before(before, ROWS_AT_ONCE):
             n_deleted += n_rows
         return n_deleted
 
 
 @dataclass(frozen=True, slots=True)
-class WatchTimes:
-    """How often outcomes are counted for /metrics, and how long answers stay in the log."""
+class Retention:
+    """The interval between two counts of outcomes for /metrics, and how long responses stay in the log."""
 
     refresh_seconds: float
     kept_days: int
 
 
-class OutcomeWatch:
-    """Keeps the outcomes in /metrics fresh and the log short for as long as the service lives."""
+def outcome_task(
+    monitoring: MonitoringFlow, on_counted: Callable[[Outcomes], None], retention: Retention
+) -> PeriodicTask:
+    """Return the task that counts the outcomes for /metrics and deletes what is too old, also when counting fails."""
 
-    def __init__(self, monitoring: MonitoringFlow, metrics: OutcomeMetrics, times: WatchTimes) -> None:
-        """Take what counts and what is told."""
-        self._monitoring = monitoring
-        self._metrics = metrics
-        self._times = times
-        first_seconds = min(FIRST_SECONDS, times.refresh_seconds)
-        self._watch = Watch("outcomes", self._look, Pauses(times.refresh_seconds, first_seconds))
-
-    async def start(self) -> None:
-        """Begin to count in the background, a moment from now."""
-        await self._watch.start()
-
-    async def stop(self) -> None:
-        """Stop, in the middle of a count too."""
-        await self._watch.stop()
-
-    async def _look(self) -> None:
-        """Count once, and delete what is too old, also when counting fails."""
+    async def count_and_delete() -> None:
         try:
-            self._metrics.outcomes_known(await self._monitoring.outcomes(METRICS_DAYS))
+            on_counted(await monitoring.outcomes(METRICS_DAYS))
         finally:
-            if n_deleted := await self._monitoring.delete_old(self._times.kept_days):
+            if n_deleted := await monitoring.delete_old(retention.kept_days):
                 log.info("logged_answers_deleted rows=%s", n_deleted)
+
+    first_seconds = min(FIRST_SECONDS, retention.refresh_seconds)
+    return PeriodicTask("outcomes", count_and_delete, Intervals(retention.refresh_seconds, first_seconds))

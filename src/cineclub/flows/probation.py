@@ -1,36 +1,41 @@
-"""Looks at what became of a promotion, at few fixed times, and goes back where the former version was better."""
+"""Probation: checks of the outcomes of a promotion at fixed times, and rollback if the former version is better."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Literal
 
-from cineclub.background import Pauses, Watch
 from cineclub.domain.errors import CineclubError, Conflict
-from cineclub.domain.live_comparison import PairOutcomes, PairVerdict, Probation, probation_of
-from cineclub.ports import ComparisonMetrics, ComparisonStore, ProbationLook
+from cineclub.domain.promotion.online_comparison import PairOutcomes, PairVerdict, Probation, probation_of
+from cineclub.domain.promotion.online_records import ProbationCheck, Standing
+from cineclub.runtime.fresh_cache import FreshCache
+from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
 
 log = logging.getLogger(__name__)
 
 ProbationMode = Literal["off", "alert", "rollback"]
-JudgePair = Callable[[PairOutcomes], PairVerdict]
-RollBack = Callable[[int, str], Awaitable[None]]
-"""Lets the former version serve again, if the promotion of this number still decides what serves; with a reason."""
+EvaluatePair = Callable[[PairOutcomes], PairVerdict]
+ReportAlarms = Callable[[int, bool], None]
+"""Receives the number of probations that found the former version better, and whether the present one did."""
 
-LOOKS_READ = 500
+RollBack = Callable[[int, str], Awaitable[None]]
+"""Returns to the former version, for a reason, if the promotion of this number still decides which version serves."""
+
+CHECKS_READ = 500
 FIRST_SECONDS = 5.0
-FRESH_SECONDS = 60.0
-MAX_PERIODS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class ProbationRules:
-    """What follows when the former version was better, how long a probation lasts, and how outcomes are counted.
+    """The settings of probation.
 
-    ``refresh_seconds`` says how often it is asked whether a look is due; that does not change how many there are.
+    Attributes:
+        mode: the reaction to a better former version.
+        days: the length of a probation.
+        window_days: the age up to which a response is credited with a rating.
+        refresh_seconds: the time between two searches for a due check; the number of checks does not depend on it.
     """
 
     mode: ProbationMode
@@ -40,8 +45,26 @@ class ProbationRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonQueries:
+    """Queries on compared responses; each raises ``StorageUnavailable`` while PostgreSQL is away or too slow.
+
+    Attributes:
+        standing: returns the versions that there are to compare.
+        count: returns the outcomes of the responses compared between two times, by the ratings given until the second
+            within a window of days after each.
+        checks: returns so many checks of probations, newest first.
+        record_check: stores a check, and returns whether it was the first of its number.
+    """
+
+    standing: Callable[[], Awaitable[Standing]]
+    count: Callable[[datetime, datetime, float], Awaitable[tuple[PairOutcomes, ...]]]
+    checks: Callable[[int], Awaitable[list[ProbationCheck]]]
+    record_check: Callable[[ProbationCheck], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
 class ComparedPair:
-    """A pair of versions that was compared: what became of the answers, and the verdict."""
+    """A pair of compared versions: the outcomes of their responses, and the verdict."""
 
     outcomes: PairOutcomes
     verdict: PairVerdict
@@ -49,16 +72,16 @@ class ComparedPair:
 
 @dataclass(frozen=True, slots=True)
 class ProbationState:
-    """The probation of what serves now, whether it is over, and the looks that were made, newest first."""
+    """The probation of the serving version, whether it has ended, and its checks, newest first."""
 
     probation: Probation
     is_over: bool
-    looks: tuple[ProbationLook, ...]
+    checks: tuple[ProbationCheck, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LiveComparisons:
-    """Every compared pair of a period, and the probation of what serves (None where there is none)."""
+    """Every compared pair of a period, and the probation of the serving version (None where there is none)."""
 
     since: datetime
     until: datetime
@@ -67,148 +90,128 @@ class LiveComparisons:
 
 
 class ComparisonReport:
-    """Says what became of compared answers, counted one period at a time and at most a minute ago."""
+    """Outcomes of compared responses, counted one period at a time and at most a minute ago."""
 
     def __init__(
-        self, store: ComparisonStore, judge: JudgePair, rules: ProbationRules, now: Callable[[], datetime]
+        self, queries: ComparisonQueries, evaluate: EvaluatePair, rules: ProbationRules, now: Callable[[], datetime]
     ) -> None:
-        """Take where comparisons are kept and what judges them."""
-        self._store = store
-        self._judge = judge
-        self._rules = rules
+        """Take the queries, and the evaluation of a pair."""
+        self._queries = queries
+        self._evaluate = evaluate
         self._now = now
-        self._made: dict[int, tuple[float, LiveComparisons]] = {}
-        self._making = asyncio.Lock()
-
-    @property
-    def rules(self) -> ProbationRules:
-        """The rules of probation."""
-        return self._rules
+        self._reports = FreshCache(self._count)
+        self.rules = rules
 
     async def of_days(self, days: int) -> LiveComparisons:
-        """Return the comparisons of the last ``days``.
+        """Return the comparisons of the last ``days``, or raise ``StorageUnavailable``."""
+        return await self._reports.get(days)
 
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer, or not within a minute.
-        """
-        async with self._making:
-            made_at, report = self._made.get(days, (float("-inf"), None))
-            if report is None or monotonic() - made_at > FRESH_SECONDS:
-                report = await self._make(days)
-                self._made.pop(days, None)
-                self._made[days] = (monotonic(), report)
-                if len(self._made) > MAX_PERIODS:
-                    del self._made[next(iter(self._made))]
-            return report
-
-    async def _make(self, days: int) -> LiveComparisons:
-        """Count and judge."""
+    async def _count(self, days: int) -> LiveComparisons:
+        """Count and evaluate the comparisons of the last ``days``."""
         until = self._now()
         since = until - timedelta(days=days)
-        outcomes = await self._store.count(since, until, self._rules.window_days)
-        judged = await asyncio.to_thread(lambda: [ComparedPair(one, self._judge(one)) for one in outcomes])
-        return LiveComparisons(since, until, tuple(judged), await self._state(until))
+        outcomes = await self._queries.count(since, until, self.rules.window_days)
+        pairs = await asyncio.to_thread(lambda: tuple(ComparedPair(pair, self._evaluate(pair)) for pair in outcomes))
+        return LiveComparisons(since, until, pairs, await self._state(until))
 
     async def _state(self, now: datetime) -> ProbationState | None:
-        """Return how the probation of what serves stands; None where there is none, or it is off."""
-        if self._rules.mode == "off":
+        """Return the state of the probation; None where there is none, or it is off."""
+        if self.rules.mode == "off":
             return None
-        probation = probation_of((await self._store.standing()).promotions, self._rules.days)
+        probation = probation_of((await self._queries.standing()).promotions, self.rules.days)
         if probation is None:
             return None
-        return ProbationState(
-            probation, probation.is_over(now), looks_at(probation, await self._store.looks(LOOKS_READ))
-        )
+        checks = checks_of(probation, await self._queries.checks(CHECKS_READ))
+        return ProbationState(probation, probation.is_over(now), checks)
 
 
-class ProbationWatch:
-    """Makes the looks of a probation when they are due, for as long as the service lives."""
+class ProbationChecks:
+    """The checks of a probation, made when they are due for as long as the service lives."""
 
     def __init__(
         self,
-        store: ComparisonStore,
-        judge: JudgePair,
+        queries: ComparisonQueries,
+        evaluate: EvaluatePair,
         roll_back: RollBack,
-        metrics: ComparisonMetrics,
+        report: ReportAlarms,
         rules: ProbationRules,
         now: Callable[[], datetime],
     ) -> None:
-        """Take where outcomes are counted, what judges them, and how the former version comes back."""
-        self._store = store
-        self._judge = judge
+        """Take the queries, the evaluation of a pair, the rollback, and the receiver of alarms."""
+        self._queries = queries
+        self._evaluate = evaluate
         self._roll_back = roll_back
-        self._metrics = metrics
+        self._report = report
         self._rules = rules
         self._now = now
-        pauses = Pauses(rules.refresh_seconds, min(FIRST_SECONDS, rules.refresh_seconds))
-        self._watch = Watch("probation", self.look, pauses)
+        intervals = Intervals(rules.refresh_seconds, min(FIRST_SECONDS, rules.refresh_seconds))
+        self._task = PeriodicTask("probation", self.run_once, intervals)
 
     async def start(self) -> None:
-        """Begin to look in the background, unless probation is off."""
+        """Start to check in the background, unless probation is off."""
         if self._rules.mode != "off":
-            await self._watch.start()
+            await self._task.start()
 
     async def stop(self) -> None:
-        """Stop, in the middle of a look too."""
-        await self._watch.stop()
+        """Stop, in the middle of a check too."""
+        await self._task.stop()
 
-    async def look(self) -> None:
-        """Make the look that is due, if one is, and act on an alarm until it is dealt with.
+    async def run_once(self) -> None:
+        """Make the check that is due, if one is, and react to an alarm until the former version is back.
 
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer; the look is made later.
+        ``StorageUnavailable`` delays the check.
         """
-        looks = await self._store.looks(LOOKS_READ)
-        probation = probation_of((await self._store.standing()).promotions, self._rules.days)
+        checks = await self._queries.checks(CHECKS_READ)
+        probation = probation_of((await self._queries.standing()).promotions, self._rules.days)
         alarm = None
         if probation is not None:
-            made = looks_at(probation, looks)
-            alarm = next((one for one in made if one.is_alarm), None) or await self._alarm_now(probation, made)
-        n_alarms = len({one.promotion_id for one in (*looks, *([alarm] if alarm else [])) if one.is_alarm})
-        self._metrics.probation_known(n_alarms, is_alarmed=alarm is not None)
+            made = checks_of(probation, checks)
+            alarm = next((check for check in made if check.is_alarm), None) or await self._new_alarm(probation, made)
+        alarms = [check for check in (*checks, alarm) if check is not None and check.is_alarm]
+        self._report(len({check.promotion_id for check in alarms}), alarm is not None)
         if alarm is not None and self._rules.mode == "rollback":
-            await self._go_back(alarm)
+            await self._return_to_former(alarm)
 
-    async def _alarm_now(self, probation: Probation, made: Sequence[ProbationLook]) -> ProbationLook | None:
-        """Make the look that is due, once among all processes, and return it if it is an alarm."""
+    async def _new_alarm(self, probation: Probation, made: Sequence[ProbationCheck]) -> ProbationCheck | None:
+        """Make the check that is due, once among all processes, and return it if it is an alarm."""
         now = self._now()
-        nth = probation.due_look(now)
-        if nth == 0 or any(one.nth >= nth for one in made):
+        nth = probation.due_check(now)
+        if nth == 0 or any(check.nth >= nth for check in made):
             return None
-        look = await self._looked(probation, nth, now)
-        if not await self._store.record_look(look):
+        check = await self._checked(probation, nth, now)
+        if not await self._queries.record_check(check):
             return None
-        if not look.is_alarm:
-            log.info("probation_look version=%s nth=%s %s", look.served_version, nth, look.summary)
+        if not check.is_alarm:
+            log.info("probation_check version=%s nth=%s %s", check.served_version, nth, check.summary)
             return None
-        log.error("probation_alarm version=%s former=%s %s", look.served_version, look.former_version, look.summary)
-        return look
+        log.error("probation_alarm version=%s former=%s %s", check.served_version, check.former_version, check.summary)
+        return check
 
-    async def _looked(self, probation: Probation, nth: int, now: datetime) -> ProbationLook:
-        """Return what is to be seen of a probation by now."""
+    async def _checked(self, probation: Probation, nth: int, now: datetime) -> ProbationCheck:
+        """Return the check of a probation on the outcomes until now."""
         served, former = probation.served_version, probation.former_version
-        found = await self._store.count(probation.began_at, now, self._rules.window_days)
+        counted = await self._queries.count(probation.began_at, now, self._rules.window_days)
         nothing = PairOutcomes("probation", served, former, 0, 0, 0.0, 0.0, 0, 0, ())
-        asked = ("probation", served, former)
-        pair = next((one for one in found if (one.purpose, one.served_version, one.other_version) == asked), nothing)
-        judged = await asyncio.to_thread(self._judge, pair)
-        return ProbationLook(
+        key = ("probation", served, former)
+        pair = next((p for p in counted if (p.purpose, p.served_version, p.other_version) == key), nothing)
+        evaluated = await asyncio.to_thread(self._evaluate, pair)
+        return ProbationCheck(
             promotion_id=probation.promotion_id,
             nth=nth,
             looked_at=now,
             served_version=served,
             former_version=former,
-            verdict=judged.verdict,
-            n_people=judged.n_people,
-            difference=judged.difference,
-            low=judged.low,
-            high=judged.high,
-            confidence=judged.confidence,
-            summary=judged.in_words(served, former),
+            verdict=evaluated.verdict,
+            n_people=evaluated.n_people,
+            difference=evaluated.difference,
+            low=evaluated.low,
+            high=evaluated.high,
+            confidence=evaluated.confidence,
+            summary=evaluated.in_words(served, former),
         )
 
-    async def _go_back(self, alarm: ProbationLook) -> None:
-        """Let the former version serve again; what cannot be done now is tried again at the next look."""
+    async def _return_to_former(self, alarm: ProbationCheck) -> None:
+        """Return to the former version; a failure is tried again at the next run."""
         served, former = alarm.served_version, alarm.former_version
         try:
             await self._roll_back(alarm.promotion_id, f"probation: {alarm.summary}")
@@ -220,6 +223,6 @@ class ProbationWatch:
             log.error("probation_rolled_back version=%s to=%s %s", served, former, alarm.summary)
 
 
-def looks_at(probation: Probation, looks: Sequence[ProbationLook]) -> tuple[ProbationLook, ...]:
-    """Return those of the looks that were made at this probation."""
-    return tuple(one for one in looks if one.promotion_id == probation.promotion_id)
+def checks_of(probation: Probation, checks: Sequence[ProbationCheck]) -> tuple[ProbationCheck, ...]:
+    """Return the checks that belong to a probation."""
+    return tuple(check for check in checks if check.promotion_id == probation.promotion_id)

@@ -1,35 +1,31 @@
-"""Films for everybody at once, a few hundred users in memory at a time."""
+"""Recommendations for all users, a few hundred in memory at a time."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
-from cineclub.domain.questions import Question
-from cineclub.domain.recommendations import PredictionResponse
+from cineclub.domain.recommend.recommendations import PredictionResponse
+from cineclub.domain.recommend.request import RecommendationRequest
 
-
-class Predictor(Protocol):
-    """What answers many questions."""
-
-    def predict_many(self, questions: Sequence[Question]) -> AsyncIterator[PredictionResponse]:
-        """Yield the answers in the order of the questions."""
-        ...
+PredictMany = Callable[[Sequence[RecommendationRequest]], AsyncIterator[PredictionResponse]]
+"""Yields the responses in the order of the requests."""
 
 
 async def recommend_all(
     users: AsyncIterator[list[str]],
-    predictor: Predictor,
-    top_n: int,
+    predict_many: PredictMany,
+    wanted: RecommendationRequest,
     write: Callable[[Sequence[tuple[Any, ...]]], None],
     progress: Callable[[int], None],
 ) -> int:
-    """Write the films of every user, best first, and return the number of users.
+    """Write the recommendations to every user, best first, and return the number of users.
 
     Args:
         users: external ids, some hundreds at a time.
-        predictor: what answers.
-        top_n: how many films each.
-        write: takes rows of user, rank, film, title, score, stars, strategy and version.
-        progress: told how many users are done.
+        predict_many: makes the recommendations.
+        wanted: the request for each user, without the id.
+        write: takes rows of user, rank, movie, title, score, stars, strategy and version.
+        progress: receives the number of finished users.
 
     Raises:
         StorageUnavailable: PostgreSQL does not answer.
@@ -37,23 +33,23 @@ async def recommend_all(
     """
     n_users = 0
     async for user_ids in users:
-        questions = [Question(top_n, user_id) for user_id in user_ids]
-        write([row async for one in predictor.predict_many(questions) for row in _rows(one)])
+        requests = [replace(wanted, user_id=user_id) for user_id in user_ids]
+        write([row async for response in predict_many(requests) for row in _rows(response)])
         n_users += len(user_ids)
         progress(n_users)
     return n_users
 
 
 def _rows(response: PredictionResponse) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each film of an answer."""
-    for one in response.recommendations:
+    """Yield a row for each movie of a response."""
+    for recommendation in response.recommendations:
         yield (
             response.user_id,
-            one.rank,
-            one.movie.external_id,
-            one.movie.title,
-            one.score,
-            one.predicted_stars,
+            recommendation.rank,
+            recommendation.movie.external_id,
+            recommendation.movie.title,
+            recommendation.score,
+            recommendation.predicted_stars,
             response.strategy,
             response.model_version,
         )

@@ -1,7 +1,7 @@
-"""Asks another version the questions that the served one has answered, beside the requests, and keeps both lists.
+"""The shadow: other versions recommend for the requests of the serving one, and both lists are stored.
 
-An answer is offered after it was made and before nobody waits for it: the queue is bounded, one question at a time is
-asked in a thread, and whatever goes wrong is counted and disturbs nothing.
+Responses are observed after they were made, and no request waits: the queue is bounded, one response at a time is
+compared in a thread, and failures are counted and disturb nothing.
 """
 
 import asyncio
@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
-from cineclub.domain.live_comparison import (
-    Composer,
+from cineclub.domain.promotion.online_comparison import (
+    Compose,
     Purpose,
     overlap,
     probation_of,
     rank_overlap,
     served_alone,
 )
-from cineclub.domain.questions import Question
-from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recommendations import PredictionResponse
-from cineclub.ports import ComparedAnswer, ComparisonMetrics, ComparisonStore, LiveModel, Standing
+from cineclub.domain.promotion.online_records import ComparedResponse, Standing
+from cineclub.domain.recommend.live_model import LiveModel
+from cineclub.domain.recommend.recommend import history_for, recommend
+from cineclub.domain.recommend.recommendations import ServedResponse
+from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
-    """A version to be asked beside the served one, and where its local copy is.
+class Opponent:
+    """A version to compare with the serving one, and its local copy.
 
     ``artifact_folder`` is the name that a promotion gave to the copy, empty where there was none.
     """
@@ -46,130 +47,117 @@ class Rival:
     artifact_folder: str = ""
 
 
-LoadRival = Callable[[Rival], LiveModel]
-"""Returns the checked model of a rival, or raises ``BrokenArtifact``."""
-
-ListFilms = Callable[[LiveModel, Question, UserRatings, datetime], Sequence[int]]
-"""Returns the films that a model answers a question with, by internal id, best first."""
+LoadOpponent = Callable[[Opponent], LiveModel]
+"""Returns the verified model of an opponent; raises ``BrokenArtifact``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowRules:
-    """What is compared: a challenger or none, for how many days after a promotion (0: never), which share of answers.
+    """The opponents and the share of responses to compare.
 
-    ``look_seconds`` says how often it is looked which versions there are to compare.
+    Attributes:
+        has_challenger: the challenger is an opponent.
+        probation_days: the former version is an opponent for so long after a promotion; 0: never.
+        share: the share of responses, 0 to 1.
+        interval_seconds: the time between two reads of the versions to compare.
     """
 
     has_challenger: bool
     probation_days: float
     share: float
-    look_seconds: float
+    interval_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
-    """An answer with what it was made from."""
+class ShadowMetrics:
+    """Counters of compared responses by purpose, and of lost ones by cause.
 
-    question: Question
-    known: UserRatings
-    response: PredictionResponse
-    answered_at: datetime
+    The causes are dropped, failed, broken_version and not_written.
+    """
+
+    compared: Callable[[Purpose], None]
+    lost: Callable[[str], None]
 
 
 class Shadow:
-    """Implements the port ``AnswerObserver``, and runs beside the requests."""
+    """Compares responses in the background; implements the port ``ResponseObserver``."""
 
     def __init__(
         self,
-        store: ComparisonStore,
-        load: LoadRival,
-        list_films: ListFilms,
-        metrics: ComparisonMetrics,
+        read_standing: Callable[[], Awaitable[Standing]],
+        write: Callable[[Sequence[ComparedResponse]], Awaitable[None]],
+        load: LoadOpponent,
+        metrics: ShadowMetrics,
         rules: ShadowRules,
         now: Callable[[], datetime],
-        chance: Callable[[], float],
+        random: Callable[[], float],
     ) -> None:
-        """Take where versions and comparisons are, how a version is loaded and asked; ``chance`` gives 0 up to 1."""
-        self._store = store
+        """Take the queries, which raise ``StorageUnavailable``, and the loader; ``random`` returns 0 up to 1."""
+        self._read_standing = read_standing
+        self._write_comparisons = write
         self._load = load
-        self._list_films = list_films
         self._metrics = metrics
         self._rules = rules
         self._now = now
-        self._chance = chance
-        self._compose: Composer = served_alone
-        self._rivals: dict[Rival, LiveModel] = {}
-        self._refused_until: dict[Rival, float] = {}
-        self._waiting: deque[Offered] = deque()
-        self._in_hand: Offered | None = None
-        self._unwritten: list[ComparedAnswer] = []
+        self._random = random
+        self._recommend = recommend
+        self._compose: Compose = served_alone
+        self._opponents: dict[Opponent, LiveModel] = {}
+        self._retry_at: dict[Opponent, float] = {}
+        self._waiting: deque[ServedResponse] = deque()
+        self._in_progress: ServedResponse | None = None
+        self._unwritten: list[ComparedResponse] = []
         self._has_arrived = asyncio.Event()
-        self._failed: set[Rival] = set()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._is_stopping = False
-
-    def offer(self, question: Question, known: UserRatings, response: PredictionResponse) -> None:
-        """Put a share of the answers that a rival could have given into the queue; never waits."""
-        is_comparable = not response.degraded and any(
-            one.served_version == response.model_version for one in self._rivals
+        self._failed: set[Opponent] = set()
+        interval = rules.interval_seconds
+        self._tasks = (
+            PeriodicTask("opponents", self._load_opponents, Intervals(interval)),
+            PeriodicTask("comparisons", self._compare_waiting, Intervals(0.0, after_failure=interval)),
         )
-        if not is_comparable or self._chance() >= self._rules.share:
+
+    def observe(self, served: ServedResponse) -> None:
+        """Queue a share of the responses of the version that opponents are compared with; never waits."""
+        is_comparable = not served.response.degraded and any(
+            opponent.served_version == served.response.model_version for opponent in self._opponents
+        )
+        if not is_comparable or self._random() >= self._rules.share:
             return
         if len(self._waiting) >= MAX_WAITING:
-            self._metrics.comparison_lost("dropped")
+            self._metrics.lost("dropped")
             return
-        self._waiting.append(Offered(question, known, response, self._now()))
+        self._waiting.append(served)
         self._has_arrived.set()
 
     def forget(self, user_id: str) -> None:
-        """Keep nothing of a user who is erased."""
-        self._waiting = deque(one for one in self._waiting if one.question.user_id != user_id)
-        self._unwritten = [one for one in self._unwritten if one.user_id != user_id]
-        if self._in_hand is not None and self._in_hand.question.user_id == user_id:
-            self._in_hand = None
+        """Drop everything about a user who is erased."""
+        self._waiting = deque(served for served in self._waiting if served.request.user_id != user_id)
+        self._unwritten = [compared for compared in self._unwritten if compared.user_id != user_id]
+        if self._in_progress is not None and self._in_progress.request.user_id == user_id:
+            self._in_progress = None
 
     async def start(self) -> None:
-        """Begin to look for versions to compare, and to compare."""
-        self._is_stopping = False
-        self._tasks = [
-            asyncio.create_task(self._repeat(self._look), name="rival versions"),
-            asyncio.create_task(self._repeat(self._compare_waiting), name="compared answers"),
-        ]
+        """Start to load opponents, and to compare."""
+        for task in self._tasks:
+            await task.start()
 
     async def stop(self) -> None:
-        """Stop; what was compared is kept, what is still waiting is not compared."""
-        self._is_stopping = True  # a query that is cancelled may end as a database error instead
+        """Stop; compared responses are stored, waiting ones are not compared."""
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+            await task.stop()
         if self._unwritten:
             await self._write()
 
-    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do something again and again for as long as the service lives, whatever goes wrong."""
-        while not self._is_stopping:
-            try:
-                await step()
-                continue
-            except StorageUnavailable as error:
-                log.debug("comparing_waits cause=%s", error)
-            except Exception:
-                log.exception("comparing_failed")
-            if not self._is_stopping:
-                await asyncio.sleep(self._rules.look_seconds)
+    async def _load_opponents(self) -> None:
+        """Load the versions that are to be compared now, and release the others."""
+        wanted = self._wanted(await self._read_standing())
+        self._opponents = {opponent: model for opponent, model in self._opponents.items() if opponent in wanted}
+        now = asyncio.get_running_loop().time()
+        for opponent in wanted:
+            if opponent not in self._opponents and now >= self._retry_at.get(opponent, 0.0):
+                await self._load_opponent(opponent)
 
-    async def _look(self) -> None:
-        """Load the versions that are to be compared now, and let the others go."""
-        wanted = self._wanted(await self._store.standing())
-        self._rivals = {one: live for one, live in self._rivals.items() if one in wanted}
-        for rival in wanted:
-            if rival not in self._rivals and asyncio.get_running_loop().time() >= self._refused_until.get(rival, 0.0):
-                await self._bring_in(rival)
-        await asyncio.sleep(self._rules.look_seconds)
-
-    def _wanted(self, standing: Standing) -> list[Rival]:
-        """Return the versions to compare with the one that serves."""
+    def _wanted(self, standing: Standing) -> list[Opponent]:
+        """Return the versions to compare with the serving one."""
         if not standing.promotions:
             return []
         served = standing.promotions[0].version
@@ -177,28 +165,30 @@ class Shadow:
         days = self._rules.probation_days
         probation = probation_of(standing.promotions, days) if days else None
         if probation is not None and not probation.is_over(self._now()):
-            former = next(one for one in standing.promotions if one.version == probation.former_version)
-            wanted.append(Rival("probation", served, former.version, former.manifest_sha256, former.artifact_folder))
+            former = next(row for row in standing.promotions if row.version == probation.former_version)
+            wanted.append(Opponent("probation", served, former.version, former.manifest_sha256, former.artifact_folder))
         if self._rules.has_challenger and standing.challenger is not None:
-            known = standing.challenger.registered
-            wanted.append(Rival("shadow", served, known.version, known.manifest_sha256))
+            challenger = standing.challenger.registered
+            wanted.append(Opponent("shadow", served, challenger.version, challenger.manifest_sha256))
         return wanted
 
-    async def _bring_in(self, rival: Rival) -> None:
+    async def _load_opponent(self, opponent: Opponent) -> None:
         """Load a version, or note that it cannot be loaded and try again later."""
         try:
-            self._rivals[rival] = await asyncio.to_thread(self._load, rival)
+            self._opponents[opponent] = await asyncio.to_thread(self._load, opponent)
         except BrokenArtifact as error:
-            if rival not in self._refused_until:
-                log.warning("rival_refused version=%s purpose=%s cause=%s", rival.version, rival.purpose, error)
-            self._metrics.comparison_lost("broken_version")
-            self._refused_until[rival] = asyncio.get_running_loop().time() + RETRY_SECONDS
+            if opponent not in self._retry_at:
+                log.warning(
+                    "opponent_refused version=%s purpose=%s cause=%s", opponent.version, opponent.purpose, error
+                )
+            self._metrics.lost("broken_version")
+            self._retry_at[opponent] = asyncio.get_running_loop().time() + RETRY_SECONDS
             return
-        self._refused_until.pop(rival, None)
-        log.info("rival_loaded version=%s purpose=%s", rival.version, rival.purpose)
+        self._retry_at.pop(opponent, None)
+        log.info("opponent_loaded version=%s purpose=%s", opponent.version, opponent.purpose)
 
     async def _compare_waiting(self) -> None:
-        """Compare what waits, one after the other, and keep it in batches."""
+        """Wait for a response, compare all that wait, one after the other, and store them in batches."""
         await self._has_arrived.wait()
         self._has_arrived.clear()
         while self._waiting:
@@ -206,65 +196,53 @@ class Shadow:
             if len(self._unwritten) >= BATCH_SIZE or not self._waiting:
                 await self._write()
 
-    async def _compare(self, offered: Offered) -> None:
-        """Ask every rival the question that was answered, in a thread."""
-        self._in_hand = offered
-        for rival, live in tuple(self._rivals.items()):
-            if rival.served_version != offered.response.model_version:
+    async def _compare(self, served: ServedResponse) -> None:
+        """Compute the recommendations of every opponent, in a thread."""
+        self._in_progress = served
+        for opponent, model in tuple(self._opponents.items()):
+            if opponent.served_version != served.response.model_version:
                 continue
             try:
-                compared = await asyncio.to_thread(self._compared, offered, rival, live)
-            except Exception as error:  # noqa: BLE001 - a rival may fail in any way: it must not end the comparing
-                self._note_failure(rival, error)
+                compared = await asyncio.to_thread(self._compared, served, opponent, model)
+            except Exception as error:  # noqa: BLE001 - an opponent may fail in any way: the others are still compared
+                self._metrics.lost("failed")
+                if opponent not in self._failed:  # the first failure is logged
+                    self._failed.add(opponent)
+                    log.warning(
+                        "opponent_failed version=%s purpose=%s cause=%r", opponent.version, opponent.purpose, error
+                    )
                 continue
-            if self._in_hand is not None:
+            if self._in_progress is not None:
                 self._unwritten.append(compared)
-                self._metrics.answer_compared(rival.purpose)
-        self._in_hand = None
+                self._metrics.compared(opponent.purpose)
+        self._in_progress = None
 
-    def _compared(self, offered: Offered, rival: Rival, live: LiveModel) -> ComparedAnswer:
-        """Return both lists; blocks."""
-        response = offered.response
-        served = [one.movie.movie_id for one in response.recommendations]
-        other = self._list_films(live, offered.question, offered.known, offered.answered_at)
-        composed = self._compose(served, other)
-        return ComparedAnswer(
-            recommendation_id=response.recommendation_id,
-            purpose=rival.purpose,
-            compared_at=offered.answered_at,
-            user_id=response.user_id,
-            served_version=rival.served_version,
-            other_version=rival.version,
-            served_movie_ids=composed.served_films,
-            other_movie_ids=composed.other_films,
-            overlap=overlap(served, other),
-            rank_overlap=rank_overlap(served, other),
+    def _compared(self, served: ServedResponse, opponent: Opponent, model: LiveModel) -> ComparedResponse:
+        """Return a response with the list of an opponent; blocks."""
+        history = history_for(model, served.request, served.user_ratings, served.served_at)
+        other = self._recommend(model, served.request, history, served.crowd, served.impressions)
+        served_movie_ids, other_movie_ids = served.response.recommendation_list.movie_ids, other.movie_ids
+        composition = self._compose(served_movie_ids, other_movie_ids)
+        return ComparedResponse(
+            recommendation_id=served.response.recommendation_id,
+            purpose=opponent.purpose,
+            compared_at=served.served_at,
+            user_id=served.response.user_id,
+            served_version=opponent.served_version,
+            other_version=opponent.version,
+            served_movie_ids=composition.served_movies,
+            other_movie_ids=composition.other_movies,
+            overlap=overlap(served_movie_ids, other_movie_ids),
+            rank_overlap=rank_overlap(served_movie_ids, other_movie_ids),
         )
 
-    def _note_failure(self, rival: Rival, error: Exception) -> None:
-        """Count a question that a rival could not answer, and log the first."""
-        self._metrics.comparison_lost("failed")
-        if rival not in self._failed:
-            self._failed.add(rival)
-            log.warning("rival_failed version=%s purpose=%s cause=%r", rival.version, rival.purpose, error)
-
     async def _write(self) -> None:
-        """Keep what was compared; what PostgreSQL does not take now is lost and counted."""
+        """Store the compared responses; they are lost and counted where PostgreSQL does not take them."""
         batch, self._unwritten = self._unwritten, []
         try:
-            await self._store.write(batch)
+            await self._write_comparisons(batch)
         except BaseException as error:
             for _ in batch:
-                self._metrics.comparison_lost("not_written")
+                self._metrics.lost("not_written")
             if not isinstance(error, StorageUnavailable):
                 raise
-
-
-class NobodyWatches:
-    """Implements the port ``AnswerObserver`` where nothing is compared."""
-
-    def offer(self, question: Question, known: UserRatings, response: PredictionResponse) -> None:
-        """Do nothing."""
-
-    def forget(self, user_id: str) -> None:
-        """Do nothing."""

@@ -1,4 +1,4 @@
-"""What a rating is before taste: the global mean, how a film is rated, how a person rates."""
+"""Rating baselines: the global mean, and offsets of movies and users."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import History
 from cineclub.models.stored import one_value, stored
 
 N_PASSES = 10
@@ -16,12 +16,12 @@ N_PASSES = 10
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Damped means: a film or a person with few ratings stays close to the global mean.
+    """Damped means: the offset of a movie or a user with few ratings stays close to zero.
 
     Attributes:
         global_mean: (1,) mean of all ratings.
-        movie_offsets: (n_movies,) how much above the mean a film is rated by people of average generosity.
-        user_damping: (1,) pseudo-ratings without offset that every person is given.
+        movie_offsets: (n_movies,) the mean rating of a movie above the global mean, users' offsets removed.
+        user_damping: (1,) pseudo-ratings without offset for every user.
         scale_ends: (2,) lowest and highest rating.
     """
 
@@ -32,7 +32,7 @@ class Baseline:
 
     @classmethod
     def fit(cls, ratings: RatingMatrix, movie_damping: float, user_damping: float) -> Self:
-        """Return the offsets after a few passes that fit films given people and people given films (Koren 2010)."""
+        """Return the offsets after a few passes that alternate between movies and users (Koren 2010)."""
         users = ratings.user_indices
         mean = float(np.mean(ratings.ratings, dtype=np.float64)) if ratings.n_ratings else ratings.scale.lowest
         above = ratings.ratings.astype(np.float64) - mean
@@ -45,29 +45,29 @@ class Baseline:
         return cls(one_value(mean), of_movies.astype(np.float32), one_value(user_damping), ends)
 
     def movie_means(self, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what an average person gives each film, shape (m,)."""
+        """Return the expected rating of each movie by an average user, shape (m,)."""
         return self.global_mean + self.movie_offsets[movie_indices]
 
     def user_shares(self, history: History) -> NDArray[np.float32]:
-        """Return what each rating of a history, shape (n,), adds to the person's offset."""
+        """Return the contribution of each rating of a history, shape (n,), to the user's offset."""
         above = history.ratings - self.movie_means(history.movie_indices)
         shares: NDArray[np.float32] = above / np.maximum(self.user_damping + np.float32(len(history)), 1)
         return shares
 
     def user_offset(self, history: History) -> np.float32:
-        """Return how much above the films' means a person rates; zero without a history."""
+        """Return the offset of a user; zero without a history."""
         return np.float32(self.user_shares(history).sum())
 
     def expected(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what a person is expected to give each film, shape (m,), not clipped."""
+        """Return the expected rating of each movie, shape (m,), not clipped."""
         return self.movie_means(movie_indices) + self.user_offset(history)
 
     def residuals(self, history: History) -> NDArray[np.float32]:
-        """Return how much above expectation each rating of a history is, shape (n,)."""
+        """Return each rating of a history minus the expected one, shape (n,)."""
         return history.ratings - self.expected(history, history.movie_indices)
 
     def all_residuals(self, ratings: RatingMatrix) -> NDArray[np.float32]:
-        """Return how much above expectation each rating of a matrix is, shape (n_ratings,)."""
+        """Return each rating of a matrix minus the expected one, shape (n_ratings,)."""
         above = ratings.ratings - self.movie_means(ratings.movie_indices)
         counts = np.diff(ratings.row_starts)
         sums = np.bincount(ratings.user_indices, above, ratings.n_users)
@@ -79,7 +79,7 @@ class Baseline:
         return np.clip(ratings, self.scale_ends[0], self.scale_ends[1])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return everything by name."""
+        """Return all arrays by name."""
         return {
             "global_mean": self.global_mean,
             "movie_offsets": self.movie_offsets,

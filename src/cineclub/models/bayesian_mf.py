@@ -1,4 +1,4 @@
-"""Bayesian matrix factorisation by Gibbs sampling (Salakhutdinov & Mnih 2008): many plausible models, averaged."""
+"""Bayesian matrix factorisation by Gibbs sampling (Salakhutdinov & Mnih 2008): the mean of sampled models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.filtering import Extent
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress, Reading
+from cineclub.domain.ratings.filtering import Extent
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import History, Prediction, Progress
 from cineclub.models.hyperparameters import Hyperparameters, half_life, within
 from cineclub.models.posterior import Samples
 from cineclub.models.rating_habits import STEADINESS_WEIGHT, LogCounts
 from cineclub.models.stored import one_value, stored
 
 LEAST_UNIT = 1e-3
-"""The least deviation that ratings are measured in, as a share of the scale: they may all be equal."""
+"""The smallest unit of ratings, as a share of the scale: their deviation is 0 if all are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class BayesianMfHyperparameters(Hyperparameters):
-    """How rich the tastes are and how long they are sampled; the defaults need no tuning.
+    """The number of factors, of sweeps and of samples; the defaults need no tuning.
 
-    The first third of the sweeps finds the plausible models, and the samples are spread evenly over the rest.
+    The first third of the sweeps is the burn-in, and the samples are spread evenly over the rest.
     """
 
     n_factors: int = within(14, 1, 128)
@@ -32,14 +32,14 @@ class BayesianMfHyperparameters(Hyperparameters):
     history_half_life: float = half_life()
 
 
-class Person(NamedTuple):
-    """What a history says of somebody, sample by sample.
+class SolvedUser(NamedTuple):
+    """The user of a history, solved in each sample.
 
     Attributes:
         vectors: (n_samples, 1 + n_factors) the expected offset and factors.
-        before: (n_samples, 1 + n_factors) what was expected of somebody with as many ratings.
-        rated: (n_samples, n, 1 + n_factors) the rated films' vectors, a one in the offset's place.
-        pushes: (n_samples, n) how far each rating is above what was expected before, times its weight and precision.
+        before: (n_samples, 1 + n_factors) the prior expectation for a user with as many ratings.
+        rated: (n_samples, n, 1 + n_factors) the rated movies' vectors, with a one in place of the offset.
+        pushes: (n_samples, n) each rating minus its prior expectation, times its weight and precision.
         normal: (n_samples, 1 + n_factors, 1 + n_factors) the matrix of the solve.
     """
 
@@ -56,29 +56,29 @@ class Person(NamedTuple):
 
     @property
     def factors(self) -> NDArray[np.float32]:
-        """The factors of all samples beside each other, shape (n_samples * n_factors,), shares of their mean."""
+        """The factors of all samples in one vector, shape (n_samples * n_factors,), divided by their number."""
         return (self.vectors[:, 1:].ravel() / len(self.vectors)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class BayesianMf:
-    """Samples of the films' side; a person is solved in each of them, and the expected ratings are averaged.
+    """Samples of the movies' side; a user is solved in each of them, and the expected ratings are averaged.
 
-    People are solved with each sample's drawn film vectors, which carry how uncertain the films are; films are scored
-    with the means that those were drawn around, given the same people: the same expectation with less noise.
+    Users are solved with the drawn movie vectors of each sample, which reflect the uncertainty of the movies. Movies
+    are scored with the means of these draws: the expectation is the same, with less noise.
 
     Attributes:
         global_mean: (1,) mean of all ratings, on the data's scale.
-        rating_unit: (1,) deviation of the ratings: how many of the data's rating units one learned unit is.
+        rating_unit: (1,) deviation of the ratings: the data's rating units in one learned unit.
         scale_ends: (2,) lowest and highest rating.
         movie_offsets: (n_movies,) mean over the samples, learned units.
-        movie_means: (n_movies, n_samples * n_factors) expected factors of all samples beside each other.
-        movie_draws: (n_movies, n_samples, 1 + n_factors) drawn offsets and factors; half precision is ample.
-        user_coefficients: (n_samples, 2, 1 + n_factors) a person's expected vector by the number of their ratings.
-        user_precisions: (n_samples, 1 + n_factors, 1 + n_factors) how firmly people lie around it.
+        movie_means: (n_movies, n_samples * n_factors) expected factors of all samples in one row.
+        movie_draws: (n_movies, n_samples, 1 + n_factors) drawn offsets and factors, in half precision.
+        user_coefficients: (n_samples, 2, 1 + n_factors) the expected vector of a user by the number of ratings.
+        user_precisions: (n_samples, 1 + n_factors, 1 + n_factors) precision of users' vectors around it.
         noise_precisions: (n_samples,) of a rating.
-        log_counts: (2,) mean and deviation of the logarithm of people's numbers of ratings.
-        history_half_life: (1,) after how many newer ratings one counts half; 0 for never.
+        log_counts: (2,) mean and deviation of the logarithm of users' numbers of ratings.
+        history_half_life: (1,) the number of newer ratings after which a rating counts half; 0: all count alike.
     """
 
     name: ClassVar[str] = "bayesian_mf"
@@ -104,7 +104,7 @@ class BayesianMf:
         rng: np.random.Generator,
         progress: Progress,
     ) -> Self:
-        """Return a few samples of the films' side from a chain of sweeps over people and films."""
+        """Return samples of the movies' side from a chain of sweeps over users and movies."""
         from cineclub.models.kernels.gibbs import sweeps
 
         mean = float(np.mean(ratings.ratings, dtype=np.float64))
@@ -134,58 +134,58 @@ class BayesianMf:
 
     @classmethod
     def needed_bytes(cls, hyperparameters: BayesianMfHyperparameters, extent: Extent) -> int:
-        """Return about how much memory a fit takes: the ratings by person and by film, all vectors, the samples."""
+        """Return the approximate memory of a fit in bytes: the ratings both ways, all vectors, the samples."""
         width = 1 + hyperparameters.n_factors
         n_kept = min(hyperparameters.n_samples, hyperparameters.n_epochs)
         vectors = 40 * width * (extent.n_users + extent.n_movies)
         return 32 * extent.n_ratings + vectors + 6 * width * n_kept * extent.n_movies
 
     def scores(self, history: History) -> NDArray[np.float32]:
-        """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""
-        return self.read(history).scores
+        """Return the expected rating of every movie, shape (n_movies,), not clipped so that ties stay rare."""
+        return self.predict(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """Return the expected rating of every film for each history, shape (n_histories, n_movies), not clipped."""
-        people = [self._person(history) for history in histories]
-        factors = np.array([person.factors for person in people]).reshape(-1, self.movie_means.shape[1])
-        offsets = np.array([person.offset for person in people], np.float32)
+        """Return the expected rating of every movie for each history, shape (n_histories, n_movies), not clipped."""
+        users = [self._user(history) for history in histories]
+        factors = np.array([user.factors for user in users]).reshape(-1, self.movie_means.shape[1])
+        offsets = np.array([user.offset for user in users], np.float32)
         scores: NDArray[np.float32] = (self.rating_unit * factors) @ self.movie_means.T
         scores += self.global_mean + self.rating_unit * self.movie_offsets
         scores += self.rating_unit * offsets[:, np.newaxis]
         return scores
 
     def predict_stars(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the expected rating of each film asked for, shape (m,), clipped to the scale."""
-        stars = self._expected(self._person(history), movie_indices)
+        """Return the expected rating of each movie, shape (m,), clipped to the scale."""
+        stars = self._expected(self._user(history), movie_indices)
         return np.clip(stars, self.scale_ends[0], self.scale_ends[1])
 
     def uses(self, history: History) -> NDArray[np.bool_]:
         """Return True for every rating, shape (n,)."""
         return np.ones(len(history), np.bool_)
 
-    def read(self, history: History) -> Reading:
+    def predict(self, history: History) -> Prediction:
         """Return the scores and the reasons.
 
-        A rating adds what its surprise does through the solves, and its share of what the number of ratings says.
+        The contribution of a rating is that of its residual through the solves, plus its share of the effect of the
+        number of ratings.
         """
-        person = self._person(history)
+        user = self._user(history)
 
         def explain(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-            added = [self._added(person, history, movie_index) for movie_index in movie_indices.tolist()]
-            return np.array(added, np.float32).reshape(len(movie_indices), len(history))
+            reasons = [self._contributions(user, history, movie_index) for movie_index in movie_indices.tolist()]
+            return np.array(reasons, np.float32).reshape(len(movie_indices), len(history))
 
-        return Reading(self._expected(person, slice(None)), self.uses(history), explain)
+        return Prediction(self._expected(user, slice(None)), self.uses(history), explain)
 
-    def _added(self, person: Person, history: History, movie_index: int) -> NDArray[np.float32]:
-        """Return what each rating, shape (n,), adds to one film's score."""
-        n_samples, width = person.vectors.shape
-        film = np.ones((n_samples, width))
-        film[:, 1:] = self.movie_means[movie_index].reshape(n_samples, -1)
-        pulls = _solved(person.normal, film[:, :, np.newaxis])[:, :, 0]
-        moved = np.mean(_products(person.rated, pulls) * person.pushes, axis=0)
-        by_number = np.mean(np.sum(film * (person.before - self._before(0)), axis=1))
-        added: NDArray[np.float32] = ((moved + by_number / max(len(history), 1)) * self.rating_unit).astype(np.float32)
-        return added
+    def _contributions(self, user: SolvedUser, history: History, movie_index: int) -> NDArray[np.float32]:
+        """Return the contribution of each rating, shape (n,), to one movie's score."""
+        n_samples, width = user.vectors.shape
+        movie = np.ones((n_samples, width))
+        movie[:, 1:] = self.movie_means[movie_index].reshape(n_samples, -1)
+        pulls = _solved(user.normal, movie[:, :, np.newaxis])[:, :, 0]
+        by_rating = np.mean(_products(user.rated, pulls) * user.pushes, axis=0)
+        by_number = np.mean(np.sum(movie * (user.before - self._before(0)), axis=1))
+        return np.asarray((by_rating + by_number / max(len(history), 1)) * self.rating_unit, np.float32)
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the samples and the scalars."""
@@ -224,8 +224,8 @@ class BayesianMf:
             history_half_life=stored(arrays, "history_half_life", np.float32, (1,)),
         )
 
-    def _person(self, history: History) -> Person:
-        """Return what a history says of somebody."""
+    def _user(self, history: History) -> SolvedUser:
+        """Return the user of a history."""
         before = self._before(len(history))
         rated = self.movie_draws[history.movie_indices].astype(np.float64).swapaxes(0, 1)
         offsets = rated[:, :, 0].copy()
@@ -237,10 +237,10 @@ class BayesianMf:
         precisions = self._own_precisions(rated, surprises, weights, gram, right)
         normal = self.user_precisions + precisions * gram
         vectors = before + _solved(normal, precisions * right)[:, :, 0]
-        return Person(vectors, before, rated, surprises * weights * precisions[:, :, 0], normal)
+        return SolvedUser(vectors, before, rated, surprises * weights * precisions[:, :, 0], normal)
 
     def _before(self, n_ratings: int) -> NDArray[np.float64]:
-        """Return the vectors, shape (n_samples, 1 + n_factors), expected of somebody with so many ratings."""
+        """Return the expected vectors, shape (n_samples, 1 + n_factors), of a user with a number of ratings."""
         usual = LogCounts(float(self.log_counts[0]), float(self.log_counts[1]))
         expected: NDArray[np.float64] = usual.features(np.array([n_ratings]))[0] @ self.user_coefficients
         return expected
@@ -253,31 +253,30 @@ class BayesianMf:
         gram: NDArray[np.float64],
         right: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the noise precision of somebody's ratings, shape (n_samples, 1, 1).
+        """Return the noise precision of a user's ratings, shape (n_samples, 1, 1).
 
-        How steadily they rate shows in what a solve with everybody's precision leaves unexplained, added to what the
-        vector itself is uncertain of.
+        It follows from the residuals of a solve with the precision of all users, plus the uncertainty of the vector.
         """
         usual = self.noise_precisions[:, np.newaxis, np.newaxis].astype(np.float64)
         solved = _solved(self.user_precisions + usual * gram, np.concatenate((usual * right, gram), axis=2))
-        left: NDArray[np.float64] = surprises - _products(rated, solved[:, :, 0])
-        errors = np.square(left) @ weights + np.trace(solved[:, :, 1:], axis1=1, axis2=2)
+        residuals: NDArray[np.float64] = surprises - _products(rated, solved[:, :, 0])
+        errors = np.square(residuals) @ weights + np.trace(solved[:, :, 1:], axis1=1, axis2=2)
         n_counted = STEADINESS_WEIGHT + weights.sum()
         own: NDArray[np.float64] = usual * n_counted / (STEADINESS_WEIGHT + usual * errors[:, np.newaxis, np.newaxis])
         return own
 
-    def _expected(self, person: Person, movies: NDArray[np.int32] | slice) -> NDArray[np.float32]:
-        """Return the expected ratings of films, shape (m,), on the data's scale and not clipped."""
-        learned = self.movie_offsets[movies] + self.movie_means[movies] @ person.factors
-        return np.asarray(self.global_mean + self.rating_unit * (learned + person.offset), np.float32)
+    def _expected(self, user: SolvedUser, movies: NDArray[np.int32] | slice) -> NDArray[np.float32]:
+        """Return the expected ratings of movies, shape (m,), on the data's scale and not clipped."""
+        learned = self.movie_offsets[movies] + self.movie_means[movies] @ user.factors
+        return np.asarray(self.global_mean + self.rating_unit * (learned + user.offset), np.float32)
 
 
 def _solved(matrices: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the solutions of one linear system a sample, shape (n_samples, width, n_right)."""
+    """Return the solutions of one linear system for each sample, shape (n_samples, width, n_right)."""
     return np.asarray(np.linalg.solve(matrices, right), np.float64)
 
 
 def _products(rated: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the product of each rated film's vector, shape (n_samples, n, width), with the person's of its sample."""
+    """Return the products of the rated movies' vectors, shape (n_samples, n, width), with the user's of each sample."""
     products: NDArray[np.float64] = (rated @ vectors[:, :, np.newaxis])[:, :, 0]
     return products

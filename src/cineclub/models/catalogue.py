@@ -1,4 +1,4 @@
-"""Every model by name: how it is fitted, with which hyperparameters, and how it comes back from its arrays."""
+"""The catalogue of models: fits by recipe, hyperparameters, search grids, and restoring from arrays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import BrokenArtifact, InvalidInput, NotEnoughData
-from cineclub.domain.filtering import Extent
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.popularity import popularity_of
-from cineclub.domain.ratings import RatingScale, UserRatings
-from cineclub.domain.recipe import Hyperparameter, Recipe
-from cineclub.domain.recommender import FittedModel, History, Progress, Recommender
-from cineclub.domain.training_plan import SVD_GRID
+from cineclub.domain.evaluation.plan import SVD_GRID
+from cineclub.domain.ratings.filtering import Extent
+from cineclub.domain.ratings.log import RatingScale, UserRatings
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.ratings.popularity import popularity_of
+from cineclub.domain.recommend.recipe import Hyperparameter, Recipe
+from cineclub.domain.recommend.recommender import FittedModel, History, Progress, Recommender
 from cineclub.models.bayesian_mf import BayesianMf, BayesianMfHyperparameters
 from cineclub.models.bias import Bias, BiasHyperparameters
 from cineclub.models.blend import Blend, BlendHyperparameters
+from cineclub.models.combination import Combination, CombinationHyperparameters
 from cineclub.models.ease import Ease, EaseHyperparameters
 from cineclub.models.hyperparameters import Hyperparameters, NoHyperparameters
 from cineclub.models.ials import Ials, IalsHyperparameters
@@ -40,28 +41,37 @@ class Trainable(Recommender, Protocol):
 
     @classmethod
     def needed_bytes(cls, hyperparameters: Any, extent: Extent) -> int:
-        """Return about how much memory a fit takes at its peak, beside the matrix itself."""
+        """Return the approximate peak memory of a fit in bytes, without the matrix itself."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """How one model is made.
+    """One model of the catalogue.
 
     Attributes:
         model: its class.
         hyperparameters: the class of its hyperparameters, with their defaults.
-        grid: the values that a search tries; empty where there is nothing to search.
+        grid: the values of a search; empty without a search. Hyperparameters of predictions alone come last, so that
+            points beside each other share a fit.
+        takes_filtered: whether users and movies with few ratings are left out of its fit; else it gets all ratings, and
+            its vocabulary is the whole catalogue.
     """
 
     model: type[Trainable]
     hyperparameters: type[Hyperparameters] = NoHyperparameters
     grid: Mapping[str, Sequence[Hyperparameter]] = field(default_factory=dict)
+    takes_filtered: bool = True
 
 
 _TRAINERS = (
     Trainer(Random),
-    Trainer(Popular, PopularHyperparameters, grid={"window_days": (30.0, 90.0, 365.0)}),
+    Trainer(
+        Popular,
+        PopularHyperparameters,
+        grid={"half_life_days": (1.0, 3.0, 7.0, 30.0)},
+        takes_filtered=False,
+    ),
     Trainer(Bias, BiasHyperparameters),
     Trainer(Knn, KnnHyperparameters, grid={"n_neighbours": (40, 100, 200), "shrinkage": (10.0, 25.0, 100.0)}),
     Trainer(Svd, SvdHyperparameters, grid=SVD_GRID),
@@ -93,19 +103,40 @@ _TRAINERS = (
         Blend,
         BlendHyperparameters,
         grid={
-            "ials_vote": (0.25, 0.5, 1.0),
             "transition_half_life": (3.0, 20.0),
+            "ials_vote": (0.25, 0.5, 1.0),
             "history_half_life": (2.0, 8.0),
         },
     ),
+    Trainer(
+        Combination,
+        CombinationHyperparameters,
+        grid={"learned_on": ("newest", "last-out")},
+        takes_filtered=False,
+    ),
 )
+
+TRENDS = tuple(
+    Recipe(Popular.name, PopularHyperparameters(half_life_days=days).by_name()) for days in (1.0, 3.0, 7.0, 30.0)
+)
+"""Popular by the likes of the last days."""
+
+FLOORS = (Recipe(Popular.name, PopularHyperparameters().by_name()), *TRENDS)
+"""Popular of all time and by the likes of the last days: the best of them is the floor of every decision."""
+
+BASELINES = (
+    *FLOORS,
+    Recipe(Bias.name, BiasHyperparameters().by_name()),
+    Recipe(Random.name, NoHyperparameters().by_name()),
+)
+"""Recipes that every prequential table has."""
 
 CATALOGUE: Mapping[str, Trainer] = {trainer.model.name: trainer for trainer in _TRAINERS}
 """Every model, the simplest first."""
 
 
 def default_recipe(name: str) -> Recipe:
-    """Return the recipe of a model with every hyperparameter spelled out.
+    """Return the recipe of a model with all hyperparameters at their defaults.
 
     Raises:
         InvalidInput: there is no model of that name.
@@ -114,7 +145,7 @@ def default_recipe(name: str) -> Recipe:
 
 
 def completed(recipe: Recipe) -> Recipe:
-    """Return a recipe of an earlier version with the hyperparameters that its model has gained since."""
+    """Return a recipe of an earlier release with the hyperparameters that its model has gained since, at defaults."""
     if recipe.model not in CATALOGUE:
         return recipe
     return Recipe(recipe.model, {**default_recipe(recipe.model).hyperparameters, **recipe.hyperparameters})
@@ -127,14 +158,14 @@ def fit(
     progress: Progress,
     memory_limit_bytes: int | None = None,
 ) -> FittedModel:
-    """Return the recipe's model of a matrix, with the films it knows and their popularity.
+    """Return the recipe's model of a matrix, with its vocabulary and the movies' popularity.
 
     Args:
-        recipe: which model; hyperparameters that it does not name take their defaults.
-        ratings: what it learns from.
-        rng: where its random choices come from.
-        progress: told the finished fraction; may raise to stop.
-        memory_limit_bytes: how much memory the fit may take beside the matrix; None for as much as there is.
+        recipe: the model; hyperparameters that it does not name take their defaults.
+        ratings: the ratings to fit on.
+        rng: the generator of its random choices.
+        progress: receives the finished fraction; may raise to stop.
+        memory_limit_bytes: the memory that the fit may take beside the matrix; None for no limit.
 
     Raises:
         InvalidInput: an unknown model or hyperparameter, a value outside its range, or more memory needed than allowed.
@@ -145,6 +176,8 @@ def fit(
     if not ratings.n_ratings:
         message = "there are no ratings to learn from: import some with `cineclub import PATH`"
         raise NotEnoughData(message)
+    if not trainer.takes_filtered:
+        ratings = ratings.of_all
     _check_memory(recipe.model, trainer.model.needed_bytes(hyperparameters, ratings.extent), memory_limit_bytes)
     progress(0.0)
     recommender = trainer.model.fit(ratings, hyperparameters, rng, progress)
@@ -160,7 +193,7 @@ def restore(
     popularity: NDArray[np.float32],
     scale: RatingScale,
 ) -> FittedModel:
-    """Return the fitted model that the arrays of an artifact came from.
+    """Return the fitted model of the arrays of an artifact.
 
     Raises:
         InvalidInput: there is no model of the recipe's name.
@@ -175,7 +208,7 @@ def restore(
 
 
 def _check_memory(name: str, needed_bytes: int, limit_bytes: int | None) -> None:
-    """Refuse a fit that would take more memory than it may, before it takes any."""
+    """Refuse a fit that would exceed the memory limit."""
     if limit_bytes is not None and needed_bytes > limit_bytes:
         message = (
             f"{name} needs about {needed_bytes / GIB:.1f} GiB to learn from these ratings, and "

@@ -1,11 +1,11 @@
-"""Hyperparameters as values: each is declared once, with its default and what it is checked against."""
+"""Hyperparameters as values: each is declared once, with its default and its allowed values."""
 
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from cineclub.domain.errors import InvalidInput
-from cineclub.domain.recipe import Hyperparameter
+from cineclub.domain.recommend.recipe import Hyperparameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Range:
         return isinstance(self.lowest, int)
 
     def holds(self, value: object) -> bool:
-        """Say whether a value is a number of this range; NaN and booleans never are."""
+        """Return whether a value is a number of this range; NaN and booleans never are."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         return self.lowest <= value <= self.highest and (isinstance(value, int) or not self.is_whole)
@@ -32,13 +32,13 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Words:
     """One of a few words."""
 
     words: tuple[str, ...]
 
     def holds(self, value: object) -> bool:
-        """Say whether a value is one of the words."""
+        """Return whether a value is one of the words."""
         return value in self.words
 
     def __str__(self) -> str:
@@ -53,26 +53,29 @@ def within(default: float, lowest: float, highest: float) -> Any:
 
 def one_of(default: str, *others: str) -> Any:
     """Return a dataclass field that holds one of a few words."""
-    return field(default=default, metadata={"allowed": Choice((default, *others))})
+    return field(default=default, metadata={"allowed": Words((default, *others))})
 
 
 def half_life() -> Any:
-    """Return the field of the half-life of a history: the newest ratings count most; 0 lets all count alike."""
+    """Return the field of a history's half-life in ratings, by which older ones count less; 0: all count alike."""
     return within(0.0, 0.0, 1_000_000.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What one model is fitted with; a model declares its own as fields made by ``within`` or ``one_of``."""
+    """The hyperparameters of one model, declared as fields made by ``within`` or ``one_of``."""
 
     def __post_init__(self) -> None:
-        """Refuse a value outside its range, naming the range."""
+        """Refuse a value that its field does not allow."""
         for declared in fields(self):
-            _check(declared, getattr(self, declared.name))
+            allowed: Range | Words = declared.metadata["allowed"]
+            if not allowed.holds(value := getattr(self, declared.name)):
+                message = f"{declared.name} must be {allowed}, not {value!r}"
+                raise InvalidInput(message)
 
     @classmethod
     def of(cls, values: Mapping[str, Hyperparameter]) -> Self:
-        """Return the hyperparameters of a recipe, defaults for those it does not name.
+        """Return the hyperparameters of a recipe, with defaults for those that it does not name.
 
         Raises:
             InvalidInput: a name that does not exist, or a value outside its range.
@@ -91,12 +94,4 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class NoHyperparameters(Hyperparameters):
-    """A model that has nothing to choose."""
-
-
-def _check(declared: Field[Any], value: object) -> None:
-    """Refuse a value that its field does not allow."""
-    allowed: Range | Choice = declared.metadata["allowed"]
-    if not allowed.holds(value):
-        message = f"{declared.name} must be {allowed}, not {value!r}"
-        raise InvalidInput(message)
+    """The hyperparameters of a model without any."""

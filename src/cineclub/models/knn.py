@@ -1,8 +1,8 @@
-"""KNN: films that the people who like one film like too (item-based collaborative filtering).
+"""KNN: item-based collaborative filtering.
 
-Lists sum similarities to liked films (Deshpande & Karypis 2004); stars move from a baseline by the neighbours'
-residuals (Koren 2010). Either has neighbours of its own: what is liked together ranks best, and what is rated above and
-below expectation together predicts stars best.
+Lists sum similarities to liked movies (Deshpande & Karypis 2004); predicted stars are a baseline plus the residuals of
+neighbours (Koren 2010). Each has its own neighbours: similarities of likes rank best, and similarities of residuals
+predict stars best.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,36 +12,36 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.filtering import Extent
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import UserRatings
-from cineclub.domain.recommender import History, Progress, Reading
+from cineclub.domain.ratings.filtering import Extent
+from cineclub.domain.ratings.log import UserRatings
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import History, Prediction, Progress
 from cineclub.models.baseline import Baseline
 from cineclub.models.hyperparameters import Hyperparameters, half_life, one_of, within
 from cineclub.models.neighbours import NeighbourLists, NeighbourTable
 from cineclub.models.stored import one_value, stored
 
 MOVIE_DAMPING, USER_DAMPING = 3.0, 5.0
-"""Pseudo-ratings of each film and each person in the baseline, chosen for the least rating error."""
+"""Pseudo-ratings of each movie and each user in the baseline, chosen for the least rating error."""
 
 STARS_DAMPING = np.float32(0.1)
-"""How much similarity it takes to believe the neighbours half as much as the baseline."""
+"""The total similarity at which the neighbours' residuals count half."""
 
 AMPLIFICATION = np.float32(1.5)
-"""Similarities are raised to this power before they weigh residuals, so that near films count more (Breese 1998)."""
+"""Similarities are raised to this power before they weigh residuals, so that near movies count more (Breese 1998)."""
 
 TIE_BREAK = 0.001
-"""How much a film's likes count beside similarities: enough to order films that have no neighbour in a history."""
+"""The score of the most liked movie without a neighbour in a history, to rank such movies by their likes."""
 
 LIST_SHARE = 0.25
-"""About how much of a fit the neighbours for lists take: a quarter of the pairs of ratings are pairs of likes."""
+"""The share of the neighbours for lists in a fit: about a quarter of the pairs of ratings are pairs of likes."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnnHyperparameters(Hyperparameters):
-    """How many neighbours a film has, and how many people in common it takes to believe half of a similarity.
+    """The numbers of neighbours, and the numbers of common users at which a similarity counts half (shrinkage).
 
-    The similarity is what lists follow: the cosine of likes, or the correlation of residuals that stars always follow.
+    ``similarity`` is that of lists: the cosine of likes, or the correlation of residuals that stars always use.
     Chosen on inner splits of MovieLens ml-latest-small and MovieTweetings 100k.
     """
 
@@ -55,15 +55,15 @@ class KnnHyperparameters(Hyperparameters):
 
 @dataclass(frozen=True, slots=True)
 class Knn:
-    """A film's score is its similarity to the liked films among its nearest.
+    """A movie's score is its similarity to the liked movies among its nearest.
 
     Attributes:
-        of_lists: to which films each film is a neighbour, for lists.
-        of_stars: each film's neighbours whose residuals predict its own, their similarities amplified.
-        tie_break: (n_movies,) what a film scores without any neighbour: next to nothing, more if more people like it.
-        liked_from: (1,) the rating from which a film counts as liked.
-        history_half_life: (1,) after how many newer ratings one counts half; 0: all count alike.
-        baseline: what stars are predicted without neighbours.
+        of_lists: the neighbours for lists, inverted.
+        of_stars: the neighbours for predicted stars, their similarities amplified.
+        tie_break: (n_movies,) the score of a movie without neighbours: close to 0, larger with more likes.
+        liked_from: (1,) the rating from which a movie counts as liked.
+        history_half_life: (1,) the number of newer ratings after which a rating counts half; 0: all count alike.
+        baseline: the predicted stars without neighbours.
     """
 
     name: ClassVar[str] = "knn"
@@ -78,23 +78,19 @@ class Knn:
 
     @classmethod
     def fit(
-        cls,
-        ratings: RatingMatrix,
-        hyperparameters: KnnHyperparameters,
-        _rng: np.random.Generator,
-        progress: Progress,
+        cls, ratings: RatingMatrix, hyperparameters: KnnHyperparameters, _rng: np.random.Generator, progress: Progress
     ) -> Self:
-        """Return the nearest neighbours of every film of the matrix."""
-        from cineclub.models.kernels.knn import FilmVectors, nearest_neighbours
+        """Return the nearest neighbours of every movie of the matrix."""
+        from cineclub.models.kernels.nearest_neighbours import MovieVectors, nearest_neighbours
 
         chosen, liked_from = hyperparameters, np.float32(ratings.scale.relevance_threshold)
         is_liked = ratings.ratings >= liked_from
         baseline = Baseline.fit(ratings, MOVIE_DAMPING, USER_DAMPING)
-        likes = FilmVectors.of(ratings, np.ones(ratings.n_ratings, np.float32), is_liked)
-        residuals = FilmVectors.of(ratings, baseline.all_residuals(ratings), np.ones(ratings.n_ratings, np.bool_))
-        listed = likes if chosen.similarity == "cosine" else residuals
+        likes = MovieVectors.of(ratings, np.ones(ratings.n_ratings, np.float32), is_liked)
+        residuals = MovieVectors.of(ratings, baseline.all_residuals(ratings), np.ones(ratings.n_ratings, np.bool_))
+        for_lists = likes if chosen.similarity == "cosine" else residuals
         of_lists = nearest_neighbours(
-            listed, chosen.n_neighbours, chosen.shrinkage, lambda fraction: progress(LIST_SHARE * fraction)
+            for_lists, chosen.n_neighbours, chosen.shrinkage, lambda fraction: progress(LIST_SHARE * fraction)
         )
         nearest, similarities = nearest_neighbours(
             residuals,
@@ -114,34 +110,34 @@ class Knn:
 
     @classmethod
     def needed_bytes(cls, hyperparameters: KnnHyperparameters, extent: Extent) -> int:
-        """Return about how much memory a fit takes: likes and residuals both ways, and the neighbours twice."""
+        """Return the approximate memory of a fit in bytes: likes and residuals both ways, and the neighbours twice."""
         n_neighbours = hyperparameters.n_neighbours + hyperparameters.n_star_neighbours
         return 64 * extent.n_ratings + 16 * min(n_neighbours, 2 * extent.n_movies) * extent.n_movies
 
     def scores(self, history: History) -> NDArray[np.float32]:
-        """Return the summed similarity to liked films, shape (n_movies,)."""
-        return self.read(history).scores
+        """Return the summed similarity to liked movies, shape (n_movies,)."""
+        return self.predict(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """Return what ``scores`` returns for each history, summed in compiled code, shape (n_histories, n_movies)."""
-        from cineclub.models.kernels.knn import add_votes
+        """Return the scores for each history, summed in compiled code, shape (n_histories, n_movies)."""
+        from cineclub.models.kernels.nearest_neighbours import add_votes
 
         scores = np.tile(self.tie_break, (len(histories), 1))
         used = [self.uses(history) for history in histories]
-        counts = [int(np.count_nonzero(of_one)) for of_one in used]
+        counts = [int(np.count_nonzero(is_used)) for is_used in used]
         pairs = list(zip(histories, used, strict=True))
         none = History.of(UserRatings.none(), np.empty(0, np.int64))
-        movies = [none.movie_indices] + [history.movie_indices[of_one] for history, of_one in pairs]
-        weights = [none.ratings] + [self._weights(history)[of_one] for history, of_one in pairs]
+        movies = [none.movie_indices] + [history.movie_indices[is_used] for history, is_used in pairs]
+        weights = [none.ratings] + [self._weights(history)[is_used] for history, is_used in pairs]
         starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         lists = (self.of_lists.starts, self.of_lists.targets, self.of_lists.similarities)
         add_votes(lists, starts, np.concatenate(movies), np.concatenate(weights), scores)
         return scores
 
     def predict_stars(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the expected rating of each film asked for, shape (m,), clipped to the scale.
+        """Return the expected rating of each movie, shape (m,), clipped to the scale.
 
-        That is the baseline plus the mean residual of the rated neighbours, weighted by similarity and damped.
+        It is the baseline plus the mean residual of the rated neighbours, weighted by similarity and damped.
         """
         pulls = self.of_stars.pulls(
             movie_indices,
@@ -153,11 +149,11 @@ class Knn:
         return self.baseline.on_scale(self.baseline.expected(history, movie_indices) + pulls)
 
     def uses(self, history: History) -> NDArray[np.bool_]:
-        """Say which ratings, shape (n,), are likes of films that are somebody's neighbours."""
+        """Return the mask, shape (n,), of the likes of movies that are a neighbour of any movie."""
         return (history.ratings >= self.liked_from) & self.of_lists.has_any(history.movie_indices)
 
-    def read(self, history: History) -> Reading:
-        """Return the scores and, for reasons, the similarity of each liked film; zero where it is no neighbour."""
+    def predict(self, history: History) -> Prediction:
+        """Return the scores and, as reasons, the similarity of each liked movie; zero if it is not a neighbour."""
         used, weights = self.uses(history), self._weights(history)
         counted = np.where(used, weights, np.float32(0))
 
@@ -168,7 +164,7 @@ class Knn:
             return moved
 
         scores = self.tie_break + self.of_lists.votes(history.movie_indices[used], weights[used])
-        return Reading(scores, used, explain)
+        return Prediction(scores, used, explain)
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the neighbours and the baseline."""
@@ -196,5 +192,5 @@ class Knn:
         )
 
     def _weights(self, history: History) -> NDArray[np.float32]:
-        """Return how much each rating of a history counts, shape (n,)."""
+        """Return the weight of each rating of a history, shape (n,)."""
         return history.recency_weights(float(self.history_half_life[0]))

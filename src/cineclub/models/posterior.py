@@ -1,4 +1,4 @@
-"""Samples of a posterior distribution: the sweeps of a chain that are kept."""
+"""Samples of a posterior distribution, taken from the sweeps of a chain."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -11,13 +11,13 @@ BURN_IN_SHARE = 1 / 3
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One sweep's state, as far as people can be answered from it.
+    """The part of a sweep's state that predictions need.
 
     Attributes:
-        movie_vectors: (n_movies, 1 + n_factors) the drawn offsets and factors that people are solved with.
-        movie_means: (n_movies, 1 + n_factors) the means that they were drawn around.
-        user_coefficients: (2, 1 + n_factors) a person's expected vector by the number of their ratings.
-        user_precision: (1 + n_factors, 1 + n_factors) how firmly people's vectors lie around it.
+        movie_vectors: (n_movies, 1 + n_factors) the drawn offsets and factors, with which users are solved.
+        movie_means: (n_movies, 1 + n_factors) the means of their distributions.
+        user_coefficients: (2, 1 + n_factors) the expected vector of a user by the number of ratings.
+        user_precision: (1 + n_factors, 1 + n_factors) precision of users' vectors around it.
         noise_precision: of a rating.
     """
 
@@ -29,10 +29,10 @@ class Draw:
 
 
 class Samples(NamedTuple):
-    """Room for the sweeps that are kept.
+    """Memory for the sampled sweeps.
 
     Attributes:
-        epochs: (n_samples,) which sweeps those are, rising.
+        epochs: (n_samples,) the numbers of these sweeps, rising.
         offsets: (n_movies, n_samples).
         factors: (n_movies, n_samples, n_factors).
         draws: (n_movies, n_samples, 1 + n_factors).
@@ -51,11 +51,11 @@ class Samples(NamedTuple):
 
     @classmethod
     def room_for(cls, n_samples: int, n_epochs: int, shape: tuple[int, int]) -> Self:
-        """Return room for samples spread evenly over the sweeps after the burn-in, the last sweep among them.
+        """Return memory for samples spread evenly over the sweeps after the burn-in, including the last sweep.
 
         Args:
-            n_samples: how many to keep; fewer if there are not so many sweeps.
-            n_epochs: how many sweeps there will be.
+            n_samples: the number of samples; fewer if there are fewer sweeps.
+            n_epochs: the number of sweeps.
             shape: (n_movies, n_factors).
         """
         n_movies, n_factors = shape
@@ -73,7 +73,7 @@ class Samples(NamedTuple):
         )
 
     def take(self, epoch: int, draw: Draw) -> None:
-        """Keep a sweep if it is one of those that are kept."""
+        """Store the draw of a sweep if the sweep is sampled."""
         for nth in np.flatnonzero(self.epochs == epoch):
             self.offsets[:, nth], self.factors[:, nth] = draw.movie_means[:, 0], draw.movie_means[:, 1:]
             self.draws[:, nth] = draw.movie_vectors

@@ -1,4 +1,4 @@
-"""Random: a list drawn once, which every model must beat by far."""
+"""Random: scores drawn once, a baseline that every model must beat by far."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.filtering import Extent
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress, Reading, nothing_moved
+from cineclub.domain.ratings.filtering import Extent
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import History, Prediction, Progress, nothing_moved
 from cineclub.models.hyperparameters import NoHyperparameters
 from cineclub.models.stored import stored
 
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """The same drawn scores for everybody.
+    """The same drawn scores for all users.
 
     Attributes:
         drawn_scores: (n_movies,) uniform between 0 and 1.
@@ -29,18 +29,14 @@ class Random:
 
     @classmethod
     def fit(
-        cls,
-        ratings: RatingMatrix,
-        _hyperparameters: NoHyperparameters,
-        rng: np.random.Generator,
-        _progress: Progress,
+        cls, ratings: RatingMatrix, _hyperparameters: NoHyperparameters, rng: np.random.Generator, _progress: Progress
     ) -> Self:
-        """Return scores drawn for every film of the matrix."""
+        """Return scores drawn for every movie of the matrix."""
         return cls(rng.random(ratings.n_movies, np.float32))
 
     @classmethod
     def needed_bytes(cls, _hyperparameters: NoHyperparameters, extent: Extent) -> int:
-        """Return about how much memory a fit takes: a score a film."""
+        """Return the approximate memory of a fit in bytes: one score for each movie."""
         return 4 * extent.n_movies
 
     def scores(self, _history: History) -> NDArray[np.float32]:
@@ -51,9 +47,9 @@ class Random:
         """Return False for every rating, shape (n,)."""
         return np.zeros(len(history), np.bool_)
 
-    def read(self, history: History) -> Reading:
-        """Return the scores; no rating has a part in them."""
-        return Reading(self.scores(history), self.uses(history), nothing_moved(history))
+    def predict(self, history: History) -> Prediction:
+        """Return the scores; no rating contributes to them."""
+        return Prediction(self.scores(history), self.uses(history), nothing_moved(history))
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the drawn scores."""

@@ -1,4 +1,4 @@
-"""How somebody rates, apart from what: how many films, and how steadily."""
+"""Rating habits of users: the number of their ratings, and how consistently they rate."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEADINESS_WEIGHT = 8.0
-"""How many ratings it takes to believe half that somebody rates more or less steadily than others."""
+"""The number of ratings at which a user's own noise precision counts as much as the precision of all users."""
 
 LEAST_DEVIATION = 0.1
 FARTHEST = 3.0
-"""Counts farther from the usual than any that were learned from say no more than the farthest of those."""
+"""Scaled counts are clipped to so many deviations, because the fit has seen hardly any beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class LogCounts:
 
     @classmethod
     def of(cls, counts: NDArray[np.int64]) -> "LogCounts":
-        """Return the mean and deviation of the rows' numbers of ratings, shape (n_rows,)."""
+        """Return the mean and deviation for counts of ratings, shape (n_rows,)."""
         logarithms = np.log1p(counts)
         return cls(float(logarithms.mean()), max(float(logarithms.std()), LEAST_DEVIATION))
 

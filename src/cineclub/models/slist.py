@@ -1,28 +1,28 @@
-"""SLIST: what tends to be watched after what, in closed form (Choi, Kim, Lee, Shim & Lee 2021)."""
+"""SLIST: sequential movie-to-movie weights in closed form (Choi, Kim, Lee, Shim & Lee 2021)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.filtering import Extent
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import History, Progress, Reading
-from cineclub.models.film_weights import FilmWeights, Listened, needed_bytes_of_fit, reading_of, weights_of_arrays
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import History, Progress
 from cineclub.models.hyperparameters import Hyperparameters, within
+from cineclub.models.linear_model import LinearModel
+from cineclub.models.movie_weights import weights_of_arrays
 from cineclub.models.stored import one_value, stored
 
 
 @dataclass(frozen=True, slots=True)
 class SlistHyperparameters(Hyperparameters):
-    """What counts as going together, and how firmly weights are held near zero.
+    """The weights of pairs of ratings, and the ridge penalty of the model's weights.
 
-    A film is foretold from the films before it, which count half as much every ``transition_half_life`` ratings back,
-    and, for the share ``consistency``, from all films of the same person, before or after. Ratings below a like count
-    ``dislike_weight`` of one, to learn from and to answer from. A ``degree_exponent`` above 0 holds well-known films
-    more firmly. Chosen on inner splits of MovieLens ml-latest-small and of 100,000 ratings of MovieTweetings.
+    A movie is predicted from the movies before it, which count half as much every ``transition_half_life`` ratings
+    back, and, for the share ``consistency``, from all movies of the same user, before or after. Ratings below a like
+    count ``dislike_weight`` of one, in the fit and in predictions. With a ``degree_exponent`` above 0 well-known movies
+    have a larger penalty. Chosen on inner splits of MovieLens ml-latest-small and of 100,000 ratings of MovieTweetings.
     """
 
     regularization: float = within(500.0, 0.001, 10_000_000.0)
@@ -34,35 +34,24 @@ class SlistHyperparameters(Hyperparameters):
 
 
 @dataclass(frozen=True, slots=True)
-class Slist:
-    """A film's score is the sum of the weights from the rated films, the recent and the liked ones counting most.
+class Slist(LinearModel):
+    """A movie's score is the sum of the weights from the rated movies; recent and liked movies count most.
 
     Attributes:
-        weights: from the films of a history to the films that come next.
-        liked_from: (1,) the rating from which a film counts as liked.
-        dislike_weight: (1,) how much a rating below that counts beside a like.
-        history_half_life: (1,) after how many newer ratings one counts half; 0: all count alike.
+        dislike_weight: (1,) the value of a rating below a like, which has 1.
     """
 
     name: ClassVar[str] = "slist"
-    is_personal: ClassVar[bool] = True
 
-    weights: FilmWeights
-    liked_from: NDArray[np.float32]
     dislike_weight: NDArray[np.float32]
-    history_half_life: NDArray[np.float32]
 
     @classmethod
     def fit(
-        cls,
-        ratings: RatingMatrix,
-        hyperparameters: SlistHyperparameters,
-        _rng: np.random.Generator,
-        progress: Progress,
+        cls, ratings: RatingMatrix, hyperparameters: SlistHyperparameters, _rng: np.random.Generator, progress: Progress
     ) -> Self:
-        """Return the weights that best restore what each person rated, from what they rated before it and beside it."""
-        from cineclub.models.kernels.film_pairs import Closeness, Sequences
-        from cineclub.models.kernels.linear_films import Linear
+        """Return the weights that best restore each user's ratings from their earlier and their other ratings."""
+        from cineclub.models.kernels.linear_movies import Linear
+        from cineclub.models.kernels.movie_pairs import Closeness, Sequences
 
         liked_from = np.float32(ratings.scale.relevance_threshold)
         dislike_weight = np.float32(hyperparameters.dislike_weight)
@@ -79,30 +68,12 @@ class Slist:
             history_half_life=one_value(hyperparameters.history_half_life),
         )
 
-    @classmethod
-    def needed_bytes(cls, _hyperparameters: SlistHyperparameters, extent: Extent) -> int:
-        """Return about how much memory a fit takes: the histories both ways, and what the weights are solved from."""
-        return needed_bytes_of_fit(extent)
-
-    def scores(self, history: History) -> NDArray[np.float32]:
-        """Return the sum of the weights from the rated films, shape (n_movies,)."""
-        return self.read(history).scores
-
-    def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """Return the scores for each history, shape (n_histories, n_movies)."""
-        return self.weights.scores_of_many([self._listened(history, self.uses(history)) for history in histories])
-
-    def uses(self, history: History) -> NDArray[np.bool_]:
-        """Say which ratings, shape (n,), are of films with weights and count for something."""
-        return (self._values(history) > 0) & self.weights.has_weights[history.movie_indices]
-
-    def read(self, history: History) -> Reading:
-        """Return the scores and, for reasons, what each rating adds; zero for films that are not listened to."""
-        used = self.uses(history)
-        return reading_of(self.weights, history, used, self._listened(history, used))
+    def values(self, history: History) -> NDArray[np.float32]:
+        """Return 1 for each like of a history and the weight of dislikes for every other rating, shape (n,)."""
+        return np.where(history.ratings >= self.liked_from, np.float32(1), self.dislike_weight)
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """Return the weights and how ratings count."""
+        """Return the weights and the scalars."""
         return {
             **self.weights.arrays(),
             "liked_from": self.liked_from,
@@ -119,11 +90,3 @@ class Slist:
             dislike_weight=stored(arrays, "dislike_weight", np.float32, (1,)),
             history_half_life=stored(arrays, "history_half_life", np.float32, (1,)),
         )
-
-    def _values(self, history: History) -> NDArray[np.float32]:
-        """Return how much each rating, shape (n,), counts whatever its age."""
-        return np.where(history.ratings >= self.liked_from, np.float32(1), self.dislike_weight)
-
-    def _listened(self, history: History, used: NDArray[np.bool_]) -> Listened:
-        """Return the used ratings and how much each counts."""
-        return Listened.to(history, used, self._values(history), float(self.history_half_life[0]))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.filtering import Extent
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.ratings import RatingScale
-from cineclub.domain.recommender import History, Progress, Reading
+from cineclub.domain.ratings.filtering import Extent
+from cineclub.domain.ratings.log import RatingScale
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import History, Prediction, Progress
 from cineclub.models.hyperparameters import Hyperparameters, half_life, within
 from cineclub.models.stored import one_value, stored
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cineclub.models.kernels.svd import Factors
 
 OFFSET_REGULARIZATION = np.float32(3.0)
-"""How firmly a person's offset is held near zero when answering: less than their vector, of which more is noise."""
+"""The ridge penalty of a user's offset in predictions: less than that of their vector, of which more is noise."""
 
 REFERENCE_SPAN = 4.0
 """Ratings are learned in units of a scale from 1 to 5, so that one learning rate suits every scale."""
@@ -26,7 +26,7 @@ REFERENCE_SPAN = 4.0
 
 @dataclass(frozen=True, slots=True)
 class SvdHyperparameters(Hyperparameters):
-    """How the factors are learned, and how firmly a person's own vector is held near zero when answering."""
+    """The descent, and the ridge penalty of a user's vector in predictions."""
 
     n_factors: int = within(64, 1, 512)
     n_epochs: int = within(20, 1, 1000)
@@ -38,16 +38,16 @@ class SvdHyperparameters(Hyperparameters):
 
 @dataclass(frozen=True, slots=True)
 class Svd:
-    """A film is an offset and a vector; a person's offset and vector are solved from their history.
+    """Offsets and vectors of movies; a user's offset and vector are solved from the history.
 
     Attributes:
         global_mean: (1,) mean of all ratings, on the data's scale.
-        rating_unit: (1,) how many of the data's rating units one learned unit is.
+        rating_unit: (1,) the data's rating units in one learned unit.
         scale_ends: (2,) lowest and highest rating.
         movie_offsets: (n_movies,) learned units.
-        movie_vectors: (n_movies, 1 + n_factors) a one, which meets the person's offset, and the factors.
-        fold_in_regularization: (1,) of the vector in the ridge solve.
-        history_half_life: (1,) after how many newer ratings one counts half in the solve; 0: all count alike.
+        movie_vectors: (n_movies, 1 + n_factors) a one, for the user's offset, and the factors.
+        fold_in_regularization: (1,) the penalty of the vector in the ridge solve.
+        history_half_life: (1,) the number of newer ratings after which a rating counts half; 0: all count alike.
     """
 
     name: ClassVar[str] = "svd"
@@ -63,13 +63,9 @@ class Svd:
 
     @classmethod
     def fit(
-        cls,
-        ratings: RatingMatrix,
-        hyperparameters: SvdHyperparameters,
-        rng: np.random.Generator,
-        progress: Progress,
+        cls, ratings: RatingMatrix, hyperparameters: SvdHyperparameters, rng: np.random.Generator, progress: Progress
     ) -> Self:
-        """Return the films' side of the factors."""
+        """Return the movies' side of the factors."""
         factors = trained_factors(ratings, hyperparameters, rng, progress)
         ones = np.ones((ratings.n_movies, 1), np.float32)
         return cls(
@@ -84,23 +80,23 @@ class Svd:
 
     @classmethod
     def needed_bytes(cls, hyperparameters: SvdHyperparameters, extent: Extent) -> int:
-        """Return about how much memory a fit takes: the ratings once more, and all vectors."""
+        """Return the approximate memory of a fit in bytes: the ratings once more, and all vectors."""
         return 40 * extent.n_ratings + 8 * (hyperparameters.n_factors + 16) * (extent.n_users + extent.n_movies)
 
     def scores(self, history: History) -> NDArray[np.float32]:
-        """Return the expected rating of every film, shape (n_movies,), not clipped so that ties stay rare."""
-        return self.read(history).scores
+        """Return the expected rating of every movie, shape (n_movies,), not clipped so that ties stay rare."""
+        return self.predict(history).scores
 
     def scores_of_many(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """Return the expected rating of every film for each history, shape (n_histories, n_movies)."""
-        people = np.array([self._person(history) for history in histories], np.float32)
-        liking = people.reshape(len(histories), self.movie_vectors.shape[1]) @ self.movie_vectors.T
+        """Return the expected rating of every movie for each history, shape (n_histories, n_movies)."""
+        users = np.array([self._user(history) for history in histories], np.float32)
+        liking = users.reshape(len(histories), self.movie_vectors.shape[1]) @ self.movie_vectors.T
         liking += self.movie_offsets
         return self._on_data_scale(liking)
 
     def predict_stars(self, history: History, movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the expected rating of each film asked for, shape (m,), clipped to the scale."""
-        liking = self.movie_vectors[movie_indices] @ self._person(history)
+        """Return the expected rating of each movie, shape (m,), clipped to the scale."""
+        liking = self.movie_vectors[movie_indices] @ self._user(history)
         stars = self._on_data_scale(self.movie_offsets[movie_indices] + liking)
         return np.clip(stars, self.scale_ends[0], self.scale_ends[1])
 
@@ -108,21 +104,21 @@ class Svd:
         """Return True for every rating, shape (n,)."""
         return np.ones(len(history), np.bool_)
 
-    def read(self, history: History) -> Reading:
-        """Return the scores and, for reasons, what each rating adds through the ridge solve."""
+    def predict(self, history: History) -> Prediction:
+        """Return the scores and, as reasons, the contribution of each rating through the ridge solve."""
         rated, weighted = self._rated(history)
         normal, surprise = self._normal_matrix(rated, weighted), self._surprise(history)
-        person = np.linalg.solve(normal, weighted.T @ surprise)
+        user = np.linalg.solve(normal, weighted.T @ surprise)
 
         def explain(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
             pulls = np.linalg.solve(normal, self.movie_vectors[movie_indices].T)
             return (weighted @ pulls).T * surprise * self.rating_unit
 
-        scores = self._on_data_scale(self.movie_offsets + self.movie_vectors @ person)
-        return Reading(scores, self.uses(history), explain)
+        scores = self._on_data_scale(self.movie_offsets + self.movie_vectors @ user)
+        return Prediction(scores, self.uses(history), explain)
 
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """Return the films' side and the scalars."""
+        """Return the movies' side and the scalars."""
         return {
             "global_mean": self.global_mean,
             "rating_unit": self.rating_unit,
@@ -147,16 +143,14 @@ class Svd:
             history_half_life=stored(arrays, "history_half_life", np.float32, (1,)),
         )
 
-    def _person(self, history: History) -> NDArray[np.float32]:
+    def _user(self, history: History) -> NDArray[np.float32]:
         """Return the offset and vector, shape (1 + n_factors,), that fit a history best; zeros without one."""
         rated, weighted = self._rated(history)
-        person: NDArray[np.float32] = np.linalg.solve(
-            self._normal_matrix(rated, weighted), weighted.T @ self._surprise(history)
-        )
-        return person
+        normal = self._normal_matrix(rated, weighted)
+        return np.asarray(np.linalg.solve(normal, weighted.T @ self._surprise(history)), np.float32)
 
     def _rated(self, history: History) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the vectors of the rated films, shape (n, 1 + n_factors), plain and times how much each counts."""
+        """Return the vectors of the rated movies, shape (n, 1 + n_factors), plain and times their ratings' weights."""
         rated = self.movie_vectors[history.movie_indices]
         half_life = float(self.history_half_life[0])
         return (rated, rated * history.recency_weights(half_life)[:, None]) if half_life else (rated, rated)
@@ -169,18 +163,18 @@ class Svd:
         return normal
 
     def _surprise(self, history: History) -> NDArray[np.float32]:
-        """Return how far each rating of a history, shape (n,), is above the film's offset, in learned units."""
+        """Return each rating of a history, shape (n,), minus mean and movie offset, in learned units."""
         return (history.ratings - self.global_mean) / self.rating_unit - self.movie_offsets[history.movie_indices]
 
     def _on_data_scale(self, learned: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return learned units, shape (m,), as ratings of the data."""
+        """Return ratings in learned units, shape (m,), on the data's scale."""
         return self.global_mean + self.rating_unit * learned
 
 
 def trained_factors(
     ratings: RatingMatrix, hyperparameters: SvdHyperparameters, rng: np.random.Generator, progress: Progress
 ) -> "Factors":
-    """Return both sides of the factors in learned units; serving keeps the films' side alone.
+    """Return both sides of the factors in learned units; a served model has the movies' side only.
 
     Raises:
         InvalidInput: the learning rate is too large for these ratings.
@@ -200,5 +194,5 @@ def _mean_of(ratings: RatingMatrix) -> float:
 
 
 def _unit_of(scale: RatingScale) -> float:
-    """Return how many rating units of a scale one unit of the reference scale is."""
+    """Return the rating units of a scale in one unit of the reference scale."""
     return (scale.highest - scale.lowest) / REFERENCE_SPAN

@@ -1,32 +1,34 @@
-"""A broken version is never promoted, whoever asks for it, and the reason is on record."""
+"""A broken version is never promoted, and the refusal is recorded with its reason."""
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cineclub.adapters.artifacts import adopt_artifact, read_artifact, verify_artifact, write_artifact
-from cineclub.adapters.mlflow.client import store_uri
-from cineclub.adapters.mlflow.registry import MlflowRegistry
-from cineclub.domain.errors import BrokenArtifact
-from cineclub.domain.ratings import Movie, SnapshotIdentity
-from cineclub.domain.recommender import FittedModel
+from cineclub.adapters.model_store import LocalModelStore
+from cineclub.domain.errors import BrokenArtifact, Conflict
+from cineclub.domain.ratings.log import Movie, SnapshotIdentity
+from cineclub.domain.recommend.recommender import FittedModel
+from cineclub.flows.promotion.flow import PromotionFlow
+from cineclub.flows.promotion.registration import RegistrationFlow
 from registry_bench import Bench, assert_serves
 
 Damage = Callable[[Path], None]
 
 
 def truncate(folder: Path) -> None:
-    """Cut an array off, as a full disk does."""
+    """Truncate an array, as a full disk does."""
     path = folder / "popularity.npy"
     path.write_bytes(path.read_bytes()[:-4])
 
 
 def put_nan_inside(folder: Path) -> None:
-    """Let one weight of the model be no number, under a hash that fits."""
+    """Set one weight of the model to NaN, with the hash updated."""
     path = folder / "model.weights.npy"
     values = np.load(path)
     values.flat[0] = np.nan
@@ -34,15 +36,15 @@ def put_nan_inside(folder: Path) -> None:
     fit_hashes(folder)
 
 
-def lose_a_film(folder: Path) -> None:
-    """Let popularity be of one film fewer than the model, under hashes that fit."""
+def lose_a_movie(folder: Path) -> None:
+    """Shorten the popularity array by one film, with the hashes updated."""
     path = folder / "popularity.npy"
     np.save(path, np.load(path)[:-1], allow_pickle=False)
     fit_hashes(folder)
 
 
 def fit_hashes(folder: Path) -> None:
-    """Write the facts of the files as they are now into the manifest, as a faulty writer would."""
+    """Update sizes and hashes in the manifest, as a faulty writer would."""
     manifest = json.loads((folder / "manifest.json").read_text())
     for name, facts in manifest["files"].items():
         content = (folder / name).read_bytes()
@@ -52,24 +54,22 @@ def fit_hashes(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-class FaultyFormat:
-    """The format of artifacts with a writer that damages what it has written."""
+class FaultyStore(LocalModelStore):
+    """A model store whose writer damages each artifact."""
 
-    adopt_artifact = staticmethod(adopt_artifact)
-    read_artifact = staticmethod(read_artifact)
-    verify_artifact = staticmethod(verify_artifact)
-
-    def __init__(self, damage: Damage) -> None:
-        """Damage each artifact like this."""
+    def __init__(self, home: Path, damage: Damage) -> None:
+        """Set the damage."""
+        super().__init__(home)
         self._damage = damage
 
-    def write_artifact(
-        self, folder: Path, fitted: FittedModel, movies: Sequence[Movie], snapshot_identity: SnapshotIdentity
-    ) -> str:
-        """Write a folder, damage it, and return the hash of the manifest that it has now."""
-        write_artifact(folder, fitted, movies, snapshot_identity)
-        self._damage(folder)
-        return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    @contextmanager
+    def written(
+        self, fitted: FittedModel, movies: Sequence[Movie], snapshot: SnapshotIdentity
+    ) -> Iterator[tuple[Path, str]]:
+        """Write an artifact, damage it, and return its folder with the hash of its present manifest."""
+        with super().written(fitted, movies, snapshot) as (folder, _):
+            self._damage(folder)
+            yield folder, hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -77,29 +77,30 @@ class FaultyFormat:
     [
         (truncate, "popularity.npy has"),
         (put_nan_inside, "holds values that are not finite"),
-        (lose_a_film, "not usable"),
+        (lose_a_movie, "not usable"),
     ],
     ids=["truncated", "NaN inside", "wrong film count"],
 )
 @pytest.mark.parametrize("asked_by", ["gate", "person", "outside"])
 def test_a_broken_version_is_refused_whoever_asks(asked_by: str, damage: Damage, reason: str, bench: Bench) -> None:
-    """The gate, a person, and an alias moved outside: production stays, and the refusal says why."""
+    """Promotions by the gate, by a person and by an outside alias are refused with a reason; production stays."""
     served = bench.promoted()
-    faulty = MlflowRegistry(store_uri(bench.database_url), bench.home, FaultyFormat(damage), bench.promotions)
-    broken = Bench(bench.database_url, bench.home, faulty, bench.client, bench.promotions, bench.lease).registered(
-        seed=1
-    )
+    faulty = PromotionFlow(RegistrationFlow(bench.registry, FaultyStore(bench.home, damage), bench.promotions))
+    broken = replace(bench, promotion=faulty).registered(seed=1)
     if asked_by == "gate":
         with pytest.raises(BrokenArtifact, match=reason):
-            bench.registry.promote(bench.training_id, broken, "PROMOTE", "it is better", bench.registry.production())
+            bench.promotion.promote_winner(
+                bench.training_id, broken, "PROMOTE", "it is better", bench.versions.production()
+            )
     elif asked_by == "person":
-        with pytest.raises(BrokenArtifact, match=reason):
-            bench.registry.put_into_production(broken.version, "to try", "person")
+        with pytest.raises(Conflict, match=reason) as refused:
+            bench.promotion.promote(broken.version, "to try")
+        assert isinstance(refused.value.__cause__, BrokenArtifact)
     else:
         bench.client.set_registered_model_alias("cineclub", "production", str(broken.version))
-        assert reason in (bench.registry.reconcile() or "")
+        assert reason in (bench.promotion.reconcile() or "")
     assert_serves(bench, served)
-    assert [one.version for one in bench.promotions.recent(5)] == [served.version]
-    (refusal,) = bench.promotions.versions.refusals(5)
+    assert [record.version for record in bench.promotions.recent(5)] == [served.version]
+    (refusal,) = bench.promotions.refusals(5)
     assert (refusal.version, refusal.asked_by) == (broken.version, asked_by)
     assert reason in refusal.reason

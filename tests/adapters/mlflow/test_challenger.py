@@ -1,116 +1,123 @@
-"""The challenger has its copy here where it is asked in the shadow; a rollback by probation is fenced."""
+"""The challenger's local copy for the shadow; probation's rollback is conditional on what serves."""
 
 import uuid
 from dataclasses import replace
 
 import pytest
 
-from cineclub.adapters import artifacts
-from cineclub.adapters.artifacts import read_artifact
-from cineclub.adapters.mlflow.client import store_uri
-from cineclub.adapters.mlflow.registry import MlflowRegistry
+from cineclub.adapters.model_store import read_artifact
+from cineclub.adapters.postgres.promotions import PostgresPromotions
 from cineclub.domain.errors import BrokenArtifact, Conflict
-from cineclub.flows.promoting import end_probation
-from cineclub.ports import Compared, Promotion, RegisteredVersion
-from registry_bench import RECORD, Bench
+from cineclub.domain.promotion.records import NewPromotion, Promotion
+from cineclub.domain.promotion.rollback import ROLLBACK
+from cineclub.domain.promotion.versions import RegisteredVersion
+from cineclub.flows.promotion.flow import PromotionFlow
+from cineclub.flows.promotion.registration import RegistrationFlow
+from registry_bench import RECORD, Bench, promotion_flow
 from small_models import fitted_model, movies_of
 
 
-def shadowing(bench: Bench) -> MlflowRegistry:
-    """Return the registry as a worker has it where a challenger is asked."""
-    return MlflowRegistry(store_uri(bench.database_url), bench.home, artifacts, bench.promotions, keeps_challenger=True)
+def shadowing(bench: Bench) -> PromotionFlow:
+    """Return the promotion flow of a worker that compares challengers."""
+    return promotion_flow(bench.database_url, bench.home, keeps_challenger=True)
+
+
+class EarlierHistory(PostgresPromotions):
+    """The promotion history as an earlier read returned it."""
+
+    def __init__(self, database_url: str, seen: list[Promotion]) -> None:
+        """Take the promotions to return, newest first."""
+        super().__init__(database_url)
+        self._seen = seen
+
+    def recent(self, limit: int, before: int | None = None) -> list[Promotion]:  # noqa: ARG002 - the port's names
+        """Return the earlier promotions."""
+        return self._seen
+
+
+def late(bench: Bench, seen: list[Promotion]) -> PromotionFlow:
+    """Return the promotion flow of a process whose view of the history is out of date."""
+    history = EarlierHistory(bench.database_url, seen)
+    return PromotionFlow(RegistrationFlow(bench.registry, bench.versions.store, history))
 
 
 def held(bench: Bench, seed: int) -> RegisteredVersion:
     """Return a version that the gate has held."""
     fitted = fitted_model(seed=seed)
     record = replace(RECORD, tags={**RECORD.tags, "verdict": "HOLD", "role": "challenger"})
-    return bench.registry.register(str(uuid.uuid4()), fitted, movies_of(fitted), record)
+    return bench.versions.register(str(uuid.uuid4()), fitted, movies_of(fitted), record)
 
 
 def test_the_challenger_is_brought_home_and_kept(bench: Bench) -> None:
-    """By the worker's next look, and not deleted with the old copies; without the setting nothing is fetched."""
+    """The worker's next reconciliation fetches and keeps the challenger; without the setting nothing is fetched."""
     bench.promoted(seed=0)
     challenger = held(bench, seed=1)
     folder = bench.home / "models" / challenger.copy_name
-    bench.registry.reconcile()
+    bench.promotion.reconcile()
     assert not folder.exists()
-    registry = shadowing(bench)
-    registry.reconcile()
+    promotion = shadowing(bench)
+    promotion.reconcile()
     read_artifact(folder, challenger.manifest_sha256)
-    registry.follow_promotion()
+    promotion.follow()
     assert folder.is_dir()
 
 
 def test_a_broken_challenger_is_refused_once(bench: Bench) -> None:
-    """It is on record, and not fetched again every few seconds."""
+    """The refusal is recorded, and the version is not fetched again every few seconds."""
     bench.promoted(seed=0)
     challenger = held(bench, seed=1)
     (bench.files_of(challenger) / "manifest.json").write_text("{}")
-    registry = shadowing(bench)
+    promotion = shadowing(bench)
     for _ in range(3):
-        registry.reconcile()
-    [refusal] = bench.promotions.versions.refusals(10)
+        promotion.reconcile()
+    [refusal] = bench.promotions.refusals(10)
     assert (refusal.version, refusal.asked_by) == (challenger.version, "gate")
     assert "in the shadow" in refusal.reason
 
 
 def test_a_rollback_by_probation_that_cannot_be_made_is_on_record_once(bench: Bench) -> None:
-    """However often it is tried, and who asked is said."""
-    former, serving = bench.promoted(seed=0), bench.promoted(seed=1)
+    """A failed rollback by probation is recorded once, with who requested it."""
+    former = bench.promoted(seed=0)
+    bench.promoted(seed=1)
+    watched = bench.promotions.recent(1)[0]
     (bench.files_of(former) / "manifest.json").write_text("{}")
     (bench.home / "models" / former.copy_name / "manifest.json").write_text("{}")
-    compared = Compared((serving.version, serving.manifest_sha256))
     for _ in range(3):
-        with pytest.raises(BrokenArtifact):
-            bench.registry.roll_back(former.version, "probation: worse", "probation", compared)
-    assert [one.asked_by for one in bench.promotions.versions.refusals(10)] == ["probation"]
+        with pytest.raises(Conflict, match="cannot be served") as refused:
+            bench.promotion.end_probation(watched.promotion_id, "probation: worse")
+        assert isinstance(refused.value.__cause__, BrokenArtifact)
+    assert [refusal.asked_by for refusal in bench.promotions.refusals(10)] == ["probation"]
 
 
 def test_probation_rolls_back_only_from_what_it_watched(bench: Bench) -> None:
-    """Where something else serves by the time the copy is checked, nothing changes."""
-    former, watched = bench.promoted(seed=0), bench.promoted(seed=1)
+    """If another version serves once the copy is checked, nothing changes."""
+    bench.promoted(seed=0)
+    bench.promoted(seed=1)
+    seen = bench.promotions.recent(10)
     since = bench.promoted(seed=2)
-    compared = Compared((watched.version, watched.manifest_sha256))
     with pytest.raises(Conflict, match="that decision stands"):
-        bench.registry.roll_back(former.version, "probation: worse", "probation", compared)
+        late(bench, seen).end_probation(seen[0].promotion_id, "probation: worse")
     newest = bench.promotions.newest()
     assert newest is not None
     assert newest.version == since.version
 
 
-def test_probation_does_not_roll_back_a_version_that_was_promoted_anew(bench: Bench) -> None:
-    """The same version serves again by a later promotion, which nobody has watched yet."""
-    former, watched = bench.promoted(seed=0), bench.promoted(seed=1)
-    first = bench.promotions.newest()
-    assert first is not None
-    bench.registry.roll_back(former.version, "by hand", "person")
-    bench.registry.roll_back(watched.version, "by hand again", "person")
-    compared = Compared((watched.version, watched.manifest_sha256), first.promotion_id)
+@pytest.mark.parametrize("again", ["promoted", "rolled back to"])
+def test_the_end_of_a_probation_names_the_promotion_that_was_watched(again: str, bench: Bench) -> None:
+    """A later promotion of the same version, not under probation, is not undone."""
+    bench.promoted(seed=0)
+    watched = bench.promoted(seed=1)
+    seen = bench.promotions.recent(10)
+    bench.promotion.roll_back("by hand")
+    if again == "promoted":
+        bench.promotion.promote(watched.version, "by hand again")
+    else:
+        bench.promoted(seed=2)
+        bench.promotions.record(NewPromotion.of(watched, ROLLBACK, "by hand again", "person"))
     with pytest.raises(Conflict, match="that decision stands"):
-        bench.registry.roll_back(former.version, "probation: worse", "probation", compared)
+        late(bench, seen).end_probation(seen[0].promotion_id, "probation: worse")
+    with pytest.raises(Conflict, match="is not in production any more: nothing was rolled back"):
+        bench.promotion.end_probation(seen[0].promotion_id, "probation: worse")
     newest = bench.promotions.newest()
     assert newest is not None
     assert newest.version == watched.version
-
-
-def test_the_end_of_a_probation_names_the_promotion_that_was_watched(bench: Bench) -> None:
-    """A promotion of the same version that comes between the look and the rollback is not undone."""
-    former, watched = bench.promoted(seed=0), bench.promoted(seed=1)
-    seen = bench.promotions.recent(10)
-
-    class Earlier:
-        """The history as it was when the look was made."""
-
-        def recent(self, _limit: int) -> list[Promotion]:
-            """Return what was seen."""
-            return seen
-
-        def newest(self) -> Promotion | None:
-            """Return what serves now."""
-            return bench.promotions.newest()
-
-    bench.registry.roll_back(former.version, "by hand", "person")
-    bench.registry.roll_back(watched.version, "by hand again", "person")
-    with pytest.raises(Conflict, match="that decision stands"):
-        end_probation(bench.registry, Earlier(), seen[0].promotion_id, "probation: worse")

@@ -1,4 +1,4 @@
-"""A registered version is an MLflow model: it answers elsewhere, in a process that does not have cineclub."""
+"""A registered version is an MLflow model that predicts in a process without cineclub."""
 
 import contextlib
 import json
@@ -17,12 +17,12 @@ import httpx
 import numpy as np
 import pytest
 
-from cineclub.adapters.artifacts import write_artifact
 from cineclub.adapters.mlflow.client import store_uri
 from cineclub.adapters.mlflow.packaging import ARRAYS, write_package
-from cineclub.domain.cold_start import answer
-from cineclub.domain.ranking import rank_movies
-from cineclub.domain.ratings import UserRatings
+from cineclub.adapters.model_store import write_artifact
+from cineclub.domain.ratings.log import UserRatings
+from cineclub.domain.recommend.cold_start import score_movies
+from cineclub.domain.recommend.ranking import rank_movies
 from cineclub.models.catalogue import CATALOGUE
 from registry_bench import Bench
 from small_models import IDENTITY, fitted_model, movies_of
@@ -57,13 +57,13 @@ print(json.dumps(answers))
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process that has the installed libraries and nothing of ours."""
+    """The environment of a process with the installed libraries and without cineclub."""
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **quiet, **more}
 
 
-def answered_elsewhere(uris: list[str], folder: Path, *requests: dict[str, Any], **more: str) -> list[dict[str, Any]]:
-    """Return what a fresh process says that loads models without cineclub; without site no editable install counts."""
+def loaded_elsewhere(uris: list[str], folder: Path, *requests: dict[str, Any], **more: str) -> list[dict[str, Any]]:
+    """Return the output of a fresh process that loads models without cineclub (without site, no editable install)."""
     command = [sys.executable, "-S", "-c", ELSEWHERE, json.dumps(uris), json.dumps(requests)]
     names = environment(PYTHONPATH=sysconfig.get_paths()["purelib"], **more)
     done = subprocess.run(command, cwd=folder, env=names, capture_output=True, text=True, timeout=120, check=False)
@@ -78,29 +78,29 @@ def package(tmp_path: Path) -> Path:
 
 
 def packaged(folder: Path, name: str) -> Path:
-    """Write a small model of some name as it is registered."""
+    """Write a small model as it is registered."""
     fitted = fitted_model(name)
     write_artifact(folder / ARRAYS, fitted, movies_of(fitted), IDENTITY)
     write_package(folder, fitted, movies_of(fitted))
     return folder
 
 
-def test_production_answers_by_its_alias_where_cineclub_is_not_installed(bench: Bench, tmp_path: Path) -> None:
-    """The bundled code gives the films that the fitted model gives, in its order, with its scores."""
+def test_production_predicts_by_its_alias_where_cineclub_is_not_installed(bench: Bench, tmp_path: Path) -> None:
+    """The bundled code returns the films of the fitted model, in its order, with its scores."""
     bench.promoted()
     store = store_uri(bench.database_url)
-    (found,) = answered_elsewhere(["models:/cineclub@production"], tmp_path, EXAMPLE, MLFLOW_TRACKING_URI=store)
-    assert found["code"].endswith("/code/cineclub/__init__.py")
-    assert found["inputs"] == ["user_id", "movie_ids", "ratings", "top_n"]
-    assert found["outputs"] == list(found["rows"][0])
-    served = bench.registry.load(bench.registry.production().version)
+    (loaded,) = loaded_elsewhere(["models:/cineclub@production"], tmp_path, EXAMPLE, MLFLOW_TRACKING_URI=store)
+    assert loaded["code"].endswith("/code/cineclub/__init__.py")
+    assert loaded["inputs"] == ["user_id", "movie_ids", "ratings", "top_n"]
+    assert loaded["outputs"] == list(loaded["rows"][0])
+    served = bench.versions.load(bench.versions.production().version)
     expected = expected_rows(served, EXAMPLE)
-    assert [(row["rank"], row["movie_id"], row["title"]) for row in found["rows"]] == expected
-    assert {row["user_id"] for row in found["rows"]} == {"ann"}
+    assert [(row["rank"], row["movie_id"], row["title"]) for row in loaded["rows"]] == expected
+    assert {row["user_id"] for row in loaded["rows"]} == {"ann"}
 
 
 def expected_rows(fitted: Any, request: dict[str, Any]) -> list[tuple[int, str, str]]:
-    """Return rank, id and title of what a fitted model recommends."""
+    """Return rank, id and title of the recommendations of a fitted model."""
     given = zip(request["movie_ids"], request["ratings"], strict=True)
     rated = [(int(name[1:]), rating) for name, rating in given if name != "unknown"]
     history = UserRatings(
@@ -108,25 +108,25 @@ def expected_rows(fitted: Any, request: dict[str, Any]) -> list[tuple[int, str, 
         np.array([rating for _, rating in rated], np.float32),
         np.arange(len(rated)) * 1_000_000,
     )
-    reply = answer(fitted, history)
-    ranked = fitted.movie_ids[rank_movies(reply.scores, reply.history.movie_indices, request["top_n"])].tolist()
+    scored = score_movies(fitted, history)
+    ranked = fitted.movie_ids[rank_movies(scored.scores, scored.history.movie_indices, request["top_n"])].tolist()
     return [(rank, f"x{movie}", f"Amélie {movie}") for rank, movie in enumerate(ranked, start=1)]
 
 
-def test_every_model_answers_elsewhere(tmp_path: Path) -> None:
-    """Neither scipy nor numba is needed; somebody without known films gets the popular ones or the model's."""
+def test_every_model_predicts_elsewhere(tmp_path: Path) -> None:
+    """Every model predicts without scipy and numba; a user without known films gets popular films or the model's."""
     folders = [str(packaged(tmp_path / name, name)) for name in CATALOGUE]
     nobody = {"movie_ids": ["unknown"], "ratings": [3], "top_n": None}
-    for name, found in zip(CATALOGUE, answered_elsewhere(folders, tmp_path, EXAMPLE, nobody), strict=True):
-        assert [row["movie_id"] for row in found["rows"] if row["request"] == 0] == [
+    for name, loaded in zip(CATALOGUE, loaded_elsewhere(folders, tmp_path, EXAMPLE, nobody), strict=True):
+        assert [row["movie_id"] for row in loaded["rows"] if row["request"] == 0] == [
             external_id for _, external_id, _ in expected_rows(fitted_model(name), EXAMPLE)
         ]
-        assert sum(row["request"] == 1 for row in found["rows"]) == 10
-        assert found["n_of_example"] == 9
+        assert sum(row["request"] == 1 for row in loaded["rows"]) == 10
+        assert loaded["n_of_example"] == 9
 
 
 def test_there_is_no_pickle_in_a_version(package: Path) -> None:
-    """Arrays, JSON, YAML, text and Python source: nothing that runs when it is read."""
+    """A version holds arrays, JSON, YAML, text and Python source, and no pickle."""
     kinds = {path.suffix or path.name for path in package.rglob("*") if path.is_file()}
     assert kinds == {".npy", ".json", ".yaml", ".txt", ".py", "MLmodel"}
     text = (package / "requirements.txt").read_text()
@@ -135,7 +135,7 @@ def test_there_is_no_pickle_in_a_version(package: Path) -> None:
 
 
 def test_the_registry_brings_home_arrays_and_no_code(bench: Bench) -> None:
-    """The service's own copy holds the manifest and what it lists."""
+    """The local copy holds the manifest and the files that it lists."""
     version = bench.promoted()
     copy = bench.home / "models" / f"{version.version}-{version.manifest_sha256[:12]}"
     assert not [path.name for path in copy.rglob("*") if path.suffix not in {".npy", ".json"}]
@@ -144,7 +144,7 @@ def test_the_registry_brings_home_arrays_and_no_code(bench: Bench) -> None:
 
 @contextlib.contextmanager
 def model_server(folder: Path) -> Iterator[str]:
-    """Serve a folder with MLflow's own server and give its address."""
+    """Serve a folder with MLflow's own server, and yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     options = ["-m", str(folder), "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
@@ -155,7 +155,7 @@ def model_server(folder: Path) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + 60
-        while not is_answering(port):
+        while not is_responding(port):
             assert server.poll() is None, (folder.parent / "server.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -165,8 +165,8 @@ def model_server(folder: Path) -> Iterator[str]:
         server.wait(20)
 
 
-def is_answering(port: int) -> bool:
-    """Say whether MLflow's server answers."""
+def is_responding(port: int) -> bool:
+    """Return whether MLflow's server responds."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/ping", timeout=5).status_code == 200
     except httpx.TransportError:
@@ -174,13 +174,13 @@ def is_answering(port: int) -> bool:
 
 
 def posted(address: str, document: Any) -> tuple[int, dict[str, Any]]:
-    """Send JSON, and return status and document of the answer."""
-    reply = httpx.post(address, json=document, timeout=30)
-    return reply.status_code, reply.json()
+    """Send JSON, and return status and document of the response."""
+    response = httpx.post(address, json=document, timeout=30)
+    return response.status_code, response.json()
 
 
-def test_mlflow_models_serve_answers_invocations(package: Path) -> None:
-    """Whole numbers are ratings too, what was left out has its default, and a wrong request is told what is wrong."""
+def test_mlflow_models_serve_responds_to_invocations(package: Path) -> None:
+    """Integer ratings are accepted, missing fields have defaults, and an invalid request gets an explanation."""
     with model_server(package) as address:
         status, document = posted(address, {"dataframe_records": [EXAMPLE, {"movie_ids": ["x5"], "ratings": [4]}]})
         assert status == 200
@@ -190,12 +190,12 @@ def test_mlflow_models_serve_answers_invocations(package: Path) -> None:
         ]
         assert {row["user_id"] for row in rows if row["request"] == 1} == {""}
         assert posted(address, json.loads((package / "serving_input_example.json").read_text()))[0] == 200
-        for wrong, told in (
+        for wrong, expected in (
             ({"ratings": [9, 1, 1, 1]}, "between 0.5 and 5"),
             ({"ratings": [4]}, "one rating for each film"),
-            ({"ratings": ["good", 1, 1, 1]}, "no number"),
+            ({"ratings": ["good", 1, 1, 1]}, "not a number"),
             ({"top_n": 0}, "1 to 100"),
         ):
             status, document = posted(address, {"dataframe_records": [EXAMPLE | wrong]})
             assert status == 400
-            assert told in document["message"]
+            assert expected in document["message"]

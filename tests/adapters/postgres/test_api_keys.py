@@ -1,4 +1,4 @@
-"""Keys of which several processes note the last use at once."""
+"""Concurrent updates of the last use of API keys."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,19 +14,19 @@ LOCK = "SELECT id FROM cineclub.api_keys WHERE id = %s FOR UPDATE NOWAIT"
 
 
 def note(database_url: str, key_ids: list[int]) -> None:
-    """Note that keys were used now, in the order in which a process met them."""
+    """Record the use of keys, in the given order."""
     with psycopg.connect(database_url) as connection:
         connection.execute(NOTE_USES, {"key_ids": key_ids, "times": [datetime.now(UTC)] * len(key_ids)})
 
 
 def is_waiting(connection: psycopg.Connection) -> bool:
-    """Say whether a statement waits for a row that another one holds."""
+    """Return whether a statement waits for a row lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return connection.execute(waiting).fetchall() == [(1,)]
 
 
 def test_keys_are_locked_in_the_order_of_their_ids(database_url: str) -> None:
-    """Processes that met the same keys in different orders wait for each other, and never in a circle."""
+    """Processes that used the same keys in different orders do not deadlock."""
     keys = PostgresApiKeys(database_url)
     first, second = sorted(keys.create(name, ["read"], None)[0].key_id for name in ("a", "b"))
     with (

@@ -1,4 +1,4 @@
-"""Ratings are credited to the lists of two versions as a plain reading of the definitions credits them."""
+"""PostgreSQL credits ratings to the lists of two versions as a plain implementation of the definitions does."""
 
 import asyncio
 from collections import Counter
@@ -13,15 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cineclub.adapters.postgres.comparisons import PostgresComparisons, recent_looks
+from cineclub.adapters.postgres.comparisons import PostgresComparisons, recent_checks
 from cineclub.adapters.postgres.outcomes import PostgresOutcomes
-from cineclub.adapters.postgres.promotions import PromotionHistory
+from cineclub.adapters.postgres.people import PostgresPeople
+from cineclub.adapters.postgres.promotions import PostgresPromotions
 from cineclub.adapters.postgres.serving_pool import ServingPool
-from cineclub.adapters.postgres.snapshots import PostgresPeople
-from cineclub.domain.live_comparison import PairOutcomes, PersonOutcomes
-from cineclub.domain.ratings import SnapshotIdentity
-from cineclub.domain.recipe import Recipe
-from cineclub.ports import ComparedAnswer, KnownVersion, NewPromotion, ProbationLook, RegisteredVersion
+from cineclub.domain.promotion.online_comparison import PairOutcomes, PersonOutcomes
+from cineclub.domain.promotion.online_records import ComparedResponse, ProbationCheck
+from cineclub.domain.promotion.records import NewPromotion
+from cineclub.domain.promotion.versions import KnownVersion, RegisteredVersion
+from cineclub.domain.ratings.log import SnapshotIdentity
+from cineclub.domain.recommend.recipe import Recipe
 
 UNTIL = datetime(2026, 3, 30, 12, tzinfo=UTC)
 SINCE = UNTIL - timedelta(days=30)
@@ -38,26 +40,26 @@ FROM cineclub.ratings r JOIN cineclub.users u ON u.id = r.user_id JOIN cineclub.
 
 @dataclass(frozen=True)
 class Rating:
-    """A rating, so many hours before the end of the period."""
+    """A rating, with its hours before the end of the period."""
 
     hours_ago: int
     user: int
-    film: int
+    movie: int
     stars: float = 4.0
 
 
 def compared(
     hours_ago: int, user: int | None, served: Sequence[int], other: Sequence[int], version: int = 1
-) -> ComparedAnswer:
-    """Return a compared answer, so many hours before the end of the period."""
+) -> ComparedResponse:
+    """Return a compared response, with its hours before the end of the period."""
     at = UNTIL - timedelta(hours=hours_ago)
     user_id = None if user is None else str(500 + user)
-    return ComparedAnswer(str(UUID(int=1)), "probation", at, user_id, 2, version, served, other, 0.5, 0.25)
+    return ComparedResponse(str(UUID(int=1)), "probation", at, user_id, 2, version, served, other, 0.5, 0.25)
 
 
 @pytest.fixture
 def catalogue_url(database_url: str) -> str:
-    """A database with films and users, and views of their ratings as an owner would have."""
+    """A database with films and users, and an owner's views of their ratings."""
     with psycopg.connect(database_url) as connection:
         connection.execute(VIEWS)
         connection.execute("INSERT INTO cineclub.catalogue VALUES (true, 0.5, 5, true, true)")
@@ -75,7 +77,7 @@ def catalogue_url(database_url: str) -> str:
 
 @asynccontextmanager
 async def pool_of(database_url: str) -> AsyncIterator[ServingPool]:
-    """Give a pool over a database."""
+    """Yield a pool of connections to a database."""
     pool = ServingPool(database_url)
     await pool.start()
     try:
@@ -85,28 +87,33 @@ async def pool_of(database_url: str) -> AsyncIterator[ServingPool]:
 
 
 def counted(
-    database_url: str, answers: Sequence[ComparedAnswer], ratings: Sequence[Rating], schema: str | None = None
+    database_url: str, responses: Sequence[ComparedResponse], ratings: Sequence[Rating], schema: str | None = None
 ) -> dict[int, PairOutcomes]:
-    """Return by the other's version what PostgreSQL counts of these answers and ratings alone."""
+    """Return the outcomes that PostgreSQL counts for these responses and ratings, by the other version."""
     with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute("TRUNCATE cineclub.comparisons, cineclub.ratings")
         cursor.executemany(
             "INSERT INTO cineclub.ratings (user_id, movie_id, rating, rated_at) VALUES (%s, %s, %s, %s)",
-            [(one.user, one.film, one.stars, UNTIL - timedelta(hours=one.hours_ago)) for one in ratings],
+            [
+                (rating.user, rating.movie, rating.stars, UNTIL - timedelta(hours=rating.hours_ago))
+                for rating in ratings
+            ],
         )
 
     async def count() -> tuple[PairOutcomes, ...]:
         async with pool_of(database_url) as pool:
             store = PostgresComparisons(pool, schema)
-            numbered = [replace(one, recommendation_id=str(UUID(int=nth))) for nth, one in enumerate(answers, 1)]
+            numbered = [
+                replace(response, recommendation_id=str(UUID(int=nth))) for nth, response in enumerate(responses, 1)
+            ]
             await store.write(numbered)
             await store.write(numbered[:1])
             return await store.count(SINCE, UNTIL, WINDOW_DAYS)
 
-    return {one.other_version: one for one in asyncio.run(count())}
+    return {outcomes.other_version: outcomes for outcomes in asyncio.run(count())}
 
 
-ANSWERS = st.lists(
+RESPONSES = st.lists(
     st.builds(
         compared,
         st.integers(0, 40).map(lambda n: 24 * n),
@@ -126,67 +133,76 @@ RATINGS = st.lists(
         st.sampled_from([0.5, 3.5, 4.0, 5.0]),
     ),
     max_size=25,
-    unique_by=lambda one: (one.user, one.film),
+    unique_by=lambda rating: (rating.user, rating.movie),
 )
 
 
-@given(ANSWERS, RATINGS)
+@given(RESPONSES, RATINGS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_postgres_credits_what_the_definitions_say(
-    catalogue_url: str, answers: list[ComparedAnswer], ratings: list[Rating]
+def test_postgres_credits_by_the_definitions(
+    catalogue_url: str, responses: list[ComparedResponse], ratings: list[Rating]
 ) -> None:
-    """On every log and every ratings the statement and a plain reading agree, in both sources."""
-    expected = {version: read_plainly(answers, ratings, version) for version in {one.other_version for one in answers}}
+    """The statement agrees with a plain implementation on random logs and ratings, in both sources."""
+    expected = {
+        version: read_plainly(responses, ratings, version)
+        for version in {response.other_version for response in responses}
+    }
     for schema in (None, "cineclub_source"):
-        found = counted(catalogue_url, answers, ratings, schema)
-        assert found == {version: one for version, one in expected.items() if one.n_answers}
+        outcomes = counted(catalogue_url, responses, ratings, schema)
+        assert outcomes == {version: pair for version, pair in expected.items() if pair.n_answers}
 
 
-def read_plainly(answers: Sequence[ComparedAnswer], ratings: Sequence[Rating], version: int) -> PairOutcomes:
+def read_plainly(responses: Sequence[ComparedResponse], ratings: Sequence[Rating], version: int) -> PairOutcomes:
     """Return the outcomes of a pair, rating by rating."""
-    mine = [one for one in answers if one.other_version == version and SINCE <= one.compared_at < UNTIL]
+    mine = [
+        response
+        for response in responses
+        if response.other_version == version and SINCE <= response.compared_at < UNTIL
+    ]
     people: dict[int, Counter[str]] = {user: Counter() for user in range(1, N_USERS + 1)}
     for rating in ratings:
         rated_at = UNTIL - timedelta(hours=rating.hours_ago)
         before = [
-            (one.compared_at, nth, one)
-            for nth, one in enumerate(answers)
-            if one in mine
-            and one.user_id == str(500 + rating.user)
-            and rated_at - timedelta(days=WINDOW_DAYS) <= one.compared_at < rated_at <= UNTIL
-            and rating.film in {*one.served_movie_ids, *one.other_movie_ids}
+            (response.compared_at, nth, response)
+            for nth, response in enumerate(responses)
+            if response in mine
+            and response.user_id == str(500 + rating.user)
+            and rated_at - timedelta(days=WINDOW_DAYS) <= response.compared_at < rated_at <= UNTIL
+            and rating.movie in {*response.served_movie_ids, *response.other_movie_ids}
         ]
         if not before:
             continue
         last = max(before, key=lambda row: row[:2])[2]
-        by = (rating.film in last.served_movie_ids, rating.film in last.other_movie_ids)
+        by = (rating.movie in last.served_movie_ids, rating.movie in last.other_movie_ids)
         people[rating.user].update(served=by[0], other=by[1])
         if rating.stars >= LIKED_FROM:
             people[rating.user].update({"both" if all(by) else "only served" if by[0] else "only other": 1})
-    outcomes = [PersonOutcomes(one["only served"], one["only other"], one["both"]) for one in people.values()]
+    outcomes = [
+        PersonOutcomes(person["only served"], person["only other"], person["both"]) for person in people.values()
+    ]
     return PairOutcomes(
         purpose="probation",
         served_version=2,
         other_version=version,
         n_answers=len(mine),
-        n_anonymous=sum(one.user_id is None for one in mine),
+        n_anonymous=sum(response.user_id is None for response in mine),
         mean_overlap=0.5,
         mean_rank_overlap=0.25,
-        n_served_taken=sum(one["served"] for one in people.values()),
-        n_other_taken=sum(one["other"] for one in people.values()),
-        people=tuple(one for one in outcomes if one != PersonOutcomes(0, 0, 0)),
+        n_served_taken=sum(person["served"] for person in people.values()),
+        n_other_taken=sum(person["other"] for person in people.values()),
+        people=tuple(outcome for outcome in outcomes if outcome != PersonOutcomes(0, 0, 0)),
     )
 
 
-def test_a_disliked_film_is_taken_and_not_liked(catalogue_url: str) -> None:
-    """It counts among the films taken, and not for the verdict."""
-    found = counted(catalogue_url, [compared(48, 1, [1, 2], [2, 3])], [Rating(24, 1, 1, 2.0), Rating(24, 1, 2)])
-    assert (found[1].n_served_taken, found[1].n_other_taken) == (2, 1)
-    assert found[1].people == (PersonOutcomes(0, 0, 1),)
+def test_a_disliked_movie_is_taken_and_not_liked(catalogue_url: str) -> None:
+    """A disliked film counts as taken but not for the verdict."""
+    outcomes = counted(catalogue_url, [compared(48, 1, [1, 2], [2, 3])], [Rating(24, 1, 1, 2.0), Rating(24, 1, 2)])
+    assert (outcomes[1].n_served_taken, outcomes[1].n_other_taken) == (2, 1)
+    assert outcomes[1].people == (PersonOutcomes(0, 0, 1),)
 
 
-def test_old_comparisons_leave_with_the_old_answers(catalogue_url: str) -> None:
-    """The log's retention covers them, so many at a time."""
+def test_old_comparisons_leave_with_the_old_responses(catalogue_url: str) -> None:
+    """The log's retention deletes them too, in batches."""
     counted(catalogue_url, [compared(hours, 1, [1], [2]) for hours in (10, 50, 20, 40, 30)], [])
 
     async def delete() -> list[int]:
@@ -198,25 +214,25 @@ def test_old_comparisons_leave_with_the_old_answers(catalogue_url: str) -> None:
 
 
 def test_erasing_somebody_takes_their_comparisons(catalogue_url: str) -> None:
-    """Nothing of them stays, and what is somebody else's does."""
+    """Erasing a user deletes the user's comparisons and no others."""
     counted(catalogue_url, [compared(10, user, [1], [2]) for user in (1, 2, None)], [])
-    PostgresPeople(catalogue_url, is_writable=True).erase("501")
+    PostgresPeople(catalogue_url).erase("501")
     with psycopg.connect(catalogue_url) as connection:
         rows = connection.execute("SELECT user_id FROM cineclub.comparisons ORDER BY 1").fetchall()
     assert rows == [("502",), (None,)]
 
 
-def note(history: PromotionHistory, version: int, verdict: str = "HOLD", training: int = 0) -> KnownVersion:
-    """Register a version as far as PostgreSQL knows it."""
+def note(history: PostgresPromotions, version: int, verdict: str = "HOLD", training: int = 0) -> KnownVersion:
+    """Record a registered version in PostgreSQL."""
     learned = SnapshotIdentity(10, UNTIL, "cd" * 32)
     registered = RegisteredVersion(version, Recipe("ease"), UNTIL, f"{version:02d}" * 32, learned)
     training_id = str(UUID(int=training or version))
     known = KnownVersion(registered, training_id, f"role {version}", verdict, "why", {}, {}, "1")
-    history.versions.note(known)
+    history.note_version(known)
     return known
 
 
-def promoted(history: PromotionHistory, known: KnownVersion) -> int:
+def promoted(history: PostgresPromotions, known: KnownVersion) -> int:
     """Promote a version and return the number of the promotion."""
     version = known.registered
     row = NewPromotion(
@@ -233,37 +249,37 @@ def promoted(history: PromotionHistory, known: KnownVersion) -> int:
 
 
 def test_the_challenger_is_the_newest_that_stands(database_url: str) -> None:
-    """Not what was promoted, rejected, refused or withdrawn, nor an old one but of production's own training."""
-    history = PromotionHistory(database_url)
-    assert history.versions.challenger() is None
+    """The challenger is not promoted, rejected, refused, withdrawn, or of a training older than production's."""
+    history = PostgresPromotions(database_url)
+    assert history.challenger() is None
     note(history, 1)
     held = note(history, 2, training=3)
     promoted(history, note(history, 3, "REFRESH", training=3))
-    assert history.versions.challenger() == held
+    assert history.challenger() == held
     newer = note(history, 4)
     note(history, 5, "REJECT")
     note(history, 6)
-    history.versions.refuse(6, "gate", "broken")
-    history.versions.withdraw(note(history, 7).registered)
-    assert history.versions.challenger() == newer
+    history.refuse(6, "gate", "broken")
+    history.withdraw(note(history, 7).registered)
+    assert history.challenger() == newer
     promoted(history, newer)
-    assert history.versions.challenger() is None
+    assert history.challenger() is None
 
 
-def test_a_look_is_made_once(database_url: str) -> None:
-    """The second process to make it is told so, and what the first one found stays."""
-    history = PromotionHistory(database_url)
+def test_a_check_is_made_once(database_url: str) -> None:
+    """A second process is told that the check was made, and the first record stays."""
+    history = PostgresPromotions(database_url)
     promotion_id = promoted(history, note(history, 1))
-    look = ProbationLook(promotion_id, 1, UNTIL, 2, 1, "other_better", 30, 0.1, 0.05, 0.15, 0.99, "better")
-    second = replace(look, verdict="no_difference", difference=None)
+    check = ProbationCheck(promotion_id, 1, UNTIL, 2, 1, "other_better", 30, 0.1, 0.05, 0.15, 0.99, "better")
+    second = replace(check, verdict="no_difference", difference=None)
 
     async def record() -> list[bool]:
         async with pool_of(database_url) as pool:
             store = PostgresComparisons(pool)
-            made = [await store.record_look(one) for one in (look, second, replace(second, nth=2))]
-            assert await store.looks(2) == recent_looks(database_url, 5)
+            made = [await store.record_check(entry) for entry in (check, second, replace(second, nth=2))]
+            assert await store.checks(2) == recent_checks(database_url, 5)
             return made
 
     assert asyncio.run(record()) == [True, False, True]
-    newest, first = recent_looks(database_url, 5)
-    assert (first, newest.difference, newest.is_alarm, first.is_alarm) == (look, None, False, True)
+    newest, first = recent_checks(database_url, 5)
+    assert (first, newest.difference, newest.is_alarm, first.is_alarm) == (check, None, False, True)

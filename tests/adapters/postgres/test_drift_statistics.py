@@ -1,26 +1,30 @@
-"""Statistics computed inside PostgreSQL are those that a training computes from the same ratings."""
+"""Statistics of a window read from PostgreSQL equal those of the rating log of a training."""
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
+from drifting_ratings import N_WEEKS, fill_weeks, promote_with_baseline
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
 from cineclub.adapters.postgres import drift as drift_module
 from cineclub.adapters.postgres.drift import PostgresDriftStatistics
+from cineclub.adapters.postgres.drift_store import PostgresDriftStore
 from cineclub.adapters.postgres.serving_pool import ServingPool
+from cineclub.domain.drift import statistics as statistics_module
+from cineclub.domain.drift.periods import Measure, Period
+from cineclub.domain.drift.statistics import Baseline, PeriodStatistics, baseline_of
 from cineclub.domain.errors import StorageUnavailable
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale
-from cineclub.domain.segments import SegmentRatings
-from cineclub.domain.statistics import Baseline, PeriodStatistics, baseline_of
-from cineclub.ports import Measure, Period
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale
+from cineclub.domain.ratings.segments import SegmentRatings
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW_DAYS = 1.0
@@ -37,8 +41,8 @@ FROM cineclub.ratings r JOIN cineclub.users u ON u.id = r.user_id JOIN cineclub.
 """
 
 
-def films() -> list[Movie]:
-    """Return films with all sorts of genres and years."""
+def movies() -> list[Movie]:
+    """Return films with various genres and years."""
     return [
         Movie(nth, str(1000 + nth), f"Film {nth}", YEARS[nth % len(YEARS)], tuple(GENRES[nth % len(GENRES)]))
         for nth in range(1, N_MOVIES + 1)
@@ -46,13 +50,13 @@ def films() -> list[Movie]:
 
 
 @pytest.fixture
-def films_url(database_url: str) -> str:
-    """A database with films and users, and views of them as an owner would have."""
+def movies_url(database_url: str) -> str:
+    """A database with films and users, and an owner's views of them."""
     with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute(VIEWS)
         cursor.executemany(
             "INSERT INTO cineclub.movies (external_id, title, year, genres) VALUES (%s, %s, %s, %s)",
-            [(one.external_id, one.title, one.year, list(one.genres)) for one in films()],
+            [(movie.external_id, movie.title, movie.year, list(movie.genres)) for movie in movies()],
         )
         cursor.execute(
             "INSERT INTO cineclub.users (external_id) SELECT i::text FROM generate_series(1, %s) i", [N_USERS]
@@ -61,7 +65,7 @@ def films_url(database_url: str) -> str:
 
 
 def fill(database_url: str, log: RatingLog) -> None:
-    """Let the ratings be these."""
+    """Replace the ratings."""
     columns = zip(log.user_ids, log.movie_ids, log.ratings, log.rated_at, strict=True)
     with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute("TRUNCATE cineclub.ratings")
@@ -81,7 +85,7 @@ def at(microseconds: int) -> datetime:
 
 
 def random_log(seed: int, n_ratings: int, scale: RatingScale, days: float) -> RatingLog:
-    """Return ratings of a few people over some days, the popular films rated most."""
+    """Return random ratings of a few users over some days, popular films rated most."""
     rng = np.random.default_rng(seed)
     pairs = rng.permutation(N_USERS * N_MOVIES)[:n_ratings]
     steps = rng.integers(0, 10, len(pairs))
@@ -93,7 +97,7 @@ def random_log(seed: int, n_ratings: int, scale: RatingScale, days: float) -> Ra
 
 
 def computed(database_url: str, baseline: Baseline, schema: str | None) -> Baseline:
-    """Return the same baseline as PostgreSQL computes it, from the ends of its windows and what it is measured by."""
+    """Return the baseline that a check computes from the ratings in PostgreSQL."""
 
     async def compute() -> Baseline:
         pool = ServingPool(database_url)
@@ -102,15 +106,17 @@ def computed(database_url: str, baseline: Baseline, schema: str | None) -> Basel
             store = PostgresDriftStatistics(pool, schema)
             extent = await store.extent(datetime(2030, 1, 1, tzinfo=UTC))
             assert extent is not None
-            measure = await store.measure(extent.ends_at, baseline.sample_size)
+            whole = await store.whole_log(extent.ends_at)
+            assert whole is not None
+            measure = Measure(whole.scale, baseline.sample_size, whole.head_movie_ids)
             periods = extent.windows_before(timedelta(days=baseline.window_days), 26)
-            assert await store.sizes(periods) == [one.n_ratings for one in baseline.windows]
+            assert await store.sizes(periods) == [window.n_ratings for window in baseline.windows]
             return Baseline(
                 scale=measure.scale,
                 window_days=baseline.window_days,
                 sample_size=measure.sample_size,
                 head_movie_ids=measure.head_movie_ids,
-                whole=await store.of_ratings(extent, measure, is_whole=True),
+                whole=whole.whole,
                 windows=tuple([await store.of_ratings(period, measure) for period in periods]),
             )
         finally:
@@ -120,22 +126,23 @@ def computed(database_url: str, baseline: Baseline, schema: str | None) -> Basel
 
 
 def assert_alike(ours: PeriodStatistics, theirs: PeriodStatistics) -> None:
-    """Every field is the same up to the order of summation, but for the concentration of a sample drawn otherwise."""
+    """Check that every field is equal up to the order of summation."""
     for field in fields(PeriodStatistics):
-        one, other = getattr(ours, field.name), getattr(theirs, field.name)
-        if field.name == "sampled_popularity_gini":
-            assert (one is None) == (other is None)
-            assert one == pytest.approx(other, abs=0.25)
-        elif field.name == "segments":
-            assert_segments_alike(one, other)
+        our_value, their_value = getattr(ours, field.name), getattr(theirs, field.name)
+        if field.name == "segments":
+            assert_segments_alike(our_value, their_value)
+        elif field.name == "damped_mixes":
+            assert our_value.keys() == their_value.keys()
+            for dimension, mix in their_value.items():
+                assert our_value[dimension] == pytest.approx(mix, abs=1e-9), dimension
         else:
-            assert one == (pytest.approx(other, abs=1e-9) if isinstance(other, float | tuple | dict) else other), (
-                field.name
-            )
+            assert our_value == (
+                pytest.approx(their_value, abs=1e-9) if isinstance(their_value, float | tuple | dict) else their_value
+            ), field.name
 
 
 def assert_segments_alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Dimensions, parts and figures are the same."""
+    """Check that dimensions, parts and figures are equal."""
     assert ours.keys() == theirs.keys()
     for dimension, parts in theirs.items():
         assert ours[dimension].keys() == parts.keys()
@@ -152,48 +159,76 @@ def assert_segments_alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) ->
     days=st.floats(0.5, 12.0),
     schema=st.sampled_from([None, "cineclub_source"]),
 )
-def test_postgresql_computes_what_a_training_computes(
-    films_url: str, seed: int, n_ratings: int, scale: RatingScale, days: float, schema: str | None
+def test_a_check_counts_what_a_training_counts(
+    movies_url: str, seed: int, n_ratings: int, scale: RatingScale, days: float, schema: str | None
 ) -> None:
-    """For any ratings, the whole log, its windows, their sizes and the head are equal, in our tables and in views."""
+    """Whole log, windows, their sizes and the head are equal for random ratings, in our tables and in views."""
     log = random_log(seed, n_ratings, scale, days)
-    fill(films_url, log)
-    known = baseline_of(log, films(), np.random.default_rng(0), WINDOW_DAYS)
-    ours = computed(films_url, known, schema)
+    fill(movies_url, log)
+    known = baseline_of(log, movies(), WINDOW_DAYS)
+    ours = computed(movies_url, known, schema)
     assert (ours.scale, ours.head_movie_ids) == (known.scale, known.head_movie_ids)
-    assert_alike(ours.whole, known.whole)
+    assert_alike(ours.whole, replace(known.whole, sampled_popularity_gini=ours.whole.sampled_popularity_gini))
     assert len(ours.windows) == len(known.windows)
-    for one, other in zip(ours.windows, known.windows, strict=True):
-        assert_alike(one, other)
+    for our_window, known_window in zip(ours.windows, known.windows, strict=True):
+        assert_alike(our_window, known_window)
 
 
-def test_the_sampled_concentration_is_near_and_the_same_each_time(films_url: str) -> None:
-    """A sample of hashes is as good as a random one, and the same ratings give the same number."""
+def test_a_check_of_a_window_equals_what_the_version_learned_from(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stored baseline of a version and a check of the same weeks have equal numbers, samples included."""
+    monkeypatch.setattr(statistics_module, "MIN_SAMPLE_SIZE", 50)
+    monkeypatch.setattr(statistics_module, "MAX_SAMPLED_USERS", 100)
+    monkeypatch.setattr(statistics_module, "PIECE_SIZE", 150)
+    monkeypatch.setattr(drift_module, "PIECE_SIZE", 70)
+    promote_with_baseline(database_url, fill_weeks(database_url, BEGIN, has_last_week=False))
+
+    async def counted() -> tuple[Baseline, list[PeriodStatistics]]:
+        pool = ServingPool(database_url)
+        await pool.start()
+        try:
+            stored = (await PostgresDriftStore(pool).baselines()).model
+            assert stored is not None
+            learned, statistics = stored.baseline, PostgresDriftStatistics(pool)
+            periods = [window.period for window in learned.windows]
+            return learned, [await statistics.of_ratings(period, learned.measure) for period in periods]
+        finally:
+            await pool.stop()
+
+    learned, windows = asyncio.run(counted())
+    assert len(learned.windows) == N_WEEKS - 1
+    assert all(window.sampled_popularity_gini is not None for window in learned.windows)
+    assert tuple(windows) == learned.windows
+
+
+def test_the_sampled_concentration_is_near_and_the_same_each_time(movies_url: str) -> None:
+    """The sample depends on the ratings alone, so the same ratings give the same figure."""
     log = random_log(3, 360, SCALES[0], 1.0)
-    fill(films_url, log)
+    fill(movies_url, log)
     period = Period(BEGIN, BEGIN + timedelta(days=1))
 
     async def measured(sample_size: int) -> float | None:
-        pool = ServingPool(films_url)
+        pool = ServingPool(movies_url)
         await pool.start()
         try:
-            found = await PostgresDriftStatistics(pool).of_ratings(period, Measure(log.scale, sample_size, ()))
-            return found.sampled_popularity_gini
+            statistics = await PostgresDriftStatistics(pool).of_ratings(period, Measure(log.scale, sample_size, ()))
+            return statistics.sampled_popularity_gini
         finally:
             await pool.stop()
 
     of_all = asyncio.run(measured(len(log)))
-    assert of_all == pytest.approx(baseline_of(log, films(), np.random.default_rng(0)).whole.popularity_gini)
+    assert of_all == pytest.approx(baseline_of(log, movies()).whole.popularity_gini)
     assert asyncio.run(measured(200)) == asyncio.run(measured(200))
     assert asyncio.run(measured(len(log) + 1)) is None
 
 
-def test_a_window_without_ratings_has_no_figures(films_url: str) -> None:
-    """Nothing is known of it, and nothing fails."""
-    fill(films_url, random_log(1, 50, SCALES[0], 1.0))
+def test_a_window_without_ratings_has_no_figures(movies_url: str) -> None:
+    """A window without ratings has no figures and raises no error."""
+    fill(movies_url, random_log(1, 50, SCALES[0], 1.0))
 
     async def measured() -> PeriodStatistics:
-        pool = ServingPool(films_url)
+        pool = ServingPool(movies_url)
         await pool.start()
         try:
             period = Period(BEGIN + timedelta(days=100), BEGIN + timedelta(days=107))
@@ -201,22 +236,33 @@ def test_a_window_without_ratings_has_no_figures(films_url: str) -> None:
         finally:
             await pool.stop()
 
-    found = asyncio.run(measured())
-    assert (found.n_ratings, found.n_active_users, found.mean_rating, found.popularity_gini) == (0, 0, None, None)
-    assert (found.new_user_share, found.sampled_popularity_gini, found.ratings_per_user) == (None, None, {})
-    assert found.segments == {"genre": {}, "decade": {}, "activity": {}, "popularity": {}}
+    statistics = asyncio.run(measured())
+    assert (statistics.n_ratings, statistics.n_active_users, statistics.mean_rating, statistics.popularity_gini) == (
+        0,
+        0,
+        None,
+        None,
+    )
+    assert (statistics.new_user_share, statistics.sampled_popularity_gini, statistics.ratings_per_user) == (
+        None,
+        None,
+        {},
+    )
+    assert statistics.segments == {"genre": {}, "decade": {}, "activity": {}, "popularity": {}}
 
 
-def test_a_count_that_takes_too_long_leaves_the_requests_alone(films_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL ends it, the error says what to do, and the pool does not take the database for lost."""
+def test_a_count_that_takes_too_long_leaves_the_requests_alone(
+    movies_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL cancels the query, the error says what to do, and the pool stays available."""
     monkeypatch.setattr(drift_module, "LIMIT_SECONDS", 0.2)
     slow = "CREATE OR REPLACE VIEW cineclub_source.ratings AS SELECT 1::bigint AS user_id, 1 AS movie_id,"
     slow += " 1::float8 AS rating, now() AS rated_at FROM pg_sleep(30)"
-    with psycopg.connect(films_url) as connection:
+    with psycopg.connect(movies_url) as connection:
         connection.execute(slow.encode())
 
     async def measure() -> bool:
-        pool = ServingPool(films_url)
+        pool = ServingPool(movies_url)
         await pool.start()
         try:
             with pytest.raises(StorageUnavailable, match="shorter window"):
@@ -230,13 +276,41 @@ def test_a_count_that_takes_too_long_leaves_the_requests_alone(films_url: str, m
     assert asyncio.run(measure())
 
 
-def test_statements_that_take_too_long_together_do_not_look_like_an_outage(
+def test_a_check_that_is_stopped_stops_its_query(movies_url: str) -> None:
+    """A service that stops during a check cancels its query."""
+    slow = "CREATE OR REPLACE VIEW cineclub_source.ratings AS SELECT 1::bigint AS user_id, 1 AS movie_id,"
+    slow += " 1::float8 AS rating, now() AS rated_at FROM pg_sleep(30)"
+    with psycopg.connect(movies_url) as connection:
+        connection.execute(slow.encode())
+
+    async def stop() -> None:
+        pool = ServingPool(movies_url)
+        await pool.start()
+        period = Period(BEGIN, datetime(2999, 1, 1, tzinfo=UTC))
+        checking = asyncio.create_task(
+            PostgresDriftStatistics(pool, "cineclub_source").of_ratings(period, Measure(SCALES[0], 500, ()))
+        )
+        await asyncio.sleep(1.0)
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        await pool.stop()
+
+    began = monotonic()
+    asyncio.run(stop())
+    assert monotonic() - began < 20
+    with psycopg.connect(movies_url) as connection:
+        running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%'"
+        assert connection.execute(running).fetchall() == [(0,)]
+
+
+def test_statements_that_take_too_long_together_are_no_outage(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL ends the second before the connection is cut: nobody else is told that it does not answer."""
+    """PostgreSQL cancels the second statement before the connection is cut: no outage is reported."""
     monkeypatch.setattr(drift_module, "SPARE_SECONDS", 1.0)
 
-    async def pauses(pool: ServingPool) -> None:
+    async def hang(pool: ServingPool) -> None:
         async with PostgresDriftStatistics(pool)._counting(2.0) as counting:
             for _ in range(2):
                 await counting.rows(sql.SQL("SELECT pg_sleep(1.8)"), {})
@@ -246,7 +320,7 @@ def test_statements_that_take_too_long_together_do_not_look_like_an_outage(
         await pool.start()
         try:
             with pytest.raises(StorageUnavailable, match="counting for drift took more than 2 s"):
-                await pauses(pool)
+                await hang(pool)
             return pool.usage().is_away
         finally:
             await pool.stop()

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: starts, keeps its data, is shared, and goes with its parent."""
+"""The embedded PostgreSQL: start, restart, sharing between processes, and its end with the parent."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cineclub.adapters.postgres import embedded
+from cineclub.adapters.postgres import server_programs
 from cineclub.adapters.postgres.embedded import embedded_postgres, is_server_running, place_of
 from cineclub.domain.errors import StorageUnavailable
 
@@ -28,7 +28,7 @@ with embedded_postgres(Path(sys.argv[1])):
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 15.0) -> bool:
-    """Say whether something came to be so within some seconds."""
+    """Return whether a condition became true within some seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if is_so():
@@ -38,7 +38,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 15.0) -> bool:
 
 
 def test_what_is_written_is_there_after_a_restart(home: Path) -> None:
-    """Data outlive the server."""
+    """Data are kept over a restart."""
     with embedded_postgres(home) as url, psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     with embedded_postgres(home) as url, psycopg.connect(url) as connection:
@@ -47,24 +47,63 @@ def test_what_is_written_is_there_after_a_restart(home: Path) -> None:
 
 
 def test_a_second_process_attaches_to_the_running_server(home: Path) -> None:
-    """Whoever comes while a server runs uses it, and leaves it running."""
+    """A second process uses the running server and leaves it running."""
     with embedded_postgres(home) as first:
         with embedded_postgres(home) as second:
             assert second == first
         assert is_server_running(home)
 
 
-def test_a_long_home_gets_a_short_socket_folder(home: Path) -> None:
-    """A path that is too long for a socket is no reason to fail."""
+def deep_home(home: Path) -> Path:
+    """Return a home whose path is too long for a socket."""
     deep = home / ("x" * 60) / ("y" * 60)
     for folder in (deep.parent, deep):
         folder.mkdir(mode=0o711)
+    return deep
+
+
+def test_a_long_home_gets_a_short_socket_folder(home: Path) -> None:
+    """A home too long for a socket path works."""
+    deep = deep_home(home)
     with embedded_postgres(deep) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchall() == [(1,)]
 
 
+def test_a_link_in_place_of_the_socket_folder_is_refused(home: Path) -> None:
+    """A link that somebody planted in /tmp is not followed, and its target stays as it is."""
+    deep, target = deep_home(home), home / "somebody's"
+    target.mkdir(mode=0o755)
+    target.chmod(0o755)
+    before = target.stat()
+    link = place_of(deep).socket_folder
+    assert home not in link.parents
+    link.symlink_to(target)
+    try:
+        with pytest.raises(StorageUnavailable, match="no folder of ours"), embedded_postgres(deep):
+            pass
+    finally:
+        link.unlink()
+    after = target.stat()
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+
+
+def test_a_socket_folder_of_another_user_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that another user made first is refused with what to do; that user could read or replace the socket."""
+    deep = deep_home(home)
+    folder = place_of(deep).socket_folder
+    folder.mkdir(mode=0o777)
+    mode = folder.stat().st_mode
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    try:
+        with pytest.raises(StorageUnavailable, match="belongs to another user: remove it"), embedded_postgres(deep):
+            pass
+        assert folder.stat().st_mode == mode
+    finally:
+        folder.rmdir()
+
+
 def test_neither_a_password_nor_a_socket_is_open_to_others(home: Path) -> None:
-    """The password file and the socket's folder belong to the server's user alone, and a wrong password is refused."""
+    """Password file and socket folder belong to the server's user alone, and a wrong password is refused."""
     with embedded_postgres(home) as url:
         place = place_of(home)
         assert place.password_file.stat().st_mode & 0o077 == 0
@@ -90,7 +129,7 @@ def test_the_server_stops_with_its_parent(home: Path, signal_number: signal.Sign
 
 
 def gone(pid: int) -> bool:
-    """Say whether a process has ended."""
+    """Return whether a process has ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -99,15 +138,15 @@ def gone(pid: int) -> bool:
 
 
 def test_data_of_another_major_version_are_not_hidden_by_an_empty_database(home: Path) -> None:
-    """The error says how to bring the data along."""
+    """The error says how to migrate the data."""
     (place_of(home).state.parent / "9" / "data").mkdir(parents=True)
     with pytest.raises(StorageUnavailable, match="cineclub backup"), embedded_postgres(home):
         pass
 
 
 def test_missing_programs_are_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """Without any PostgreSQL programs the error names both ways to get a database."""
-    monkeypatch.setattr(embedded, "find_spec", lambda _name: None)
-    monkeypatch.setattr(embedded, "SYSTEM_PROGRAMS", home)
+    """Without PostgreSQL programs the error names both ways to get a database."""
+    monkeypatch.setattr(server_programs, "find_spec", lambda _name: None)
+    monkeypatch.setattr(server_programs, "SYSTEM_PROGRAMS", home)
     with pytest.raises(StorageUnavailable, match="CINECLUB_DATABASE_URL"):
-        embedded.packaged_binaries()
+        server_programs.packaged_binaries()

@@ -1,4 +1,4 @@
-"""Answers that are on their way to the log while their person is erased, in whatever process."""
+"""Responses of an erased user that are being logged, in any process."""
 
 import asyncio
 import uuid
@@ -9,50 +9,50 @@ import psycopg
 import pytest
 
 from cineclub.adapters.postgres.outcomes import PostgresOutcomes
+from cineclub.adapters.postgres.people import PostgresPeople
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import named_queries
-from cineclub.adapters.postgres.snapshots import PostgresPeople
 from waiting import eventually
 
-SQL = named_queries("snapshots.sql")
-ANSWER = """
+SQL = named_queries("people.sql")
+RESPONSE = """
 INSERT INTO cineclub.predictions VALUES (%s, %s, %s, 'model', 'ease', 1, '{1}', '{0.5}', 0.001, false)
 """
 
 
 @pytest.fixture
 def person(database_url: str) -> str:
-    """Somebody who is known, by external id."""
+    """The external id of a known user."""
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO cineclub.users (external_id) VALUES ('alice')")
     return "alice"
 
 
 def write(connection: psycopg.Connection, user_id: str, answered_at: datetime) -> None:
-    """Log an answer."""
-    connection.execute(ANSWER, (uuid.uuid4(), answered_at, user_id))
+    """Log a response."""
+    connection.execute(RESPONSE, (uuid.uuid4(), answered_at, user_id))
 
 
 def logged(database_url: str) -> list[str | None]:
-    """Return whose answers are in the log."""
+    """Return the users of the logged responses."""
     with psycopg.connect(database_url) as connection:
         return [row[0] for row in connection.execute("SELECT user_id FROM cineclub.predictions ORDER BY user_id")]
 
 
 def erase(database_url: str, person: str) -> int:
-    """Erase somebody, and return how many of their answers were found."""
-    return PostgresPeople(database_url, is_writable=True).erase(person).n_predictions
+    """Erase a user, and return the number of deleted responses."""
+    return PostgresPeople(database_url).erase(person).n_predictions
 
 
 def is_waiting(database_url: str) -> bool:
-    """Say whether somebody waits for a lock on the log."""
+    """Return whether a transaction waits for a lock on the log."""
     query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'cineclub.predictions'::regclass"
     with psycopg.connect(database_url) as connection:
         return connection.execute(query).fetchall() != [(0,)]
 
 
-def test_an_answer_that_arrives_after_the_erasure_is_nobodys(database_url: str, person: str) -> None:
-    """It was given before; what the same id asks for later is logged as anybody's is, and others are not concerned."""
+def test_a_response_that_arrives_after_the_erasure_is_anonymous(database_url: str, person: str) -> None:
+    """A response given before the erasure is logged without a user; later and other ones are logged as usual."""
     now = datetime.now(UTC)
     erase(database_url, person)
     with psycopg.connect(database_url) as connection:
@@ -62,8 +62,8 @@ def test_an_answer_that_arrives_after_the_erasure_is_nobodys(database_url: str, 
     assert logged(database_url) == ["alice", "bob", None]
 
 
-def test_an_answer_that_is_being_written_is_waited_for(database_url: str, person: str) -> None:
-    """The erasure finds it, although it was not committed when the erasure began."""
+def test_a_response_that_is_being_written_is_waited_for(database_url: str, person: str) -> None:
+    """The erasure deletes a response whose write was not committed when the erasure began."""
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as writing:
         write(writing, person, datetime.now(UTC))
         erasing = pool.submit(erase, database_url, person)
@@ -73,8 +73,8 @@ def test_an_answer_that_is_being_written_is_waited_for(database_url: str, person
     assert logged(database_url) == []
 
 
-def test_an_answer_that_waits_for_the_erasure_is_nobodys(database_url: str, person: str) -> None:
-    """The write began before the erasure was committed, and sees it nevertheless."""
+def test_a_response_that_waits_for_the_erasure_is_anonymous(database_url: str, person: str) -> None:
+    """A write that began before the erasure was committed logs the response without a user."""
 
     def write_one() -> None:
         with psycopg.connect(database_url) as connection:
@@ -101,7 +101,7 @@ async def delete_old(database_url: str) -> None:
 
 
 def test_who_was_erased_is_remembered_for_a_day(database_url: str, person: str) -> None:
-    """What deletes old logged answers forgets the ids of those who were erased long ago."""
+    """The deletion of old responses also deletes the ids of users erased long ago."""
     erase(database_url, person)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE cineclub.erased_lately SET erased_at = erased_at - interval '25 hours'")
@@ -125,7 +125,7 @@ CREATE TRIGGER slow AFTER DELETE ON cineclub.predictions FOR EACH STATEMENT EXEC
 
 
 def test_an_erasure_that_takes_long_is_noted_when_it_is_over(database_url: str, person: str) -> None:
-    """Answers that were given while rows were deleted are from before the erasure too."""
+    """Responses given while rows are being deleted count as before the erasure."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(SLOW_DELETE)
         erase(database_url, person)

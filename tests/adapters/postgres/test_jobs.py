@@ -1,4 +1,4 @@
-"""Exactly one training is under way, and it belongs to exactly one living worker."""
+"""The job queue: one training under way, held by one living worker."""
 
 import multiprocessing
 import subprocess
@@ -12,10 +12,18 @@ import psycopg
 import pytest
 
 from cineclub.adapters.postgres.jobs import PostgresTrainingJobs, TrainingQueue, WorkerPresence
-from cineclub.adapters.postgres.lease import HeldLease
+from cineclub.adapters.postgres.lease import TrainingLease
 from cineclub.adapters.postgres.training_rows import worker_name
-from cineclub.domain.errors import LeaseLost, NotFound, StorageUnavailable, TrainingCancelled, TrainingUnderWay
-from cineclub.ports import StepProgress
+from cineclub.domain.errors import (
+    LeaseLost,
+    NotFound,
+    StorageReadOnly,
+    StorageUnavailable,
+    TrainingCancelled,
+    TrainingUnderWay,
+)
+from cineclub.domain.training.records import StepProgress
+from read_only_database import set_read_only
 
 STEP = StepProgress("evaluate_models", "svd", 0.25, "svd(n_factors=20)")
 DYING_WORKER = """
@@ -39,8 +47,8 @@ def queue(database_url: str, timeout_seconds: float = 30, max_attempts: int = 3)
 
 
 @contextmanager
-def claimed(database_url: str, timeout_seconds: float = 30) -> Iterator[HeldLease]:
-    """Give a new worker's hold on the training that waits."""
+def claimed(database_url: str, timeout_seconds: float = 30) -> Iterator[TrainingLease]:
+    """Yield the lease of a new worker on the queued training."""
     lease = queue(database_url, timeout_seconds).claim()
     assert lease is not None
     try:
@@ -57,25 +65,25 @@ def eventually(happened: Callable[[], bool], timeout_seconds: float = 10) -> Non
         time.sleep(0.02)
 
 
-def start_at_once(database_url: str, barrier: Barrier, answers: "multiprocessing.Queue[tuple[str, str]]") -> None:
-    """Ask for a training when everybody else does, and answer with its id."""
+def start_at_once(database_url: str, barrier: Barrier, outcomes: "multiprocessing.Queue[tuple[str, str]]") -> None:
+    """Request a training at the barrier, and put its id on the queue."""
     jobs = PostgresTrainingJobs(database_url)
     barrier.wait()
     try:
-        answers.put(("started", jobs.start({}, None).training_id))
+        outcomes.put(("started", jobs.start({}, None).training_id))
     except TrainingUnderWay as error:
-        answers.put(("under way", error.training_id))
+        outcomes.put(("under way", error.training_id))
 
 
 def test_requests_of_two_processes_at_the_same_instant_start_exactly_one(database_url: str) -> None:
-    """One of two simultaneous requests starts a training, the other is told its id."""
+    """One of two simultaneous requests starts a training; the other gets its id."""
     context = multiprocessing.get_context("fork")
     for _ in range(3):
-        barrier, answers = context.Barrier(2), context.Queue()
-        processes = [context.Process(target=start_at_once, args=(database_url, barrier, answers)) for _ in range(2)]
+        barrier, outcomes = context.Barrier(2), context.Queue()
+        processes = [context.Process(target=start_at_once, args=(database_url, barrier, outcomes)) for _ in range(2)]
         for process in processes:
             process.start()
-        given = sorted(answers.get(timeout=20) for _ in processes)
+        given = sorted(outcomes.get(timeout=20) for _ in processes)
         for process in processes:
             process.join()
         assert [outcome for outcome, _ in given] == ["started", "under way"]
@@ -83,8 +91,8 @@ def test_requests_of_two_processes_at_the_same_instant_start_exactly_one(databas
         PostgresTrainingJobs(database_url).cancel(given[0][1])
 
 
-def test_a_training_is_kept_as_it_was_asked_for(jobs: PostgresTrainingJobs) -> None:
-    """Options and reason come back, newest first in the list."""
+def test_a_training_is_stored_as_requested(jobs: PostgresTrainingJobs) -> None:
+    """Options and reason are stored; the list is newest first."""
     first = jobs.start({"models": ["svd"]}, "new ratings")
     assert (first.status, first.options, first.reason) == ("queued", {"models": ["svd"]}, "new ratings")
     with pytest.raises(TrainingUnderWay, match=first.training_id):
@@ -97,20 +105,20 @@ def test_a_training_is_kept_as_it_was_asked_for(jobs: PostgresTrainingJobs) -> N
 
 @pytest.mark.parametrize("training_id", ["00000000-0000-0000-0000-000000000000", "seven", ""])
 def test_an_unknown_training_is_not_found(training_id: str, jobs: PostgresTrainingJobs) -> None:
-    """An id that is none, or is unknown, is answered the same way."""
+    """A malformed id and an unknown id raise the same error."""
     for ask in (jobs.get, jobs.cancel):
         with pytest.raises(NotFound, match="there is no training"):
             ask(training_id)
 
 
 def test_a_database_that_is_away_is_storage_unavailable() -> None:
-    """The driver's error becomes ours, with what to do next."""
+    """The driver's error becomes StorageUnavailable with the next step."""
     with pytest.raises(StorageUnavailable, match="cineclub doctor"):
         PostgresTrainingJobs("postgresql://nobody@127.0.0.1:1/none").recent(1)
 
 
 def test_a_training_runs_and_succeeds(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """Claimed once, reported on, and finished with its report."""
+    """A training is claimed once, reports progress, and ends with its report."""
     training = jobs.start({}, None)
     with claimed(database_url) as lease:
         assert queue(database_url).claim() is None
@@ -125,7 +133,7 @@ def test_a_training_runs_and_succeeds(database_url: str, jobs: PostgresTrainingJ
 
 
 def test_a_failure_keeps_its_cause_and_makes_room(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """A failed training tells why, and another can start."""
+    """A failed training keeps its cause, and another can start."""
     training = jobs.start({}, None)
     with claimed(database_url) as lease:
         lease.fail("too few ratings: import more")
@@ -136,7 +144,7 @@ def test_a_failure_keeps_its_cause_and_makes_room(database_url: str, jobs: Postg
 def test_a_training_that_was_broken_off_is_run_again_and_fails_in_the_end(
     database_url: str, jobs: PostgresTrainingJobs
 ) -> None:
-    """Unlike one that is put back in good order its attempts count, and the last one keeps the cause."""
+    """Interrupted attempts count, unlike a training that is put back, and the last failure keeps the cause."""
     training = jobs.start({}, None)
     seen = []
     for _ in range(3):
@@ -149,7 +157,7 @@ def test_a_training_that_was_broken_off_is_run_again_and_fails_in_the_end(
 
 
 def test_a_training_that_was_broken_off_and_is_unwanted_ends(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """A person's cancel counts more than another try."""
+    """A cancelled training that was interrupted ends instead of being run again."""
     training = jobs.start({}, None)
     with claimed(database_url) as lease:
         jobs.cancel(training.training_id)
@@ -162,7 +170,7 @@ def test_a_training_that_was_broken_off_and_is_unwanted_ends(database_url: str, 
 def test_progress_is_written_a_few_times_a_second_and_at_each_new_step(
     database_url: str, jobs: PostgresTrainingJobs
 ) -> None:
-    """Reports in between cost no statement, a new step is seen at once."""
+    """Progress is written at intervals without extra statements, and at once for a new step."""
     training = jobs.start({}, None)
     with claimed(database_url) as lease:
         started = time.monotonic()
@@ -176,7 +184,7 @@ def test_progress_is_written_a_few_times_a_second_and_at_each_new_step(
 
 
 def test_a_queued_training_is_cancelled_at_once(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """No worker ever sees it, and a finished training stays as it is."""
+    """A queued training is cancelled before any worker sees it; a finished one stays as it is."""
     training = jobs.start({}, None)
     cancelled = jobs.cancel(training.training_id)
     assert (cancelled.status, cancelled.cancel_requested) == ("cancelled", False)
@@ -185,7 +193,7 @@ def test_a_queued_training_is_cancelled_at_once(database_url: str, jobs: Postgre
 
 
 def test_a_running_training_stops_when_it_is_cancelled(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """The next report raises, and the worker records the end."""
+    """The next progress report raises, and the worker records the end."""
     training = jobs.start({}, None)
     with claimed(database_url) as lease:
         lease.report(STEP)
@@ -196,10 +204,8 @@ def test_a_running_training_stops_when_it_is_cancelled(database_url: str, jobs: 
     assert jobs.get(training.training_id).status == "cancelled"
 
 
-def test_the_heartbeat_tells_a_silent_training_that_it_was_cancelled(
-    database_url: str, jobs: PostgresTrainingJobs
-) -> None:
-    """A fit that does not report for long still learns of it between two reports that are too close to be written."""
+def test_the_heartbeat_reports_the_cancel_to_a_silent_training(database_url: str, jobs: PostgresTrainingJobs) -> None:
+    """A fit without reports learns of the cancel through the heartbeat."""
     training = jobs.start({}, None)
     with claimed(database_url, timeout_seconds=0.6) as lease:
         lease.report(STEP)
@@ -210,7 +216,7 @@ def test_the_heartbeat_tells_a_silent_training_that_it_was_cancelled(
 
 
 def test_a_long_silence_is_not_death_while_the_heart_beats(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """A kernel that runs for longer than the time-out keeps its training."""
+    """A computation longer than the timeout keeps its training while the heartbeat goes on."""
     jobs.start({}, None)
     with claimed(database_url, timeout_seconds=0.5) as lease:
         time.sleep(1.2)
@@ -219,16 +225,16 @@ def test_a_long_silence_is_not_death_while_the_heart_beats(database_url: str, jo
 
 
 def kill_a_worker_at_work(database_url: str, name: str) -> None:
-    """Let a worker claim the training and die of SIGKILL."""
+    """Claim the training in a worker that dies of SIGKILL."""
     command = [sys.executable, "-c", DYING_WORKER, database_url, name]
     assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == -9
 
 
 def test_the_training_of_a_killed_worker_is_run_again_at_once(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """The lease ends with the worker's connection: nobody waits for the heartbeat to grow old."""
+    """The lease ends with the worker's connection, without waiting for the heartbeat timeout."""
     training = jobs.start({}, None)
     kill_a_worker_at_work(database_url, "a")
-    leases: list[HeldLease] = []
+    leases: list[TrainingLease] = []
     eventually(lambda: bool(leases.extend(filter(None, [queue(database_url).claim()])) or leases), timeout_seconds=5)
     assert leases[0].training.training_id == training.training_id
     assert leases[0].training.attempt == 2
@@ -238,7 +244,7 @@ def test_the_training_of_a_killed_worker_is_run_again_at_once(database_url: str,
 def test_a_training_whose_workers_keep_dying_fails_with_the_cause(
     database_url: str, jobs: PostgresTrainingJobs
 ) -> None:
-    """After the last attempt nothing is pending for ever."""
+    """After the last attempt the training fails with its cause."""
     training = jobs.start({}, None)
     kill_a_worker_at_work(database_url, "b")
 
@@ -253,7 +259,7 @@ def test_a_training_whose_workers_keep_dying_fails_with_the_cause(
 
 
 def test_a_cancelled_training_of_a_dead_worker_ends_cancelled(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """Nobody runs again what nobody wants."""
+    """A cancelled training whose worker died is not run again."""
     training = jobs.start({}, None)
     kill_a_worker_at_work(database_url, "c")
     jobs.cancel(training.training_id)
@@ -266,7 +272,7 @@ def test_a_cancelled_training_of_a_dead_worker_ends_cancelled(database_url: str,
 
 
 def let_the_heart_stop(database_url: str, training_id: str) -> None:
-    """Make a running training look as if its worker had hung for a minute."""
+    """Age the heartbeat of a running training by a minute, as if its worker hung."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
             "UPDATE cineclub.trainings SET heartbeat_at = now() - interval '1 minute' WHERE id = %s", (training_id,)
@@ -274,7 +280,7 @@ def let_the_heart_stop(database_url: str, training_id: str) -> None:
 
 
 def test_a_worker_that_hung_finds_its_lease_lost(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """Once another has taken over, the first can write nothing: no progress, no end."""
+    """After another worker has taken over, the first can write neither progress nor end."""
     training = jobs.start({}, None)
     with claimed(database_url) as hung:
         let_the_heart_stop(database_url, training.training_id)
@@ -291,7 +297,7 @@ def test_a_worker_that_hung_finds_its_lease_lost(database_url: str, jobs: Postgr
 
 
 def test_a_worker_that_stops_puts_its_training_back(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """A clean stop costs no attempt, and a training that was cancelled meanwhile does not come back."""
+    """A clean stop uses up no attempt, and a cancelled training does not come back."""
     training = jobs.start({}, None)
     with claimed(database_url) as lease:
         lease.put_back()
@@ -304,7 +310,7 @@ def test_a_worker_that_stops_puts_its_training_back(database_url: str, jobs: Pos
 
 
 def test_a_broken_connection_is_opened_again(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """A restart of PostgreSQL in the middle of a training does not cost the training."""
+    """A training goes on over a restart of PostgreSQL."""
     training = jobs.start({}, None)
     with claimed(database_url) as lease:
         with psycopg.connect(database_url, autocommit=True) as connection:
@@ -320,7 +326,7 @@ def test_a_broken_connection_is_opened_again(database_url: str, jobs: PostgresTr
 
 
 def test_a_worker_is_seen_alive_for_as_long_as_it_is_there(database_url: str, jobs: PostgresTrainingJobs) -> None:
-    """Presence needs no time-out; it is woken by a new training."""
+    """A worker's presence ends with its connection; a new training wakes it."""
     assert not jobs.is_worker_alive()
     presence = WorkerPresence(database_url)
     presence.wait_for_work(0)
@@ -331,3 +337,24 @@ def test_a_worker_is_seen_alive_for_as_long_as_it_is_there(database_url: str, jo
     assert time.monotonic() - started < 5
     presence.close()
     eventually(lambda: not jobs.is_worker_alive())
+
+
+def test_a_read_only_database_ends_the_lease_and_nothing_else(database_url: str, jobs: PostgresTrainingJobs) -> None:
+    """Without writes a lease is lost and a worker idles; once writes are taken the training runs again."""
+    training_id = jobs.start({}, None).training_id
+    presence = WorkerPresence(database_url)
+    with claimed(database_url, timeout_seconds=1) as lease:
+        set_read_only(database_url, is_on=True)
+        with pytest.raises(LeaseLost):
+            lease.finish({})
+        presence.wait_for_work(0.1)
+        with pytest.raises(StorageReadOnly):
+            queue(database_url, timeout_seconds=1).claim()
+        with pytest.raises(StorageReadOnly):
+            jobs.cancel(training_id)
+    set_read_only(database_url, is_on=False)
+    presence.close()
+    with claimed(database_url, timeout_seconds=1) as second:
+        assert (second.training.training_id, second.training.attempt) == (training_id, 2)
+        second.finish({})
+    assert jobs.get(training_id).status == "succeeded"

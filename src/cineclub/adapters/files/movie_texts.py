@@ -1,12 +1,13 @@
-"""The films of a release: titles with their years, genres, and ids elsewhere."""
+"""The movies of a release: titles with their years, genres, and ids of IMDb and TMDB."""
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from cineclub.domain.imported_ratings import MAX_ID_CHARACTERS, NewMovie, RejectedRow
+from cineclub.adapters.files.lines import SourceFile
+from cineclub.adapters.files.quoting import quoted_blocks, split_line
+from cineclub.adapters.files.tables import LONGEST_SHOWN_CONTENT, header_of, overlong_rows
+from cineclub.domain.ratings.imported import MAX_ID_CHARACTERS, NewMovie, RejectedRow
 
 TITLE_AND_YEAR = re.compile(r"^(?P<title>.*\S)\s*\((?P<year>\d{4})\)\s*$", re.DOTALL)
 NO_GENRES = {"", "(no genres listed)", "unknown"}
@@ -15,19 +16,19 @@ ML_100K_GENRES = (
     *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
 ML_100K_COLUMNS = 5 + len(ML_100K_GENRES)
-Films = tuple[list[NewMovie], list[RejectedRow]]
+Movies = tuple[list[NewMovie], list[RejectedRow]]
 
 
 def movie_of(external_id: str, title: str, genres: str) -> NewMovie:
-    """Return the film of a title such as ``Heat (1995)`` and genres joined by ``|``."""
-    found = TITLE_AND_YEAR.match(title.strip())
-    name, year = (found["title"], int(found["year"])) if found else (title.strip(), None)
-    listed = tuple(genre.strip() for genre in genres.split("|") if genre.strip() not in NO_GENRES)
-    return NewMovie(external_id.strip(), name or external_id.strip(), year, listed)
+    """Return the movie of a title such as ``Heat (1995)`` and genres joined by ``|``."""
+    match = TITLE_AND_YEAR.match(title.strip())
+    name, year = (match["title"], int(match["year"])) if match else (title.strip(), None)
+    names_of_genres = tuple(genre.strip() for genre in genres.split("|") if genre.strip() not in NO_GENRES)
+    return NewMovie(external_id.strip(), name or external_id.strip(), year, names_of_genres)
 
 
 def decoded(content: bytes) -> str:
-    """Return a file's text without NUL characters: UTF-8, or Latin-1 as the oldest releases have it."""
+    """Return a file's text without NUL characters: UTF-8, or Latin-1 as in the oldest releases."""
     content = content.replace(b"\0", b"")
     try:
         return content.decode("utf-8-sig")
@@ -35,26 +36,63 @@ def decoded(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def csv_movies(file: str, content: bytes, links: bytes | None) -> Films:
-    """Return the films of movies.csv, with the ids of links.csv where there is one."""
-    reader = csv.DictReader(io.StringIO(decoded(content)))
-    films, rejected = _films(
-        file, ((reader.line_num, [row.get(name) for name in ("movieId", "title", "genres")]) for row in reader)
+def csv_movies(open_movies: Callable[[], SourceFile], open_links: Callable[[], SourceFile] | None) -> Movies:
+    """Return the movies of movies.csv, with the ids of links.csv if it exists.
+
+    Raises:
+        InvalidInput: a file lacks a column, or cannot be read.
+    """
+    faults: list[RejectedRow] = []
+    movies, rejected = _movies("movies.csv", _csv_rows(open_movies, ("movieId", "title", "genres"), faults))
+    ids: dict[str, tuple[str | None, str | None]] = {}
+    if open_links is not None:
+        for _, (movie_id, *elsewhere) in _csv_rows(open_links, ("movieId", "imdbId", "tmdbId"), faults):
+            imdb_id, tmdb_id = (text or None for text in elsewhere)
+            ids[(movie_id or "").strip()] = (imdb_id, tmdb_id)
+    linked = [(movie, *ids.get(movie.external_id, (None, None))) for movie in movies]
+    return (
+        [replace(movie, imdb_id=imdb_id, tmdb_id=tmdb_id) for movie, imdb_id, tmdb_id in linked],
+        [*rejected, *faults],
     )
-    elsewhere = _links(links) if links else {}
-    return [_linked(film, *elsewhere.get(film.external_id, (None, None))) for film in films], rejected
 
 
-def dat_movies(file: str, content: bytes) -> Films:
-    """Return the films of movies.dat, columns between ``::``; a title may hold the separator, an id cannot."""
+def _csv_rows(
+    open_file: Callable[[], SourceFile], columns: tuple[str, ...], faults: list[RejectedRow]
+) -> Iterator[tuple[int, list[str | None]]]:
+    """Yield the line and the fields of each row of a CSV, None for a column that it lacks; add others to ``faults``."""
+    names = header_of(open_file, ",")
+    places = [names.index(name) if name in names else None for name in columns]
+
+    def is_row(fields: list[str]) -> bool:
+        """Return whether fields are those of a movie: every column, and an id without blanks."""
+        movie_id = fields[places[0] or 0] if len(fields) == len(names) else ""
+        return bool(movie_id) and not any(character.isspace() or character == '"' for character in movie_id)
+
+    is_header = True
+    with open_file() as file:
+        for quoted in quoted_blocks(file, b",", is_row):
+            for line, content, fault in quoted.lines():
+                fields = split_line(decoded(content), ",") or []
+                is_blank = not content.strip(b" ")
+                if not (is_blank or is_header) and (fault or len(fields) != len(names)):
+                    reason = fault or f"{len(fields)} columns where {len(names)} belong"
+                    faults.append(RejectedRow(file.name, line, reason, decoded(content[:LONGEST_SHOWN_CONTENT])))
+                elif not (is_blank or is_header):
+                    yield line, [None if place is None else fields[place] for place in places]
+                is_header &= is_blank
+            faults += overlong_rows(file.name, quoted.block)
+
+
+def dat_movies(file: str, content: bytes) -> Movies:
+    """Return the movies of movies.dat, whose columns ``::`` separates; a title may hold the separator, an id cannot."""
     lines = decoded(content).splitlines()
-    return _films(file, ((n, _dat_fields(line)) for n, line in enumerate(lines, start=1) if line.strip()))
+    return _movies(file, ((n, _dat_fields(line)) for n, line in enumerate(lines, start=1) if line.strip()))
 
 
-def item_movies(file: str, content: bytes) -> Films:
-    """Return the films of ml-100k's u.item, columns between ``|``, a flag per genre."""
+def item_movies(file: str, content: bytes) -> Movies:
+    """Return the movies of ml-100k's u.item, whose columns ``|`` separates, with a flag for each genre."""
     lines = decoded(content).splitlines()
-    return _films(file, ((n, _item_fields(line)) for n, line in enumerate(lines, start=1) if line.strip()))
+    return _movies(file, ((n, _item_fields(line)) for n, line in enumerate(lines, start=1) if line.strip()))
 
 
 def _dat_fields(line: str) -> list[str | None]:
@@ -75,39 +113,27 @@ def _item_fields(line: str) -> list[str | None]:
     return [fields[0], fields[1], "|".join(genres)]
 
 
-def _films(file: str, rows: Iterator[tuple[int, list[str | None]]]) -> Films:
-    """Return the films of numbered rows of id, title and genres, the first of each id."""
-    films: dict[str, NewMovie] = {}
+def _movies(file: str, rows: Iterator[tuple[int, list[str | None]]]) -> Movies:
+    """Return the movies of numbered rows of id, title and genres, the first of each id."""
+    movies: dict[str, NewMovie] = {}
     rejected: list[RejectedRow] = []
     for line, (external_id, title, genres) in rows:
         name = (external_id or "").strip()
-        if reason := _fault(name, title, films):
+        if reason := _fault(name, title, movies):
             rejected.append(RejectedRow(file, line, reason, f"{external_id or ''}, {title or ''}"))
         else:
-            films[name] = movie_of(name, title or "", genres or "")
-    return list(films.values()), rejected
+            movies[name] = movie_of(name, title or "", genres or "")
+    return list(movies.values()), rejected
 
 
-def _fault(external_id: str, title: str | None, films: Mapping[str, NewMovie]) -> str | None:
-    """Return what is wrong with a film; None where nothing is."""
+def _fault(external_id: str, title: str | None, movies: Mapping[str, NewMovie]) -> str | None:
+    """Return the reason why a movie is rejected; None for a valid one."""
     if not external_id:
         return "the film id is missing"
+    if '"' in external_id:
+        return "a quote within the film id"
     if len(external_id) > MAX_ID_CHARACTERS:
         return f"the film id is longer than {MAX_ID_CHARACTERS} characters"
     if title is None or not title.strip():
         return "the film has no title, or the row lacks columns"
-    return "the film stands in this file already" if external_id in films else None
-
-
-def _linked(film: NewMovie, imdb_id: str | None, tmdb_id: str | None) -> NewMovie:
-    """Return the film with its ids elsewhere."""
-    return replace(film, imdb_id=imdb_id, tmdb_id=tmdb_id)
-
-
-def _links(content: bytes) -> dict[str, tuple[str | None, str | None]]:
-    """Return the ids at IMDb and TMDB of each film of links.csv."""
-    return {
-        row["movieId"].strip(): (row.get("imdbId") or None, row.get("tmdbId") or None)
-        for row in csv.DictReader(io.StringIO(decoded(content)))
-        if row.get("movieId")
-    }
+    return "the film is in this file already" if external_id in movies else None

@@ -1,4 +1,4 @@
-"""Everybody's recommendations as one file, Parquet or CSV: whole or not there."""
+"""The recommendations of all users as one file, Parquet or CSV, complete or not at all."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +10,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from cineclub.domain.errors import InvalidInput
+from cineclub.runtime.unfinished import unfinished_file
 
 COLUMNS = pa.schema(
     [
@@ -32,28 +33,23 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 
 @contextlib.contextmanager
 def new_recommendations_file(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
-    """Give a function that adds rows in the order of ``COLUMNS``; the file appears when the block ends well.
+    """Yield a function that adds rows in the order of ``COLUMNS``; the file appears when the block ends without error.
 
     Raises:
-        InvalidInput: the file is there already, its folder is not, or its name ends in neither .parquet nor .csv.
+        InvalidInput: the file exists, its folder does not, or its name ends in neither .parquet nor .csv.
     """
-    opened = WRITERS.get(path.suffix.lower())
-    if opened is None:
+    open_writer = WRITERS.get(path.suffix.lower())
+    if open_writer is None:
         message = f"{path} must end in .parquet or .csv"
         raise InvalidInput(message)
     if path.exists():
         message = f"{path} is there already: name another file, or delete it first"
         raise InvalidInput(message)
     if not path.absolute().parent.is_dir():
-        message = f"the folder {path.absolute().parent} is not there: make it first"
+        message = f"the folder {path.absolute().parent} does not exist: create it first"
         raise InvalidInput(message)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with opened(unfinished) as writer:
-            yield lambda rows: writer.write_table(_table(rows))
-        unfinished.rename(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with unfinished_file(path) as unfinished, open_writer(unfinished) as writer:
+        yield lambda rows: writer.write_table(_table(rows))
 
 
 def _table(rows: Sequence[Row]) -> pa.Table:

@@ -1,12 +1,19 @@
-"""What a path holds: a MovieLens release, MovieTweetings, an export of ours, a plain CSV or Parquet file."""
+"""Sources of ratings: a MovieLens release, MovieTweetings, an export, a plain CSV or Parquet file."""
 
 import json
+import stat
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from cineclub.adapters.files.movie_texts import Films, csv_movies, dat_movies, item_movies, movie_of
+import numpy as np
+
+from cineclub.adapters.files.collecting import Collector
+from cineclub.adapters.files.lines import Faults, SourceFile, file_opener, member_opener, whole
+from cineclub.adapters.files.movie_texts import Movies, csv_movies, dat_movies, item_movies, movie_of
+from cineclub.adapters.files.parquet import read_parquet
+from cineclub.adapters.files.rejecting import blocks_of
 from cineclub.adapters.files.tables import (
     CSV_RELEASE,
     DAT_RELEASE,
@@ -16,13 +23,13 @@ from cineclub.adapters.files.tables import (
     Layout,
     header_of,
     read_delimited,
-    read_parquet,
 )
-from cineclub.adapters.files.validation import checked
 from cineclub.domain.errors import InvalidInput
-from cineclub.domain.imported_ratings import ColumnMapping, ImportedRatings, NewMovie
-from cineclub.domain.ratings import RatingLog, RatingScale
-from cineclub.ports import ImportProgress, RatingSource
+from cineclub.domain.ratings.import_counts import ImportProgress
+from cineclub.domain.ratings.imported import ColumnMapping, ImportedRatings, NewMovie
+from cineclub.domain.ratings.log import RatingLog, RatingScale
+from cineclub.domain.ratings.spelled_ids import SettledIds
+from cineclub.ports import RatingSource
 
 HALF_STARS = RatingScale(0.5, 5.0)
 WHOLE_STARS = RatingScale(1.0, 5.0)
@@ -33,52 +40,56 @@ KNOWN = (
     "a MovieLens folder or zip (ratings.csv, ratings.dat or u.data), MovieTweetings, or a .csv or .parquet file with a "
     "column each for the user, the film, the rating and its time"
 )
-Read = Callable[[], bytes]
+PLAIN_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
+RATING_FILES = frozenset({"ratings.csv", "ratings.dat", "u.data"})
+Open = Callable[[], SourceFile]
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A folder or zip of files whose layout is known by their names."""
+    """A folder or zip of files whose names determine their layout."""
 
     scale: RatingScale | None
-    read_ratings: Callable[[], Columns]
-    read_movies: Callable[[], Films]
+    read_ratings: Callable[[], Iterable[Columns]]
+    read_movies: Callable[[], Movies]
+    is_scale_assumed: bool = False
 
     def read(self, scale: RatingScale, progress: ImportProgress) -> ImportedRatings:
-        """Return everything, each row checked against the scale."""
-        progress(0.0, "read ratings")
-        columns = self.read_ratings()
-        progress(0.5, "check ratings")
-        rows, _, rejected, superseded = checked(columns, scale)
+        """Return all ratings and movies, each row checked against the scale."""
+        progress(0.0, "read and check ratings")
+        collector = Collector(scale)
+        for _ in collector.collect(self.read_ratings()):
+            pass
+        collected = collector.collected()
         progress(0.9, "read films")
         movies, rejected_movies = self.read_movies()
-        n_read = len(rows) + len(rejected) + len(superseded)
-        everything_rejected = (*rejected, *rejected_movies)
-        return ImportedRatings(scale, rows, tuple(movies), n_read, everything_rejected, tuple(superseded))
+        everything_rejected = [*collected.rejected_blocks, *blocks_of(rejected_movies)]
+        return collected.imported(scale, movies, everything_rejected, is_scale_assumed=self.is_scale_assumed)
 
 
 @dataclass(frozen=True, slots=True)
 class PlainFile:
-    """One table of ratings with stated columns; a film's texts may stand beside its ratings."""
+    """One table of ratings with named columns; it may have movies' texts beside the ratings."""
 
     scale: RatingScale | None
-    read_ratings: Callable[[], Columns]
+    read_ratings: Callable[[], Iterable[Columns]]
     mapping: ColumnMapping
+    is_scale_assumed: bool = False
 
     def read(self, scale: RatingScale, progress: ImportProgress) -> ImportedRatings:
-        """Return everything, each row checked against the scale."""
-        progress(0.0, "read ratings")
-        columns = self.read_ratings()
-        progress(0.5, "check ratings")
-        rows, kept, rejected, superseded = checked(columns, scale)
-        films: dict[str, NewMovie] = {}
-        if self.mapping.title:
-            for row in kept.tolist():
-                external_id = str(columns.movie[row].as_py()).strip()
-                if external_id not in films:
-                    films[external_id] = _movie_beside(columns, self.mapping, row, external_id)
-        n_read = len(rows) + len(rejected) + len(superseded)
-        return ImportedRatings(scale, rows, tuple(films.values()), n_read, tuple(rejected), tuple(superseded))
+        """Return all ratings and movies, each row checked against the scale."""
+        progress(0.0, "read and check ratings")
+        collector = Collector(scale)
+        described: dict[int, NewMovie] = {}
+        for columns, valid in collector.collect(self.read_ratings()):
+            if self.mapping.title:
+                codes, first = np.unique(valid.movie_codes, return_index=True)
+                for code, row in zip(codes.tolist(), valid.rows[first].tolist(), strict=True):
+                    if code not in described:
+                        described[code] = _movie_beside(columns, self.mapping, row)
+        movies = _named(described, collector.settled_movies())
+        collected = collector.collected()
+        return collected.imported(scale, movies, collected.rejected_blocks, is_scale_assumed=self.is_scale_assumed)
 
 
 def open_source(path: Path, mapping: ColumnMapping | None = None, scale: RatingScale | None = None) -> RatingSource:
@@ -86,29 +97,34 @@ def open_source(path: Path, mapping: ColumnMapping | None = None, scale: RatingS
 
     Args:
         path: a folder, a zip, or one file.
-        mapping: the columns of a plain file; MovieLens' and our own names are known without.
-        scale: what the ratings may be, where it is not the release's own.
+        mapping: the columns of a plain file; None where they have MovieLens' or our own names.
+        scale: the rating scale, if it is not the release's own.
 
     Raises:
-        InvalidInput: there is nothing there, or nothing that is known.
+        InvalidInput: the path does not exist, or is of no known kind.
     """
-    if not path.exists():
+    with Faults(str(path)):
+        kind = path.stat().st_mode if path.exists() else None
+    if kind is None:
         message = f"{path} does not exist: name {KNOWN}"
         raise InvalidInput(message)
-    if path.is_dir():
+    if stat.S_ISDIR(kind):
         return _release(path, _files_of_folder(path), scale)
-    if zipfile.is_zipfile(path) and path.suffix != ".parquet":
+    if not stat.S_ISREG(kind):
+        message = f"{path} is neither a file nor a folder: name {KNOWN}"
+        raise InvalidInput(message)
+    if path.suffix.lower() == ".zip" or (path.suffix.lower() not in PLAIN_SUFFIXES and zipfile.is_zipfile(path)):
         return _release(path, _files_of_zip(path), scale)
     if path.name in {"ratings.dat", "u.data"}:
         return _release(path, _files_of_folder(path.parent), scale)
     return _plain(path, mapping, scale)
 
 
-def read_rating_log(path: Path, mapping: ColumnMapping | None = None, scale: RatingScale | None = None) -> RatingLog:
-    """Return the valid ratings of a path as models take them, without a database; ids are the order of appearance.
+def read_all(path: Path, mapping: ColumnMapping | None = None, scale: RatingScale | None = None) -> ImportedRatings:
+    """Return the valid ratings of a path and what was left out, without a database.
 
     Raises:
-        InvalidInput: nothing that is known, no scale, or no valid rating.
+        InvalidInput: the path is of no known kind, has no scale or another than it seems, or has no valid rating.
     """
     source = open_source(path, mapping, scale)
     stated = scale or source.scale
@@ -116,79 +132,95 @@ def read_rating_log(path: Path, mapping: ColumnMapping | None = None, scale: Rat
         message = f"{path} does not say what its ratings may be: state it, for example --scale 1-10"
         raise InvalidInput(message)
     imported = source.read(stated, lambda _fraction, _message: None)
+    imported.refuse_wrong_scale()
     if not len(imported.rows):
         first = f"; the first of {len(imported.rejected)} bad rows: {imported.rejected[0].reason}"
         message = f"{path} holds no valid rating{first if imported.rejected else ''}"
         raise InvalidInput(message)
-    return imported.rows.to_log(stated)
+    return imported
 
 
-def _files_of_folder(folder: Path) -> dict[str, Read]:
-    """Return the files of a folder, or of its only sub-folder that holds ratings, by name."""
-    places = [folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())]
-    for place in places:
-        files = {path.name: path.read_bytes for path in place.iterdir() if path.is_file()}
-        if files.keys() & {"ratings.csv", "ratings.dat", "u.data"}:
-            return files
-    return {}
+def read_rating_log(path: Path, mapping: ColumnMapping | None = None, scale: RatingScale | None = None) -> RatingLog:
+    """Return the valid ratings of a path in the form of models, without a database; ids count in order of appearance.
+
+    Raises:
+        InvalidInput: as ``read_all``.
+    """
+    imported = read_all(path, mapping, scale)
+    return imported.rows.to_log(imported.scale)
 
 
-def _files_of_zip(path: Path) -> dict[str, Read]:
-    """Return the files of a zip by name."""
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+def _files_of_folder(folder: Path) -> dict[str, Open]:
+    """Return the files of a folder, or of its only sub-folder that holds ratings, by name.
 
-    def reader(name: str) -> Read:
-        def read() -> bytes:
-            with zipfile.ZipFile(path) as archive:
-                return archive.read(name)
+    Raises:
+        InvalidInput: it cannot be read, or several sub-folders hold ratings.
+    """
+    with Faults(str(folder)):
+        places = [folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())]
+        files = {place: {path.name: path for path in place.iterdir() if path.is_file()} for place in places}
+    holders = [place for place in places if files[place].keys() & RATING_FILES]
+    if len(holders) > 1 and holders[0] != folder:
+        message = f"{folder} holds ratings in several folders: name one of {', '.join(place.name for place in holders)}"
+        raise InvalidInput(message)
+    return {name: file_opener(path) for name, path in files[holders[0]].items()} if holders else {}
 
-        return read
 
-    return {PurePosixPath(name).name: reader(name) for name in names}
+def _files_of_zip(path: Path) -> dict[str, Open]:
+    """Return the files of a zip by name.
+
+    Raises:
+        InvalidInput: it is damaged, or holds two files of ratings of the same name.
+    """
+    with Faults(path.name), zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir() and "__MACOSX" not in member.filename]
+    names = [PurePosixPath(member.filename).name for member in members]
+    if repeated := sorted(name for name in RATING_FILES if names.count(name) > 1):
+        message = f"{path} holds several files {', '.join(repeated)}: unpack it and import one of its folders"
+        raise InvalidInput(message)
+    return {name: member_opener(path, member, name) for name, member in zip(names, members, strict=True)}
 
 
-def _release(path: Path, files: Mapping[str, Read], scale: RatingScale | None) -> Release:
-    """Return the release that the names of the files tell."""
-    movies: Callable[[], Films] = lambda: ([], [])  # noqa: E731 - a film without texts is titled by its id
+def _release(path: Path, files: Mapping[str, Open], scale: RatingScale | None) -> Release:
+    """Return the release that the names of the files determine."""
+    movies: Callable[[], Movies] = lambda: ([], [])  # noqa: E731 - a film without texts is titled by its id
+    own_scale: RatingScale | None
+    is_assumed = False
     if "ratings.csv" in files:
-        ratings, layout = files["ratings.csv"], CSV_RELEASE
-        own_scale: RatingScale | None = _our_scale(files) or HALF_STARS
+        name, layout, stated = "ratings.csv", CSV_RELEASE, _our_scale(files)
+        own_scale, is_assumed = stated or HALF_STARS, stated is None
         if "movies.csv" in files:
-            links = files.get("links.csv")
-            movies = lambda: csv_movies("movies.csv", files["movies.csv"](), links() if links else None)  # noqa: E731
-        name = "ratings.csv"
+            movies = lambda: csv_movies(files["movies.csv"], files.get("links.csv"))  # noqa: E731
     elif "ratings.dat" in files:
-        ratings, layout, own_scale = files["ratings.dat"], DAT_RELEASE, _dat_scale(files)
+        name, layout, own_scale = "ratings.dat", DAT_RELEASE, _dat_scale(files)
         if "movies.dat" in files:
-            movies = lambda: dat_movies("movies.dat", files["movies.dat"]())  # noqa: E731
-        name = "ratings.dat"
+            movies = lambda: dat_movies("movies.dat", whole(files["movies.dat"]))  # noqa: E731
     elif "u.data" in files:
-        ratings, layout, own_scale = files["u.data"], TAB_RELEASE, WHOLE_STARS
+        name, layout, own_scale, is_assumed = "u.data", TAB_RELEASE, WHOLE_STARS, True
         if "u.item" in files:
-            movies = lambda: item_movies("u.item", files["u.item"]())  # noqa: E731
-        name = "u.data"
+            movies = lambda: item_movies("u.item", whole(files["u.item"]))  # noqa: E731
     else:
         message = f"{path} holds no ratings that are known: name {KNOWN}"
         raise InvalidInput(message)
-    return Release(scale or own_scale, lambda: read_delimited(name, ratings(), layout), movies)
+    is_assumed &= scale is None
+    return Release(scale or own_scale, lambda: read_delimited(files[name], layout), movies, is_assumed)
 
 
-def _our_scale(files: Mapping[str, Read]) -> RatingScale | None:
-    """Return the scale that an export of ours carries."""
+def _our_scale(files: Mapping[str, Open]) -> RatingScale | None:
+    """Return the scale in an export of ours."""
     if OUR_FACTS not in files:
         return None
     try:
-        facts = json.loads(files[OUR_FACTS]())
+        facts = json.loads(whole(files[OUR_FACTS]))
         return RatingScale(float(facts["scale_lowest"]), float(facts["scale_highest"]))
     except (ValueError, KeyError, TypeError) as error:
         message = f"{OUR_FACTS} does not say the scale of the ratings: export again, or remove it and state --scale"
         raise InvalidInput(message) from error
 
 
-def _dat_scale(files: Mapping[str, Read]) -> RatingScale | None:
-    """Return the scale of a ``::`` release as its README tells; None where none tells, since it cannot be guessed."""
-    readme = b"".join(read() for name, read in files.items() if name.lower().startswith("readme"))
+def _dat_scale(files: Mapping[str, Open]) -> RatingScale | None:
+    """Return the scale of a ``::`` release by its README; None without one, since it cannot be guessed."""
+    readme = b"".join(whole(opener) for name, opener in files.items() if name.lower().startswith("readme"))
     if b"MovieTweetings" in readme:
         return TEN_POINTS
     return HALF_STARS if b"MovieLens" in readme else None
@@ -198,35 +230,45 @@ def _plain(path: Path, mapping: ColumnMapping | None, scale: RatingScale | None)
     """Return a plain CSV or Parquet file."""
     if path.suffix.lower() in {".parquet", ".pq"}:
         chosen = mapping or ColumnMapping()
-        layout = Layout(", ", None, _columns(chosen), chosen.film_columns)
-        return PlainFile(scale, lambda: read_parquet(path.name, path.read_bytes(), layout), chosen)
+        layout = Layout(", ", None, _columns(chosen), chosen.movie_columns)
+        return PlainFile(scale, lambda: read_parquet(path, layout), chosen)
     if path.suffix.lower() not in {".csv", ".tsv", ".txt"}:
-        message = f"{path} is of no kind that is known: name {KNOWN}"
+        message = f"{path} is of no known kind: name {KNOWN}"
         raise InvalidInput(message)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open("rb") as file:
-        names = header_of(path.name, file.readline(), delimiter)
+    names = header_of(file_opener(path), delimiter)
     is_movielens = mapping is None and set(MOVIELENS_NAMES) <= set(names)
     chosen = ColumnMapping(*MOVIELENS_NAMES) if is_movielens else mapping or ColumnMapping()
-    layout = Layout(delimiter, None, _columns(chosen), chosen.film_columns)
+    layout = Layout(delimiter, None, _columns(chosen), chosen.movie_columns)
     own_scale = HALF_STARS if is_movielens else None
-    return PlainFile(scale or own_scale, lambda: read_delimited(path.name, path.read_bytes(), layout), chosen)
+    is_assumed = scale is None and is_movielens
+    return PlainFile(scale or own_scale, lambda: read_delimited(file_opener(path), layout), chosen, is_assumed)
+
+
+def _named(described: Mapping[int, NewMovie], ids: SettledIds) -> list[NewMovie]:
+    """Return movies by code with the ids that their spellings stand for, the first of each id."""
+    movies: dict[str, NewMovie] = {}
+    for code, movie in described.items():
+        if code not in ids.faults:
+            name = ids.names[ids.codes[code]]
+            movies.setdefault(name, replace(movie, external_id=name, title=movie.title or name))
+    return list(movies.values())
 
 
 def _columns(mapping: ColumnMapping) -> tuple[str, str, str, str]:
-    """Return the names of the four columns every file of ratings has."""
+    """Return the names of the four columns that every file of ratings has."""
     return (mapping.user, mapping.movie, mapping.rating, mapping.rated_at)
 
 
-def _movie_beside(columns: Columns, mapping: ColumnMapping, row: int, external_id: str) -> NewMovie:
-    """Return the film described beside one of its ratings."""
+def _movie_beside(columns: Columns, mapping: ColumnMapping, row: int) -> NewMovie:
+    """Return the movie described beside one of its ratings, without its id."""
 
     def text(name: str | None) -> str:
         value = columns.others[name][row].as_py() if name else None
         joined = "|".join(map(str, value)) if isinstance(value, list) else str(value or "")
         return joined.replace("\0", "").strip()
 
-    film = movie_of(external_id, text(mapping.title) or external_id, text(mapping.genres))
+    movie = movie_of("", text(mapping.title), text(mapping.genres))
     year = text(mapping.year).removesuffix(".0")
     is_year = year.isascii() and year.isdecimal() and len(year) <= LONGEST_YEAR
-    return NewMovie(film.external_id, film.title, int(year) if is_year else film.year, film.genres)
+    return NewMovie("", movie.title, int(year) if is_year else movie.year, movie.genres)

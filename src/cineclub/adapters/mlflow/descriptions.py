@@ -1,4 +1,4 @@
-"""Versions in MLflow's terms as the values of the ports: everything that is recorded stands in their tags."""
+"""MLflow's versions as values of the domain: the record of a version is in its tags."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,18 +6,15 @@ from datetime import UTC, datetime
 from mlflow.entities.model_registry import ModelVersion
 
 from cineclub.domain.errors import BrokenArtifact
-from cineclub.domain.ratings import SnapshotIdentity
-from cineclub.domain.recipe import Recipe
-from cineclub.ports import KnownVersion, RegisteredVersion
-
-CANDIDATE, CHALLENGER = "candidate", "challenger"
+from cineclub.domain.promotion.versions import KnownVersion, RegisteredVersion, role_of, snapshot_of
+from cineclub.domain.recommend.recipe import Recipe
 
 
 def registered_version(version: ModelVersion) -> RegisteredVersion:
-    """Return the version if cineclub registered it.
+    """Return the version as its tags describe it.
 
     Raises:
-        BrokenArtifact: somebody else did.
+        BrokenArtifact: cineclub did not register it.
     """
     try:
         return RegisteredVersion(
@@ -33,7 +30,7 @@ def registered_version(version: ModelVersion) -> RegisteredVersion:
 
 
 def known_version(version: ModelVersion, metrics: Mapping[str, float]) -> KnownVersion:
-    """Return what PostgreSQL keeps of a version.
+    """Return the record of a version for PostgreSQL.
 
     Raises:
         BrokenArtifact: cineclub did not register it.
@@ -48,19 +45,4 @@ def known_version(version: ModelVersion, metrics: Mapping[str, float]) -> KnownV
         metrics=metrics,
         tags=tags,
         code_version=tags.get("code_version", ""),
-    )
-
-
-def role_of(tags: Mapping[str, str]) -> str:
-    """Return in which role a training registered a version: what the gate holds is the challenger."""
-    return tags.get("role") or (CHALLENGER if tags.get("verdict") == "HOLD" else CANDIDATE)
-
-
-def snapshot_of(tags: Mapping[str, str]) -> SnapshotIdentity:
-    """Return the snapshot that a record's tags name."""
-    newest = tags.get("snapshot_newest_rated_at")
-    return SnapshotIdentity(
-        n_ratings=int(tags.get("snapshot_n_ratings", "0")),
-        newest_rated_at=datetime.fromisoformat(newest) if newest else None,
-        content_sha256=tags.get("snapshot_sha256", ""),
     )

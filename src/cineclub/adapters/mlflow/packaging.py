@@ -1,6 +1,6 @@
-"""The folder of a version as MLflow knows models: arrays, and around them what makes them answer elsewhere.
+"""The files beside a version's arrays that make the folder an MLflow model, which runs without cineclub.
 
-Nothing in it is a pickle. It is written without MLflow's own ``save_model``, which needs pandas and runs the model.
+It has no pickles. MLflow's own ``save_model`` is not used, because it needs pandas and runs the model.
 """
 
 import json
@@ -14,19 +14,22 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from cineclub.domain.ratings import Movie
-from cineclub.domain.recommender import FittedModel
+from cineclub.domain.ratings.log import Movie
+from cineclub.domain.recommend.recommender import FittedModel
 
 ARRAYS = "artifacts/model"
-"""Where the arrays lie inside the folder: the only part of it that cineclub reads again."""
+"""The place of the arrays inside the folder: the only part of it that cineclub reads again."""
 
 CODE, MODEL_CODE = "code", "portable.py"
-BUNDLED = ("__init__.py", "domain", "models", "adapters/__init__.py", "adapters/artifacts")
-"""What of cineclub the model runs on, copied beside it, so that it answers where cineclub is not installed."""
+BUNDLED = (
+    *("__init__.py", "domain", "models", "adapters/__init__.py", "adapters/model_store"),
+    *("runtime/__init__.py", "runtime/unfinished.py"),
+)
+"""The parts of cineclub that the model needs; copied, so that it runs where cineclub is not installed."""
 
 PINNED = ("numpy", "orjson")
 N_EXAMPLES = 3
-# numbers are of any type, because MLflow refuses the whole ones of JSON where it wants others: 4 is as good as 4.0
+# numbers have the type any, because MLflow rejects JSON's 4 for a double
 INPUTS = [
     {"name": "user_id", "type": "string", "required": False},
     {"name": "movie_ids", "type": "array", "items": {"type": "string"}, "required": True},
@@ -45,7 +48,7 @@ OUTPUTS = [
 
 
 def write_package(folder: Path, fitted: FittedModel, movies: Sequence[Movie]) -> None:
-    """Write around the arrays, which lie in ``ARRAYS`` of the folder, what makes them an MLflow model."""
+    """Write the files of an MLflow model into a folder; the arrays belong in ``ARRAYS``."""
     package = resources.files("cineclub")
     for name in BUNDLED:
         _copy(package.joinpath(name), folder / CODE / "cineclub" / name)
@@ -53,9 +56,16 @@ def write_package(folder: Path, fitted: FittedModel, movies: Sequence[Movie]) ->
     example = _example(fitted, movies)
     _write(folder / "input_example.json", example)
     _write(folder / "serving_input_example.json", {"dataframe_split": example})
-    (folder / "requirements.txt").write_text("\n".join(_requirements()) + "\n", encoding="utf-8")
+    pinned = [f"{name}=={metadata.version(name)}" for name in PINNED]
+    requirements = [f"mlflow=={metadata.version('mlflow-skinny')}", *pinned]
+    (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
     # MLflow reads its own two files as YAML, of which JSON is a part
-    _write(folder / "python_env.yaml", _python_environment())
+    environment = {
+        "python": platform.python_version(),
+        "build_dependencies": ["pip", "setuptools", "wheel"],
+        "dependencies": ["-r requirements.txt"],
+    }
+    _write(folder / "python_env.yaml", environment)
     _write(folder / "MLmodel", _description())
 
 
@@ -72,30 +82,15 @@ def _copy(source: Traversable, target: Path) -> None:
 
 
 def _example(fitted: FittedModel, movies: Sequence[Movie]) -> dict[str, Any]:
-    """Return a request by somebody who likes the most popular films, as pandas splits a table."""
+    """Return a request of a user who likes the most popular movies, in pandas' format ``split``."""
     external_ids = {movie.movie_id: movie.external_id for movie in movies}
     liked = fitted.movie_ids[fitted.popularity.argsort()[::-1][:N_EXAMPLES]].tolist()
     request = ["somebody", [external_ids[movie_id] for movie_id in liked], [fitted.scale.highest] * len(liked), 10]
     return {"columns": [column["name"] for column in INPUTS], "data": [request]}
 
 
-def _requirements() -> list[str]:
-    """Return what has to be installed beside the folder, in the versions that are installed here."""
-    pinned = [f"{name}=={metadata.version(name)}" for name in PINNED]
-    return [f"mlflow=={metadata.version('mlflow-skinny')}", *pinned]
-
-
-def _python_environment() -> dict[str, Any]:
-    """Return what MLflow makes an environment of."""
-    return {
-        "python": platform.python_version(),
-        "build_dependencies": ["pip", "setuptools", "wheel"],
-        "dependencies": ["-r requirements.txt"],
-    }
-
-
 def _description() -> dict[str, Any]:
-    """Return the head of the model: how it is loaded, what it takes and gives."""
+    """Return the content of ``MLmodel``: loader, inputs and outputs."""
     return {
         "flavors": {
             "python_function": {

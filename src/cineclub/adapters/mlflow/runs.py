@@ -1,4 +1,4 @@
-"""What led to a version: one run a training, with a child run for each candidate."""
+"""MLflow runs: one for each training, with a child run for each candidate."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,42 +8,69 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from cineclub.adapters.mlflow.client import is_missing
-from cineclub.domain.recipe import Recipe
+from cineclub.adapters.mlflow.client import is_missing, made_by_anybody
+from cineclub.domain.errors import Conflict, RegistryRefused
+from cineclub.domain.recommend.recipe import Recipe
 
-EXPERIMENT = "cineclub"
 TRAINING_TAG = "cineclub.training_id"
 RECIPE_TAG = "cineclub.recipe"
 PARENT_TAG = "mlflow.parentRunId"
 MAX_CHILDREN = 1000
+LONGEST_LOCATION = 200 - len("/artifacts") - len("/") - 32
+
+
+def artifact_location(folder: Path) -> str:
+    """Return the address of the folder of artifacts as MLflow's store records it.
+
+    Raises:
+        Conflict: it is too long for a column of the store, which holds 200 characters with the path of one run.
+    """
+    location = folder.as_uri()
+    if len(location) > LONGEST_LOCATION:
+        message = (
+            f"{folder} is too long for MLflow's store ({len(location)} characters as an address, at most "
+            f"{LONGEST_LOCATION}; other characters than ASCII count several times): choose a shorter CINECLUB_HOME"
+        )
+        raise Conflict(message)
+    return location
+
+
+def artifact_root_of(tracking_uri: str, home: Path) -> Path | None:
+    """Return the folder of artifacts in ``home``; None for a server, which stores them itself."""
+    return None if tracking_uri.startswith(("http://", "https://")) else home.resolve() / "artifacts"
 
 
 class TrainingRuns:
-    """The runs of trainings; a training that is run again finds its own."""
+    """The runs of trainings; a repeated attempt of a training uses the run of the first."""
 
-    def __init__(self, client: MlflowClient, artifact_root: Path | None) -> None:
-        """Put artifacts under ``artifact_root``, or where the MLflow server wants them if that is None."""
+    def __init__(self, client: MlflowClient, artifact_root: Path | None, experiment: str) -> None:
+        """Put artifacts under ``artifact_root``, or where the MLflow server stores them if that is None."""
         self._client = client
+        self._experiment = experiment
         self._artifact_root = artifact_root
         self._experiment_id: str | None = None
         self._parents: dict[str, Run] = {}
         self._children: dict[tuple[str, str], str] = {}
 
     def experiment_id(self) -> str:
-        """Return the experiment of all trainings, made when it is first needed."""
+        """Return the id of the experiment of all trainings, created on first use."""
         if self._experiment_id is None:
-            experiment = self._client.get_experiment_by_name(EXPERIMENT)
-            if experiment is not None:
-                self._experiment_id = str(experiment.experiment_id)
-            else:
-                location = self._artifact_root.as_uri() if self._artifact_root else None
-                self._experiment_id = self._client.create_experiment(EXPERIMENT, artifact_location=location)
+            if self._client.get_experiment_by_name(self._experiment) is None:
+                location = artifact_location(self._artifact_root) if self._artifact_root else None
+                with made_by_anybody():
+                    self._client.create_experiment(self._experiment, artifact_location=location)
+            experiment = self._client.get_experiment_by_name(self._experiment)
+            if experiment is None:
+                message = f"the experiment {self._experiment} was deleted: restore it in MLflow, or delete it for good"
+                raise RegistryRefused(message)
+            self._experiment_id = str(experiment.experiment_id)
         return self._experiment_id
 
     def of_training(self, training_id: str) -> Run:
-        """Return the run of a training, made when it is first needed."""
+        """Return the run of a training, created on first use."""
         if training_id not in self._parents:
-            runs = self._tagged(training_id)
+            condition = f"tags.`{TRAINING_TAG}` = '{training_id}'"
+            runs = list(self._client.search_runs([self.experiment_id()], condition, max_results=MAX_CHILDREN))
             parents = [run for run in runs if PARENT_TAG not in run.data.tags]
             self._parents[training_id] = parents[0] if parents else self._new(training_id, {})
             for run in runs:
@@ -52,7 +79,7 @@ class TrainingRuns:
         return self._parents[training_id]
 
     def record_candidate(self, training_id: str, recipe: Recipe, metrics: Mapping[str, float]) -> None:
-        """Record one judged candidate under its training's run; the same candidate again replaces its numbers."""
+        """Record an evaluated candidate under its training's run; recording it again replaces its metrics."""
         parent = self.of_training(training_id)
         text = recipe.to_json()
         if (training_id, text) not in self._children:
@@ -74,7 +101,7 @@ class TrainingRuns:
         self._client.set_terminated(run_id)
 
     def metrics_of(self, run_id: str | None) -> dict[str, float]:
-        """Return the metrics of a run; none where there is no such run any more."""
+        """Return the metrics of a run; none where the run was deleted."""
         if not run_id:
             return {}
         try:
@@ -83,14 +110,6 @@ class TrainingRuns:
             if is_missing(error):
                 return {}
             raise
-
-    def _tagged(self, training_id: str) -> list[Run]:
-        """Return every run of a training."""
-        return list(
-            self._client.search_runs(
-                [self.experiment_id()], f"tags.`{TRAINING_TAG}` = '{training_id}'", max_results=MAX_CHILDREN
-            )
-        )
 
     def _new(self, training_id: str, tags: Mapping[str, str]) -> Run:
         """Start a run of a training."""

@@ -1,8 +1,6 @@
-"""The keys to the API: made, listed and revoked by people, known to the service from memory."""
+"""API keys: created, listed and revoked in PostgreSQL, cached in the memory of the service."""
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -10,8 +8,7 @@ from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import Row, named_queries, session
 from cineclub.domain.access import ApiKey, Scope, hash_of, new_secret
 from cineclub.domain.errors import NotFound, StorageUnavailable
-
-log = logging.getLogger(__name__)
+from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
 
 SQL = named_queries("api_keys.sql")
 SECONDS_BETWEEN_READS = 2.0
@@ -19,30 +16,26 @@ READS_BETWEEN_WRITES = 30
 
 
 class PostgresApiKeys:
-    """The keys as people handle them."""
+    """The table of keys. Its methods raise StorageUnavailable while PostgreSQL does not answer."""
 
     def __init__(self, database_url: str) -> None:
         """Use this database; each call opens one short connection."""
         self._database_url = database_url
 
     def create(self, name: str, scopes: Collection[Scope], expires_at: datetime | None) -> tuple[ApiKey, str]:
-        """Make a key, and return it with its secret, which is kept nowhere.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+        """Create a key, and return it with its secret, which is not stored."""
         secret = new_secret()
-        asked = {"name": name, "scopes": sorted(scopes), "secret_sha256": hash_of(secret), "expires_at": expires_at}
+        params = {"name": name, "scopes": sorted(scopes), "secret_sha256": hash_of(secret), "expires_at": expires_at}
         with session(self._database_url) as connection:
-            return _key_of(connection.execute(SQL["create"], asked).fetchall()[0]), secret
+            return _key_of(connection.execute(SQL["create"], params).fetchall()[0]), secret
 
     def everything(self) -> list[ApiKey]:
-        """Return every key there was, those that open nothing any more too."""
+        """Return every key, revoked and expired ones too."""
         with session(self._database_url) as connection:
             return [_key_of(row) for row in connection.execute(SQL["all"])]
 
     def revoke(self, key_id: int) -> ApiKey:
-        """Let a key open nothing any more, and return it.
+        """Revoke a key, and return it.
 
         Raises:
             NotFound: there is no such key.
@@ -56,24 +49,25 @@ class PostgresApiKeys:
 
 
 class KeyRing:
-    """The keys in the memory of the service, read again every two seconds; while PostgreSQL is away as they were.
+    """The cached keys of a service, refreshed every two seconds; they stay while PostgreSQL does not answer.
 
-    When they were used is written down about once a minute, and at the end.
+    When keys were used is recorded about once a minute, and at the end.
     """
 
     def __init__(self, pool: ServingPool) -> None:
-        """Know no key yet."""
+        """Start without keys."""
         self._pool = pool
         self._by_hash: dict[str, ApiKey] | None = None
         self._used_at: dict[int, datetime] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._n_reads = 0
+        intervals = Intervals(between=SECONDS_BETWEEN_READS, first=SECONDS_BETWEEN_READS)
+        self._refreshing = PeriodicTask("api_keys", self._refresh, intervals)
 
     def find(self, secret: str) -> ApiKey | None:
-        """Return the key of a secret if it opens anything now.
+        """Return the key of a secret if it is valid now.
 
         Raises:
-            StorageUnavailable: the keys were never read since the start, so that nobody can say.
+            StorageUnavailable: the keys were never read since the start.
         """
         if self._by_hash is None:
             message = "PostgreSQL has not answered since this service started, so no key is known yet: try again"
@@ -85,49 +79,38 @@ class KeyRing:
         return key
 
     async def start(self) -> None:
-        """Read the keys, then keep reading."""
-        await self._read()
-        self._is_stopping = False
-        self._task = asyncio.create_task(self._keep_reading(), name="api keys")
+        """Read the keys, then refresh them in the background."""
+        with contextlib.suppress(StorageUnavailable):
+            await self._read()
+        await self._refreshing.start()
 
     async def stop(self) -> None:
-        """Stop reading, and write down what was used."""
-        if self._task is not None:
-            self._is_stopping = True  # a query that is cancelled may end as a database error instead
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        """Stop refreshing, and record when keys were used."""
+        await self._refreshing.stop()
+        await self._note_uses()
+
+    async def _refresh(self) -> None:
+        """Read the keys once, and record now and then when they were used."""
+        await self._read()
+        self._n_reads += 1
+        if self._n_reads % READS_BETWEEN_WRITES == 0:
             await self._note_uses()
 
-    async def _keep_reading(self) -> None:
-        """Read for as long as the service lives."""
-        n_reads = 0
-        while not self._is_stopping:
-            await asyncio.sleep(SECONDS_BETWEEN_READS)
-            n_reads += 1
-            try:
-                await self._read()
-                if n_reads % READS_BETWEEN_WRITES == 0:
-                    await self._note_uses()
-            except Exception:
-                log.exception("api_keys_not_read")
-
     async def _read(self) -> None:
-        """Read the keys once; what was known stays while PostgreSQL is away."""
-        with contextlib.suppress(StorageUnavailable):
-            async with self._pool.connection() as connection:
-                rows = await (await connection.execute(SQL["all"])).fetchall()
-            self._by_hash = {row["secret_sha256"]: _key_of(row) for row in rows}
+        """Read the keys once; those in memory stay while PostgreSQL does not answer."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(SQL["all"])).fetchall()
+        self._by_hash = {row["secret_sha256"]: _key_of(row) for row in rows}
 
     async def _note_uses(self) -> None:
-        """Write down when keys were used; while PostgreSQL is away that waits for the next time."""
+        """Record when keys were used; retried next time while PostgreSQL does not answer."""
         if not self._used_at:
             return
         used_at, self._used_at = self._used_at, {}
-        asked = {"key_ids": list(used_at), "times": list(used_at.values())}
+        params = {"key_ids": list(used_at), "times": list(used_at.values())}
         try:
             async with self._pool.connection() as connection:
-                await connection.execute(SQL["note_uses"], asked)
+                await connection.execute(SQL["note_uses"], params)
         except StorageUnavailable:
             self._used_at = used_at | self._used_at
 

@@ -1,15 +1,15 @@
 -- name: create
--- A new key.
+-- Store a new key.
 INSERT INTO cineclub.api_keys (name, scopes, secret_sha256, expires_at)
 VALUES (%(name)s, %(scopes)s, %(secret_sha256)s, %(expires_at)s)
 RETURNING *;
 
 -- name: all
--- Every key there was.
+-- Every key, revoked and expired ones too.
 SELECT * FROM cineclub.api_keys ORDER BY id;
 
 -- name: note_uses
--- When keys were used last, as one of several processes knows it; all lock the rows in the same order.
+-- Store the last uses that one process has seen. Processes lock the rows in the same order, so that none deadlocks.
 WITH used AS (
     SELECT k.id, given.at
     FROM unnest(%(key_ids)s::integer[], %(times)s::timestamptz[]) AS given (key_id, at)
@@ -22,5 +22,5 @@ FROM used
 WHERE k.id = used.id;
 
 -- name: revoke
--- A key that opens nothing any more; it stays on record.
+-- Revoke a key; its row stays.
 UPDATE cineclub.api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = %(key_id)s RETURNING *;

@@ -1,4 +1,4 @@
-"""Answers that two versions were asked for: kept, counted inside PostgreSQL, and the looks at probations."""
+"""Compared responses, stored and counted inside PostgreSQL, and the checks of probations."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,11 +11,11 @@ from psycopg import sql
 from cineclub.adapters.postgres.outcomes import counted_rows, given_ratings
 from cineclub.adapters.postgres.promotions import promotion_of
 from cineclub.adapters.postgres.serving_pool import ServingPool
-from cineclub.adapters.postgres.sessions import Row, named_queries, session
+from cineclub.adapters.postgres.sessions import named_queries, session
 from cineclub.adapters.postgres.versions import known_version_of
-from cineclub.domain.live_comparison import PairOutcomes, PersonOutcomes
-from cineclub.domain.ratings import RELEVANT_FRACTION_OF_SCALE
-from cineclub.ports import ComparedAnswer, ProbationLook, Standing
+from cineclub.domain.promotion.online_comparison import PairOutcomes, PersonOutcomes
+from cineclub.domain.promotion.online_records import ComparedResponse, ProbationCheck, Standing
+from cineclub.domain.ratings.log import RELEVANT_FRACTION_OF_SCALE
 
 SQL = named_queries("comparisons.sql")
 PROMOTIONS_SQL = named_queries("promotions.sql")
@@ -25,7 +25,10 @@ PROMOTIONS_READ = 200
 
 
 class PostgresComparisons:
-    """Implements the port ``ComparisonStore``; ratings are our own, or those of the owner's views."""
+    """Comparisons in PostgreSQL; ratings are our own, or those of the owner's views.
+
+    Its methods raise StorageUnavailable while PostgreSQL does not answer, or does not count within a minute.
+    """
 
     def __init__(self, pool: ServingPool, external_schema: str | None = None) -> None:
         """Use the pool of the request path, one connection at a time."""
@@ -33,78 +36,50 @@ class PostgresComparisons:
         self._query = sql.SQL(SQL["pairs"]).format(given=given_ratings(external_schema))
 
     async def standing(self) -> Standing:
-        """Return what served, newest first, and the version that might serve next.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
-        asked = {"limit": PROMOTIONS_READ, "before": None}
+        """Return the promotions, newest first, and the challenger."""
+        page = {"limit": PROMOTIONS_READ, "before": None}
         async with self._pool.connection() as connection:
-            history = await (await connection.execute(PROMOTIONS_SQL["history"], asked)).fetchall()
+            history = await (await connection.execute(PROMOTIONS_SQL["history"], page)).fetchall()
             challenger = await (await connection.execute(VERSIONS_SQL["challenger"])).fetchone()
         return Standing([promotion_of(row) for row in history], known_version_of(challenger) if challenger else None)
 
-    async def write(self, answers: Sequence[ComparedAnswer]) -> None:
-        """Keep compared answers, in one transaction.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+    async def write(self, responses: Sequence[ComparedResponse]) -> None:
+        """Store compared responses, in one transaction."""
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection, connection.transaction():
-            await connection.cursor().executemany(SQL["write"], [_columns(one) for one in answers])
+            await connection.cursor().executemany(SQL["write"], [_columns(response) for response in responses])
 
     async def count(self, since: datetime, until: datetime, window_days: float) -> tuple[PairOutcomes, ...]:
-        """Return what became of the answers compared from ``since`` to ``until``, by the ratings given until then.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer, or not within a minute.
-        """
-        named: dict[str, Any] = {
+        """Return the outcomes of the responses compared from ``since`` to ``until``, and the ratings until then."""
+        params: dict[str, Any] = {
             "since": since,
             "until": until,
             "window_seconds": 86_400 * window_days,
             "liked_part": RELEVANT_FRACTION_OF_SCALE,
         }
-        return tuple(_pair_of(row) for row in await counted_rows(self._pool, self._query, named))
+        rows = await counted_rows(self._pool, self._query, params)
+        people = [tuple(PersonOutcomes(*counts) for counts in row["people"]) for row in rows]
+        return tuple(PairOutcomes(**{**row, "people": group}) for row, group in zip(rows, people, strict=True))
 
-    async def looks(self, limit: int) -> list[ProbationLook]:
-        """Return the looks at probations, newest first.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+    async def checks(self, limit: int) -> list[ProbationCheck]:
+        """Return the checks of probations, newest first."""
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(SQL["looks"], {"limit": limit})).fetchall()
-        return [ProbationLook(**row) for row in rows]
+            rows = await (await connection.execute(SQL["checks"], {"limit": limit})).fetchall()
+        return [ProbationCheck(**row) for row in rows]
 
-    async def record_look(self, look: ProbationLook) -> bool:
-        """Keep a look, and say whether it was the first of its number.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+    async def record_check(self, check: ProbationCheck) -> bool:
+        """Store a check, and return whether it was the first of its number."""
         async with self._pool.connection() as connection:
-            return (await connection.execute(SQL["record_look"], asdict(look))).rowcount > 0
+            return (await connection.execute(SQL["record_check"], asdict(check))).rowcount > 0
 
 
-def recent_looks(database_url: str, limit: int) -> list[ProbationLook]:
-    """Return the looks at probations, newest first; blocks.
-
-    Raises:
-        StorageUnavailable: PostgreSQL does not answer.
-    """
+def recent_checks(database_url: str, limit: int) -> list[ProbationCheck]:
+    """Return the checks of probations, newest first; blocks; raises StorageUnavailable in an outage of PostgreSQL."""
     with session(database_url) as connection:
-        return [ProbationLook(**row) for row in connection.execute(SQL["looks"], {"limit": limit})]
+        return [ProbationCheck(**row) for row in connection.execute(SQL["checks"], {"limit": limit})]
 
 
-def _columns(one: ComparedAnswer) -> dict[str, Any]:
-    """Return a compared answer as query parameters."""
-    ids = {"recommendation_id": UUID(one.recommendation_id)}
-    films = {"served_movie_ids": list(one.served_movie_ids), "other_movie_ids": list(one.other_movie_ids)}
-    return asdict(one) | ids | films
-
-
-def _pair_of(row: Row) -> PairOutcomes:
-    """Return the outcomes of a row."""
-    people = tuple(PersonOutcomes(*counts) for counts in row["people"])
-    return PairOutcomes(**{**row, "people": people})
+def _columns(response: ComparedResponse) -> dict[str, Any]:
+    """Return a compared response as query parameters."""
+    ids = {"recommendation_id": UUID(response.recommendation_id)}
+    movies = {"served_movie_ids": list(response.served_movie_ids), "other_movie_ids": list(response.other_movie_ids)}
+    return asdict(response) | ids | movies

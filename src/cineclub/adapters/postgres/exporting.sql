@@ -1,9 +1,9 @@
 -- name: facts
--- The scale, and how many ratings there are.
+-- The rating scale and the number of ratings.
 SELECT scale_lowest, scale_highest, (SELECT count(*) FROM cineclub.ratings) AS n_ratings FROM cineclub.catalogue;
 
 -- name: ratings
--- In the order of a release: by user, then film; seconds since 1970, with a fraction where there is one.
+-- The ratings in the order of a release: by user, then movie; times in seconds since 1970, with their fraction.
 SELECT u.external_id AS "userId", m.external_id AS "movieId", r.rating,
        trim_scale(extract(epoch FROM r.rated_at)) AS "timestamp"
 FROM cineclub.ratings r

@@ -1,4 +1,4 @@
-"""The owner's views (CINECLUB_SOURCE=external): what they must be, and how their ids become ours."""
+"""The owner's views (CINECLUB_SOURCE=external): their contract, and the mapping of their ids to ours."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from psycopg import sql
 
 from cineclub.adapters.postgres.sessions import Row, named_queries
 from cineclub.domain.errors import InvalidInput
-from cineclub.domain.ratings import RatingScale
+from cineclub.domain.ratings.log import RatingScale
 
 SQL = named_queries("external_source.sql")
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
@@ -36,29 +36,28 @@ CONTRACT = {
 
 
 class ExternalSource:
-    """The three views of one schema, seen over one connection."""
+    """The three views of one schema, read over one connection."""
 
     def __init__(self, connection: psycopg.Connection[Row], schema: str) -> None:
-        """Look at the views of this schema."""
+        """Use the views of this schema."""
         self._connection = connection
         self._schema = schema
 
     def findings(self) -> list[str]:
-        """Return what is wrong with the views, a sentence each that says how to mend it; none is a kept contract."""
-        if wrong := list(self._wrong_columns()):
-            return wrong
-        scales = self._rows("scale")
-        scale = _scale_of(scales)
+        """Return the breaches of the contract, each a sentence that says how to correct it."""
+        if faults := list(self._column_faults()):
+            return faults
+        scale = self.scale()
         if scale is None:
             lack = f"{self._schema}.rating_scale must have one row with finite lowest < highest"
             return [f"{lack}: define it as SELECT 1.0 AS lowest, 10.0 AS highest with your own bounds"]
-        return [*self._wrong_films(), *self._wrong_ratings(scale)]
+        return [*self._movie_faults(), *self._rating_faults(scale)]
 
     def map_ids(self) -> None:
-        """Give every film and user of the views an internal id, refresh the films' texts, and keep the scale.
+        """Add new movies and users of the views, update the movies' texts, and store the scale.
 
         Raises:
-            InvalidInput: the views do not keep the contract.
+            InvalidInput: the views break the contract.
         """
         if findings := self.findings():
             raise InvalidInput("; ".join(findings))
@@ -70,14 +69,18 @@ class ExternalSource:
                 self._connection.execute(self._query(name))
 
     def scale(self) -> RatingScale | None:
-        """Return the rating scale of the views; None where it is not one sound row."""
-        return _scale_of(self._rows("scale"))
+        """Return the rating scale of the views; None where it is not one valid row."""
+        rows = self._rows("scale")
+        if len(rows) != 1 or None in rows[0].values():
+            return None
+        lowest, highest = rows[0]["lowest"], rows[0]["highest"]
+        return RatingScale(lowest, highest) if np.isfinite([lowest, highest]).all() and lowest < highest else None
 
     def has_views(self) -> bool:
-        """Say whether the three views have the columns of the contract."""
-        return not any(self._wrong_columns())
+        """Return whether the three views have the columns of the contract."""
+        return not any(self._column_faults())
 
-    def _wrong_columns(self) -> Iterator[str]:
+    def _column_faults(self) -> Iterator[str]:
         """Yield the views and columns that are missing or of another type."""
         types = self._types()
         for view, columns in CONTRACT.items():
@@ -86,15 +89,15 @@ class ExternalSource:
                 yield f"the view {place} is missing: create it with the columns {', '.join(columns)}"
                 continue
             for column, (allowed, wanted) in columns.items():
-                found = types[view].get(column)
-                if found is None:
+                actual = types[view].get(column)
+                if actual is None:
                     yield f"{place} lacks the column {column}: add it to the view as {wanted}"
-                elif found not in allowed:
-                    yield f"{place}.{column} is {found}, not {wanted}: cast it in the view"
+                elif actual not in allowed:
+                    yield f"{place}.{column} is {actual}, not {wanted}: cast it in the view"
 
-    def _wrong_films(self) -> Iterator[str]:
-        """Yield what is wrong with the films."""
-        place, fault = f"{self._schema}.movies", self._rows("films_at_fault")[0]
+    def _movie_faults(self) -> Iterator[str]:
+        """Yield the faults of the movies."""
+        place, fault = f"{self._schema}.movies", self._rows("movie_faults")[0]
         if fault["ids"]:
             yield f"{place} has {fault['ids']:,} rows whose movie_id is null or not 1 to 256 characters: leave them out"
         if fault["titles"]:
@@ -102,11 +105,11 @@ class ExternalSource:
         if fault["repeated"]:
             yield f"{place} repeats {fault['repeated']:,} movie_ids: one row a film, use SELECT DISTINCT ON (movie_id)"
 
-    def _wrong_ratings(self, scale: RatingScale) -> Iterator[str]:
-        """Yield what is wrong with the ratings."""
+    def _rating_faults(self, scale: RatingScale) -> Iterator[str]:
+        """Yield the faults of the ratings."""
         place = f"{self._schema}.ratings"
         bounds = {"lowest": scale.lowest, "highest": scale.highest}
-        fault = self._rows("ratings_at_fault", bounds)[0]
+        fault = self._rows("rating_faults", bounds)[0]
         span = f"{scale.lowest:g} to {scale.highest:g}"
         sentences = {
             "users": "rows whose user_id is null or not 1 to 256 characters: leave them out",
@@ -116,9 +119,9 @@ class ExternalSource:
             "off_scale": f"ratings off the scale {span}: correct the view, or rating_scale",
         }
         yield from (f"{place} has {fault[name]:,} {sentence}" for name, sentence in sentences.items() if fault[name])
-        if n_strangers := self._rows("strangers")[0]["found"]:
-            yield f"{place} has {n_strangers:,} ratings of films that {self._schema}.movies lacks: add the films there"
-        if n_repeated := self._rows("repeated")[0]["found"]:
+        if n_unknown := self._rows("unknown_movies")[0]["n_ratings"]:
+            yield f"{place} has {n_unknown:,} ratings of films that {self._schema}.movies lacks: add the films there"
+        if n_repeated := self._rows("repeated")[0]["n_pairs"]:
             yield f"{place} repeats {n_repeated:,} pairs of user and film: keep the newest, use SELECT DISTINCT ON"
 
     def _types(self) -> dict[str, dict[str, str]]:
@@ -128,18 +131,10 @@ class ExternalSource:
             types.setdefault(row["view"], {})[row["column"]] = row["type"]
         return types
 
-    def _rows(self, name: str, parameters: dict[str, Any] | None = None) -> list[Row]:
+    def _rows(self, name: str, params: dict[str, Any] | None = None) -> list[Row]:
         """Return the rows of a query on the views."""
-        return self._connection.execute(self._query(name), parameters).fetchall()
+        return self._connection.execute(self._query(name), params).fetchall()
 
     def _query(self, name: str) -> sql.Composed:
         """Return a query with the schema put in."""
         return sql.SQL(SQL[name]).format(schema=sql.Identifier(self._schema))
-
-
-def _scale_of(rows: list[Row]) -> RatingScale | None:
-    """Return the scale of the one row that states it."""
-    if len(rows) != 1 or None in rows[0].values():
-        return None
-    lowest, highest = rows[0]["lowest"], rows[0]["highest"]
-    return RatingScale(lowest, highest) if np.isfinite([lowest, highest]).all() and lowest < highest else None

@@ -7,18 +7,18 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdroppe
 WHERE n.nspname = %(schema)s AND c.relname IN ('movies', 'ratings', 'rating_scale') AND c.relkind IN ('v', 'm', 'r', 'f', 'p');
 
 -- name: scale
--- The rating scale; should be one row.
+-- The rating scale; the contract demands one row.
 SELECT lowest::float8 AS lowest, highest::float8 AS highest FROM {schema}.rating_scale LIMIT 2;
 
--- name: films_at_fault
--- What is wrong with films.
+-- name: movie_faults
+-- Numbers of movies that break the contract.
 SELECT count(*) FILTER (WHERE movie_id IS NULL OR length(movie_id::text) NOT BETWEEN 1 AND 256) AS ids,
        count(*) FILTER (WHERE title IS NULL) AS titles,
        count(movie_id) - count(DISTINCT movie_id::text) AS repeated
 FROM {schema}.movies;
 
--- name: ratings_at_fault
--- What is wrong with ratings, value by value.
+-- name: rating_faults
+-- Numbers of ratings that break the contract, by column.
 SELECT count(*) FILTER (WHERE user_id IS NULL OR length(user_id::text) NOT BETWEEN 1 AND 256) AS users,
        count(*) FILTER (WHERE movie_id IS NULL) AS movies,
        count(*) FILTER (WHERE rating IS NULL) AS ratings,
@@ -26,17 +26,17 @@ SELECT count(*) FILTER (WHERE user_id IS NULL OR length(user_id::text) NOT BETWE
        count(*) FILTER (WHERE NOT rating::float8 BETWEEN %(lowest)s AND %(highest)s) AS off_scale
 FROM {schema}.ratings;
 
--- name: strangers
--- How many ratings are of films that the view of films lacks.
-SELECT count(*) AS found FROM {schema}.ratings r
+-- name: unknown_movies
+-- The number of ratings of movies that the view of movies lacks.
+SELECT count(*) AS n_ratings FROM {schema}.ratings r
 WHERE r.movie_id IS NOT NULL AND NOT EXISTS (SELECT FROM {schema}.movies m WHERE m.movie_id::text = r.movie_id::text);
 
 -- name: repeated
--- How many pairs of user and film have more than one rating.
-SELECT count(*) AS found FROM (SELECT FROM {schema}.ratings GROUP BY user_id, movie_id HAVING count(*) > 1) AS pairs;
+-- The number of pairs of user and movie with more than one rating.
+SELECT count(*) AS n_pairs FROM (SELECT FROM {schema}.ratings GROUP BY user_id, movie_id HAVING count(*) > 1) AS pairs;
 
 -- name: set_catalogue
--- The scale and the form of the ids, as the views have them.
+-- Store the scale and the types of the ids of the views.
 INSERT INTO cineclub.catalogue (scale_lowest, scale_highest, movie_ids_are_integers, user_ids_are_integers)
 VALUES (%(lowest)s, %(highest)s, %(movies)s, %(users)s)
 ON CONFLICT (singleton) DO UPDATE
@@ -44,7 +44,7 @@ SET scale_lowest = excluded.scale_lowest, scale_highest = excluded.scale_highest
     movie_ids_are_integers = excluded.movie_ids_are_integers, user_ids_are_integers = excluded.user_ids_are_integers;
 
 -- name: refresh_movies
--- New texts of films that are mapped.
+-- Update the texts of mapped movies.
 UPDATE cineclub.movies m
 SET title = v.title, year = v.year, genres = v.genres, imdb_id = v.imdb_id, tmdb_id = v.tmdb_id
 FROM (
@@ -57,7 +57,7 @@ WHERE v.external_id = m.external_id
       IS DISTINCT FROM (v.title, v.year, v.genres, v.imdb_id, v.tmdb_id);
 
 -- name: add_movies
--- Films that have no internal id yet.
+-- Add movies that have no internal id yet.
 INSERT INTO cineclub.movies (external_id, title, year, genres, imdb_id, tmdb_id)
 SELECT v.movie_id::text, v.title::text, v.year::int, coalesce(v.genres::text[], '{{}}'), v.imdb_id::text, v.tmdb_id::text
 FROM {schema}.movies v
@@ -66,7 +66,7 @@ ORDER BY v.movie_id
 ON CONFLICT (external_id) DO NOTHING;
 
 -- name: add_users
--- Users who have no internal id yet.
+-- Add users who have no internal id yet.
 INSERT INTO cineclub.users (external_id)
 SELECT given.external_id
 FROM (SELECT DISTINCT user_id FROM {schema}.ratings) v, LATERAL (SELECT v.user_id::text AS external_id) AS given

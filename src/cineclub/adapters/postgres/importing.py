@@ -1,4 +1,4 @@
-"""Writing a whole file of ratings in one transaction, by COPY and by set."""
+"""Import of a file of ratings in one transaction, by COPY and set operations."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from cineclub.adapters.postgres.copy_stream import EPOCH_2000_MICROSECONDS, ROW
 from cineclub.adapters.postgres.sessions import Row, named_queries, session
-from cineclub.domain.canonical_order import canonical_order
 from cineclub.domain.errors import Conflict, ReadOnlySource
-from cineclub.domain.imported_ratings import NewMovie, RatingRows, are_integers
-from cineclub.domain.ratings import RatingScale
-from cineclub.ports import ImportCounts, ImportProgress
+from cineclub.domain.ratings.canonical_order import canonical_order
+from cineclub.domain.ratings.import_counts import ImportCounts, ImportProgress
+from cineclub.domain.ratings.imported import NewMovie, RatingRows, are_integers
+from cineclub.domain.ratings.log import RatingScale
 
 SQL = named_queries("importing.sql")
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -26,7 +26,10 @@ Connection = psycopg.Connection[Row]
 
 
 class PostgresRatingImport:
-    """Implements the port ``RatingImport`` on our own tables."""
+    """Writes imported ratings into cineclub's own tables.
+
+    Its methods raise StorageUnavailable while PostgreSQL does not answer: then nothing was written.
+    """
 
     def __init__(self, database_url: str, *, is_writable: bool = True) -> None:
         """Write to the database at this address, unless ratings come from the owner's views."""
@@ -38,31 +41,75 @@ class PostgresRatingImport:
 
         Raises:
             ReadOnlySource: ratings come from the owner's views.
-            StorageUnavailable: PostgreSQL does not answer.
         """
-        if not self._is_writable:
-            message = "CINECLUB_SOURCE=external: ratings are read from your views, so import them into your own tables"
-            raise ReadOnlySource(message)
-        with session(self._database_url) as connection:
-            row = connection.execute(SQL["scale"].encode()).fetchone()
+        row = self._catalogue()
         return RatingScale(row["lowest"], row["highest"]) if row else None
 
+    def holds_demo(self) -> bool:
+        """Return whether the demo ratings were imported; raise ReadOnlySource as ``scale`` does."""
+        row = self._catalogue()
+        return bool(row and row["holds_demo"])
+
     def write(
-        self, rows: RatingRows, movies: Sequence[NewMovie], scale: RatingScale, progress: ImportProgress
+        self,
+        rows: RatingRows,
+        movies: Sequence[NewMovie],
+        scale: RatingScale,
+        progress: ImportProgress,
+        *,
+        is_demo: bool = False,
     ) -> ImportCounts:
-        """Write what is new or different in one transaction; equal rows are not touched.
+        """Write new and changed rows in one transaction; equal rows are not touched. ``is_demo`` marks the database.
 
         Raises:
             ReadOnlySource: ratings come from the owner's views.
-            StorageUnavailable: PostgreSQL does not answer; nothing was written.
         """
         self.scale()
         with session(self._database_url) as connection:
             with connection.transaction():
-                counts = Transaction(connection, progress).write(rows, movies, scale)
+                counts = Transaction(connection, progress).write(rows, movies, scale, is_demo=is_demo)
             connection.execute(SQL["analyze"].encode())
         progress(1.0, "done")
         return counts
+
+    def _catalogue(self) -> Row | None:
+        """Return the row of the catalogue; None before the first import."""
+        if not self._is_writable:
+            message = "CINECLUB_SOURCE=external: ratings are read from your views, so import them into your own tables"
+            raise ReadOnlySource(message)
+        with session(self._database_url) as connection:
+            return connection.execute(SQL["scale"].encode()).fetchone()
+
+
+class EncodedRows:
+    """Rows in the format of a binary COPY, encoded in blocks, so that they are not in memory twice."""
+
+    def __init__(self, rows: RatingRows, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64]) -> None:
+        """Take rows with the internal ids of their users and movies by code.
+
+        They are sent in canonical order, so that a training reads them in it.
+        """
+        self._rows, self._user_ids, self._movie_ids = rows, user_ids, movie_ids
+        self._order = canonical_order(user_ids[rows.user_codes], movie_ids[rows.movie_codes], rows.rated_at)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    def block(self, first: int, end: int) -> bytes:
+        """Return rows from one to before another."""
+        places = slice(first, end) if self._order is None else self._order[first:end]
+        rows = self._rows
+        ratings = rows.ratings[places]
+        encoded = np.empty(len(ratings), ROW)
+        for field, value in FIELD_BYTES.items():
+            encoded[field] = value
+        encoded["user_id"] = self._user_ids[rows.user_codes[places]]
+        encoded["movie_id"] = self._movie_ids[rows.movie_codes[places]]
+        encoded["rating"] = ratings
+        encoded["rated_at"] = rows.rated_at[places]
+        encoded["rated_at"] -= EPOCH_2000_MICROSECONDS
+        return encoded.tobytes()
 
 
 class Transaction:
@@ -74,17 +121,22 @@ class Transaction:
         self._progress = progress
         self._seconds: dict[str, float] = {}
 
-    def write(self, rows: RatingRows, movies: Sequence[NewMovie], scale: RatingScale) -> ImportCounts:
-        """Write everything, and return what changed."""
+    def write(self, rows: RatingRows, movies: Sequence[NewMovie], scale: RatingScale, *, is_demo: bool) -> ImportCounts:
+        """Write users, movies and ratings, and return the counts of changes."""
         self._run("lock")
-        self._refuse_other_scale(scale)
+        row = self._run("scale").fetchone()
+        if row and RatingScale(row["lowest"], row["highest"]) != scale:
+            message = "another import has just set another scale: run this one again"
+            raise Conflict(message)
         with self._phase("films", 0.0):
             movie_ids, n_new_movies = self._write_movies(rows.movie_ids, movies)
         with self._phase("users", 0.1):
             user_ids, n_new_users = self._write_users(rows.user_ids)
-        self._set_catalogue(scale, [*rows.movie_ids, *(movie.external_id for movie in movies)], rows.user_ids)
+        movies_are_integers = are_integers([*rows.movie_ids, *(movie.external_id for movie in movies)])
+        form = {"movies": movies_are_integers, "users": are_integers(rows.user_ids)}
+        self._run("set_catalogue", {"lowest": scale.lowest, "highest": scale.highest, "demo": is_demo, **form})
         with self._phase("encode", 0.15):
-            encoded = _encoded(rows, user_ids, movie_ids)
+            encoded = EncodedRows(rows, user_ids, movie_ids)
         write = self._fill if self._row("is_empty")["is_empty"] else self._upsert
         self._run("announce_at_once")
         n_inserted, n_updated = write(encoded)
@@ -92,40 +144,26 @@ class Transaction:
         n_unchanged = len(rows) - n_inserted - n_updated
         return ImportCounts(n_inserted, n_updated, n_unchanged, n_new_users, n_new_movies, self._seconds)
 
-    def _refuse_other_scale(self, scale: RatingScale) -> None:
-        """Refuse if another import has set another scale since this one looked."""
-        row = self._run("scale").fetchone()
-        if row and RatingScale(row["lowest"], row["highest"]) != scale:
-            message = "another import has just set another scale: run this one again"
-            raise Conflict(message)
-
-    def _write_movies(self, named: Sequence[str], movies: Sequence[NewMovie]) -> tuple[NDArray[np.int64], int]:
-        """Write films, and return the internal ids of those that ratings name, by code, and how many are new."""
-        described = {movie.external_id: movie for movie in movies}
-        is_named = set(named)
-        others = [movie for movie in movies if movie.external_id not in is_named]
-        records = [_movie_record(code, name, described.get(name)) for code, name in enumerate(named)]
-        records += [_movie_record(len(named) + nth, movie.external_id, movie) for nth, movie in enumerate(others)]
+    def _write_movies(self, rated: Sequence[str], movies: Sequence[NewMovie]) -> tuple[NDArray[np.int64], int]:
+        """Write movies, and return the internal ids of the rated ones by code, and the number of new movies."""
+        unrated = {movie.external_id: movie for movie in movies}
+        records = [_movie_record(code, movie_id, unrated.pop(movie_id, None)) for code, movie_id in enumerate(rated)]
+        records += [_movie_record(code, *item) for code, item in enumerate(unrated.items(), len(rated))]
         self._run("stage_movies")
         self._copy_records("copy_movies", records)
         self._run("update_movies")
         n_new = self._run("insert_movies").rowcount
-        return _unpacked(self._row("movie_ids"))[: len(named)], n_new
+        return _unpacked(self._row("movie_ids"))[: len(rated)], n_new
 
-    def _write_users(self, named: Sequence[str]) -> tuple[NDArray[np.int64], int]:
-        """Write users, and return their internal ids by code and how many are new."""
+    def _write_users(self, external_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+        """Write users, and return their internal ids by code and the number of new users."""
         self._run("stage_users")
-        self._copy_records("copy_users", enumerate(named))
+        self._copy_records("copy_users", enumerate(external_ids))
         n_new = self._run("insert_users").rowcount
         return _unpacked(self._row("user_ids")), n_new
 
-    def _set_catalogue(self, scale: RatingScale, movie_ids: Sequence[str], user_ids: Sequence[str]) -> None:
-        """Keep the scale and how the caller's system writes ids."""
-        facts = {"movies": are_integers(movie_ids), "users": are_integers(user_ids)}
-        self._run("set_catalogue", {"lowest": scale.lowest, "highest": scale.highest, **facts})
-
-    def _fill(self, encoded: NDArray[np.void]) -> tuple[int, int]:
-        """Write into the empty table, keys last, and return how many were inserted and updated."""
+    def _fill(self, encoded: EncodedRows) -> tuple[int, int]:
+        """Fill the empty table, keys last, and return the numbers of inserted and updated rows."""
         self._run("drop_keys")
         with self._phase("copy", 0.2):
             self._copy_rows("copy_ratings", encoded, 0.2, 0.5)
@@ -133,8 +171,8 @@ class Transaction:
             self._run("add_keys")
         return len(encoded), 0
 
-    def _upsert(self, encoded: NDArray[np.void]) -> tuple[int, int]:
-        """Write beside the table, then what differs into it, and return how many were inserted and updated."""
+    def _upsert(self, encoded: EncodedRows) -> tuple[int, int]:
+        """Stage the rows, write the differences, and return the numbers of inserted and updated rows."""
         self._run("stage_ratings")
         with self._phase("copy", 0.2):
             self._copy_rows("copy_staged_ratings", encoded, 0.2, 0.5)
@@ -145,12 +183,12 @@ class Transaction:
             n_inserted = self._run("insert_ratings").rowcount
         return n_inserted, n_updated
 
-    def _copy_rows(self, query: str, encoded: NDArray[np.void], begin: float, end: float) -> None:
-        """Send encoded rows in blocks."""
+    def _copy_rows(self, query: str, encoded: EncodedRows, begin: float, end: float) -> None:
+        """Encode rows and send them in blocks."""
         with self._connection.cursor().copy(SQL[query].encode()) as copy:
             copy.write(COPY_HEADER)
             for first in range(0, len(encoded), ROWS_AT_A_TIME):
-                copy.write(encoded[first : first + ROWS_AT_A_TIME].tobytes())
+                copy.write(encoded.block(first, first + ROWS_AT_A_TIME))
                 self._progress(begin + (end - begin) * first / len(encoded), "copy ratings")
             copy.write(COPY_TRAILER)
 
@@ -170,7 +208,7 @@ class Transaction:
 
     @contextmanager
     def _phase(self, name: str, begin: float) -> Iterator[None]:
-        """Tell what is being done, and keep how long it took."""
+        """Report the phase, and measure its duration."""
         self._progress(begin, name)
         started = time.perf_counter()
         yield
@@ -178,7 +216,7 @@ class Transaction:
 
 
 def _movie_record(code: int, external_id: str, movie: NewMovie | None) -> tuple[Any, ...]:
-    """Return the record of a film, described or only named."""
+    """Return the record of a movie, with or without texts."""
     if movie is None:
         return (code, external_id, None, None, None, None, None)
     return (code, external_id, movie.title, movie.year, list(movie.genres), movie.imdb_id, movie.tmdb_id)
@@ -187,19 +225,3 @@ def _movie_record(code: int, external_id: str, movie: NewMovie | None) -> tuple[
 def _unpacked(row: Row) -> NDArray[np.int64]:
     """Return ids packed by the query."""
     return np.frombuffer(row["packed"] or b"", ">i8").astype(np.int64)
-
-
-def _encoded(rows: RatingRows, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64]) -> NDArray[np.void]:
-    """Return the rows as a binary COPY sends them, in canonical order, in which a training then reads them."""
-    users, movies = user_ids[rows.user_codes], movie_ids[rows.movie_codes]
-    order = canonical_order(users, movies, rows.rated_at)
-    in_order = slice(None) if order is None else order
-    encoded = np.empty(len(rows), ROW)
-    for field, value in FIELD_BYTES.items():
-        encoded[field] = value
-    encoded["user_id"] = users[in_order]
-    encoded["movie_id"] = movies[in_order]
-    encoded["rating"] = rows.ratings[in_order]
-    encoded["rated_at"] = rows.rated_at[in_order]
-    encoded["rated_at"] -= EPOCH_2000_MICROSECONDS
-    return encoded

@@ -1,31 +1,34 @@
 -- name: scale
--- The rating scale of the catalogue.
-SELECT scale_lowest AS lowest, scale_highest AS highest FROM cineclub.catalogue;
+-- The rating scale of the catalogue, and whether the demo ratings were imported.
+SELECT scale_lowest AS lowest, scale_highest AS highest, holds_demo FROM cineclub.catalogue;
 
 -- name: lock
--- Nobody else adds ratings while we do; reading goes on.
+-- Exclude other writers of ratings; reads go on.
 LOCK TABLE cineclub.ratings IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: announce_at_once
--- Whoever keeps histories in memory hears of this import once, instead of row by row.
+-- Send caches of histories one notice of this import instead of one for each row, and note one change of older ratings.
 ALTER TABLE cineclub.ratings DISABLE TRIGGER ratings_announce_insert,
-    DISABLE TRIGGER ratings_announce_update, DISABLE TRIGGER ratings_announce_update_from;
-SELECT pg_notify('cineclub_ratings', '');
+    DISABLE TRIGGER ratings_announce_update, DISABLE TRIGGER ratings_announce_update_from,
+    DISABLE TRIGGER ratings_older_insert, DISABLE TRIGGER ratings_older_update, DISABLE TRIGGER ratings_older_update_from;
+SELECT pg_notify('cineclub_ratings', ''), cineclub.note_older_change(false);
 
 -- name: announce_each_again
 ALTER TABLE cineclub.ratings ENABLE TRIGGER ratings_announce_insert,
-    ENABLE TRIGGER ratings_announce_update, ENABLE TRIGGER ratings_announce_update_from;
+    ENABLE TRIGGER ratings_announce_update, ENABLE TRIGGER ratings_announce_update_from,
+    ENABLE TRIGGER ratings_older_insert, ENABLE TRIGGER ratings_older_update, ENABLE TRIGGER ratings_older_update_from;
 
 -- name: set_catalogue
--- Keep the scale; ids are integers only as long as every import's are.
-INSERT INTO cineclub.catalogue (scale_lowest, scale_highest, movie_ids_are_integers, user_ids_are_integers)
-VALUES (%(lowest)s, %(highest)s, %(movies)s, %(users)s)
+-- Store the scale; ids are integers only if those of every import are.
+INSERT INTO cineclub.catalogue (scale_lowest, scale_highest, movie_ids_are_integers, user_ids_are_integers, holds_demo)
+VALUES (%(lowest)s, %(highest)s, %(movies)s, %(users)s, %(demo)s)
 ON CONFLICT (singleton) DO UPDATE
 SET movie_ids_are_integers = catalogue.movie_ids_are_integers AND excluded.movie_ids_are_integers,
-    user_ids_are_integers = catalogue.user_ids_are_integers AND excluded.user_ids_are_integers;
+    user_ids_are_integers = catalogue.user_ids_are_integers AND excluded.user_ids_are_integers,
+    holds_demo = catalogue.holds_demo OR excluded.holds_demo;
 
 -- name: stage_movies
--- The films of the import; a film without texts is only named by a rating.
+-- The movies of the import; one without texts occurs in ratings only.
 CREATE TEMPORARY TABLE import_movies (
     code integer, external_id text, title text, year integer, genres text[], imdb_id text, tmdb_id text
 ) ON COMMIT DROP;
@@ -34,7 +37,7 @@ CREATE TEMPORARY TABLE import_movies (
 COPY import_movies FROM STDIN;
 
 -- name: update_movies
--- Bring the texts of known films up to date; what the import does not know of a film stays.
+-- Update the texts of known movies; values that the import lacks stay.
 UPDATE cineclub.movies m
 SET title = i.title, year = coalesce(i.year, m.year), genres = CASE i.genres WHEN '{}' THEN m.genres ELSE i.genres END,
     imdb_id = coalesce(i.imdb_id, m.imdb_id), tmdb_id = coalesce(i.tmdb_id, m.tmdb_id)
@@ -45,7 +48,7 @@ WHERE m.external_id = i.external_id AND i.title IS NOT NULL
        coalesce(i.imdb_id, m.imdb_id), coalesce(i.tmdb_id, m.tmdb_id));
 
 -- name: insert_movies
--- A film that nothing describes is titled by its id.
+-- Add new movies; one without texts gets its id as title.
 INSERT INTO cineclub.movies (external_id, title, year, genres, imdb_id, tmdb_id)
 SELECT external_id, coalesce(title, external_id), year, coalesce(genres, '{}'), imdb_id, tmdb_id
 FROM import_movies
@@ -54,7 +57,7 @@ ORDER BY code
 ON CONFLICT (external_id) DO NOTHING;
 
 -- name: movie_ids
--- The internal id of each film of the import, by code.
+-- The internal id of each movie of the import, by code.
 SELECT string_agg(int8send(m.id), ''::bytea ORDER BY i.code) AS packed
 FROM import_movies i JOIN cineclub.movies m USING (external_id);
 
@@ -77,7 +80,7 @@ SELECT string_agg(int8send(u.id), ''::bytea ORDER BY i.code) AS packed
 FROM import_users i JOIN cineclub.users u USING (external_id);
 
 -- name: is_empty
--- Whether there is no rating at all.
+-- Whether there are no ratings.
 SELECT NOT EXISTS (SELECT FROM cineclub.ratings) AS is_empty;
 
 -- name: drop_keys
@@ -122,5 +125,5 @@ SELECT user_id, movie_id, rating, rated_at FROM import_ratings i
 WHERE NOT EXISTS (SELECT FROM cineclub.ratings r WHERE r.user_id = i.user_id AND r.movie_id = i.movie_id);
 
 -- name: analyze
--- The planner knows the tables as they are now.
+-- Update the statistics of the query planner.
 ANALYZE cineclub.ratings, cineclub.movies, cineclub.users;

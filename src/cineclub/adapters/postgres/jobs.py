@@ -1,15 +1,16 @@
-"""The durable queue of trainings: exactly one under way, held by a worker for as long as that worker lives."""
+"""The durable queue of trainings: at most one under way, held by a worker for as long as that worker lives."""
 
 import contextlib
+import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from cineclub.adapters.postgres.lease import HeldLease
+from cineclub.adapters.postgres.lease import TrainingLease
 from cineclub.adapters.postgres.sessions import (
     ADVISORY_FAMILY,
     AdvisoryLock,
@@ -21,15 +22,21 @@ from cineclub.adapters.postgres.sessions import (
 )
 from cineclub.adapters.postgres.training_rows import training_of
 from cineclub.domain.errors import Conflict, NotFound, TrainingUnderWay
-from cineclub.ports import Training
+from cineclub.domain.training.records import Training
+
+log = logging.getLogger(__name__)
 
 SQL = named_queries("jobs.sql")
 CHANNEL = "cineclub_trainings"
+PRESENCE = {"family": ADVISORY_FAMILY, "presence": AdvisoryLock.PRESENCE}
 MAX_START_TRIES = 5
 
 
 class PostgresTrainingJobs:
-    """The queue as those who ask for trainings see it."""
+    """The queue as clients see it: start, follow and cancel trainings.
+
+    Its methods raise StorageUnavailable while PostgreSQL does not answer.
+    """
 
     def __init__(self, database_url: str) -> None:
         """Use this database; each call opens one short connection."""
@@ -40,12 +47,11 @@ class PostgresTrainingJobs:
 
         Raises:
             TrainingUnderWay: one is queued or running.
-            StorageUnavailable: PostgreSQL does not answer.
         """
-        asked = {"training_id": uuid.uuid4(), "options": Jsonb(dict(options)), "reason": reason}
+        params = {"training_id": uuid.uuid4(), "options": Jsonb(dict(options)), "reason": reason}
         with session(self._database_url) as connection:
             for _ in range(MAX_START_TRIES):
-                if row := connection.execute(SQL["start"], asked).fetchone():
+                if row := connection.execute(SQL["start"], params).fetchone():
                     connection.execute(f"NOTIFY {CHANNEL}")
                     return training_of(row)
                 if running := connection.execute(SQL["under_way"]).fetchone():
@@ -58,7 +64,6 @@ class PostgresTrainingJobs:
 
         Raises:
             NotFound: no such training.
-            StorageUnavailable: PostgreSQL does not answer.
         """
         return training_of(self._row("get", training_id))
 
@@ -72,19 +77,17 @@ class PostgresTrainingJobs:
 
         Raises:
             NotFound: no such training.
-            StorageUnavailable: PostgreSQL does not answer.
         """
         return training_of(self._row("cancel", training_id))
 
     def is_worker_alive(self) -> bool:
-        """Say whether a worker process is there to run what is queued."""
-        asked = {"family": ADVISORY_FAMILY, "presence": AdvisoryLock.PRESENCE}
+        """Return whether a worker process is alive."""
         with session(self._database_url) as connection:
-            row = connection.execute(SQL["is_worker_alive"], asked).fetchone()
+            row = connection.execute(SQL["is_worker_alive"], PRESENCE).fetchone()
         return row is not None and bool(row["is_alive"])
 
     def _row(self, query: str, training_id: str) -> Row:
-        """Return the one row that a query about one training gives."""
+        """Return the row of a query about one training; NotFound without one."""
         with contextlib.suppress(ValueError), session(self._database_url) as connection:
             if row := connection.execute(SQL[query], {"training_id": uuid.UUID(training_id)}).fetchone():
                 return row
@@ -92,8 +95,27 @@ class PostgresTrainingJobs:
         raise NotFound(message)
 
 
+@contextlib.contextmanager
+def without_workers(database_url: str) -> Iterator[None]:
+    """Keep workers out of a database for as long as the block runs: those that start meanwhile wait until it ends.
+
+    Raises:
+        Conflict: a worker is alive, or another such block runs.
+        StorageUnavailable: PostgreSQL does not answer.
+    """
+    with session(database_url) as connection:
+        connection.execute(SQL["stay"])
+        if not connection.execute(SQL["be_alone"], PRESENCE).fetchall()[0]["is_alone"]:
+            message = (
+                "cineclub is running on this database, or another restore is: stop `cineclub serve` and every worker, "
+                "then restore"
+            )
+            raise Conflict(message)
+        yield
+
+
 class TrainingQueue:
-    """The queue as a worker sees it."""
+    """The queue as a worker sees it; raises StorageUnavailable while PostgreSQL does not answer."""
 
     def __init__(self, database_url: str, holder: str, heartbeat_timeout_seconds: float, max_attempts: int) -> None:
         """Claim for ``holder``, a name that no other process has or had (see ``worker_name``)."""
@@ -102,12 +124,8 @@ class TrainingQueue:
         self._heartbeat_timeout_seconds = heartbeat_timeout_seconds
         self._max_attempts = max_attempts
 
-    def claim(self) -> HeldLease | None:
-        """Return a hold on the training that waits, or on one whose worker has died; None if there is neither.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+    def claim(self) -> TrainingLease | None:
+        """Return the lease of the queued training, or of one whose worker has died; None if there is neither."""
         with storage_errors():
             connection = connect(self._database_url)
             try:
@@ -118,7 +136,7 @@ class TrainingQueue:
             if row is None:
                 connection.close()
                 return None
-        return HeldLease(
+        return TrainingLease(
             self._database_url,
             connection,
             self._holder,
@@ -128,28 +146,27 @@ class TrainingQueue:
         )
 
     def _claimed(self, connection: psycopg.Connection[Row]) -> Row | None:
-        """Return the training's row once it is this worker's; the lease is taken before anybody can see that."""
+        """Return the claimed training's row; the lease is taken before others can see the claim."""
         with connection.transaction():
-            asked = {"timeout_seconds": self._heartbeat_timeout_seconds}
-            row = connection.execute(SQL["claimable"], asked).fetchone()
+            params = {"timeout_seconds": self._heartbeat_timeout_seconds}
+            row = connection.execute(SQL["claimable"], params).fetchone()
             if row is None or (row["status"] == "running" and not row["is_dead"]):
                 return None
-            if row["is_dead"] and self._is_buried(connection, row):
+            if row["is_dead"] and self._end_hopeless(connection, row):
                 return None
-            held = connection.execute(SQL["take_lease"], {"worker": self._holder}).fetchone()
-            if held is None or not held["is_held"]:
+            lease = connection.execute(SQL["take_lease"], {"worker": self._holder}).fetchone()
+            if lease is None or not lease["is_held"]:
                 return None
+            connection.execute(SQL["after_erasures"])
             return connection.execute(SQL["run"], {"training_id": row["id"], "worker": self._holder}).fetchone()
 
-    def _is_buried(self, connection: psycopg.Connection[Row], row: Row) -> bool:
-        """Say whether a dead training was ended: somebody had cancelled it, or it has died too often."""
+    def _end_hopeless(self, connection: psycopg.Connection[Row], row: Row) -> bool:
+        """End a dead training that was cancelled or has no attempt left, and return whether it was ended."""
         if row["cancel_requested"]:
             end = {"status": "cancelled", "error": None}
         elif row["attempt"] >= self._max_attempts:
             step = (row["progress"] or {}).get("step", "its first step")
-            error = (
-                f"the worker died {row['attempt']} times, last in {step}: look into the worker's log and at free memory"
-            )
+            error = f"the worker died {row['attempt']} times, last in {step}: check its log and the free memory"
             end = {"status": "failed", "error": error}
         else:
             return False
@@ -158,7 +175,7 @@ class TrainingQueue:
 
 
 class WorkerPresence:
-    """What tells others that a worker is there, and wakes it when there is work."""
+    """The session lock of a living worker; also wakes the worker when there is work."""
 
     def __init__(self, database_url: str) -> None:
         """Use this database; ``wait_for_work`` connects."""
@@ -166,17 +183,17 @@ class WorkerPresence:
         self._connection: psycopg.Connection[Row] | None = None
 
     def wait_for_work(self, timeout_seconds: float) -> None:
-        """Return when a training was queued or the time is over; hold the presence lock meanwhile and after."""
+        """Return when a training is queued or the time is over; holds the presence lock meanwhile and after."""
         try:
             connection = self._present()
             for _ in connection.notifies(timeout=timeout_seconds, stop_after=1):
                 return
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+        except psycopg.Error:  # lost, or refused as by a standby, which takes no LISTEN
             self.close()
             time.sleep(timeout_seconds)
 
     def close(self) -> None:
-        """Leave."""
+        """Release the presence lock."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -185,7 +202,10 @@ class WorkerPresence:
         """Return the connection that holds the presence lock and listens."""
         if self._connection is None:
             connection = connect(self._database_url)
-            connection.execute(SQL["be_present"], {"family": ADVISORY_FAMILY, "presence": AdvisoryLock.PRESENCE})
+            connection.execute(SQL["stay"])
+            if not connection.execute(SQL["be_present"], PRESENCE).fetchall()[0]["is_present"]:
+                log.warning("a restore runs on this database: the worker waits until it ends")
+                connection.execute(SQL["be_present_later"], PRESENCE)
             connection.execute(f"LISTEN {CHANNEL}")
             self._connection = connection
         return self._connection

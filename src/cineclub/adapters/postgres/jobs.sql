@@ -1,12 +1,12 @@
 -- name: start
--- Queue a training; the unique index lets exactly one be queued or running.
+-- Queue a training; a unique index allows one queued or running training.
 INSERT INTO cineclub.trainings (id, status, reason, options, requested_at)
 VALUES (%(training_id)s, 'queued', %(reason)s, %(options)s, clock_timestamp())
 ON CONFLICT DO NOTHING
 RETURNING *;
 
 -- name: under_way
--- Which training is queued or running.
+-- The training that is queued or running.
 SELECT id FROM cineclub.trainings WHERE status IN ('queued', 'running');
 
 -- name: get
@@ -18,7 +18,7 @@ SELECT * FROM cineclub.trainings WHERE id = %(training_id)s;
 SELECT * FROM cineclub.trainings ORDER BY requested_at DESC, id LIMIT %(limit)s;
 
 -- name: cancel
--- End a queued training at once, ask a running one to stop, leave a finished one.
+-- End a queued training at once, request the end of a running one, leave a finished one.
 UPDATE cineclub.trainings
 SET cancel_requested = cancel_requested OR status = 'running',
     finished_at = CASE WHEN status = 'queued' THEN clock_timestamp() ELSE finished_at END,
@@ -27,16 +27,29 @@ WHERE id = %(training_id)s
 RETURNING *;
 
 -- name: is_worker_alive
--- Whether any worker holds the presence lock of this database.
+-- Whether a worker holds the presence lock of this database.
 SELECT EXISTS (
     SELECT FROM pg_locks
-    WHERE locktype = 'advisory' AND granted AND classid = %(family)s AND objid = %(presence)s AND objsubid = 2
+    WHERE locktype = 'advisory' AND granted AND mode = 'ShareLock' AND classid = %(family)s AND objid = %(presence)s AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ) AS is_alive;
 
 -- name: be_present
--- Hold the presence lock, beside other workers, for as long as the session lives.
+-- Hold the presence lock, beside other workers, for as long as the session lives, unless a restore holds it.
+SELECT pg_try_advisory_lock_shared(%(family)s, %(presence)s) AS is_present;
+
+-- name: be_present_later
+-- Hold the presence lock once a restore has ended.
 SELECT pg_advisory_lock_shared(%(family)s, %(presence)s);
+
+-- name: be_alone
+-- Hold the presence lock against workers for as long as the session lives, unless a session holds it.
+SELECT pg_try_advisory_lock(%(family)s, %(presence)s) AS is_alone;
+
+-- name: stay
+-- Keep this session however long it waits.
+SELECT set_config(name, '0', false) FROM pg_settings
+WHERE name IN ('idle_session_timeout', 'statement_timeout', 'lock_timeout');
 
 -- name: claimable
 -- The training under way, locked, with whether its worker has died: its lease is free or its heartbeat too old.
@@ -54,6 +67,10 @@ FOR UPDATE SKIP LOCKED;
 -- Hold the lease of this worker for as long as the session lives.
 SELECT pg_try_advisory_lock(hashtextextended(%(worker)s, 0)) AS is_held;
 
+-- name: after_erasures
+-- Wait for erasures that are being committed, so that a training that begins after an erasure does not read the user.
+LOCK TABLE cineclub.erasures IN SHARE MODE;
+
 -- name: run
 -- Make a queued or dead training this worker's own.
 UPDATE cineclub.trainings
@@ -63,13 +80,13 @@ WHERE id = %(training_id)s
 RETURNING *;
 
 -- name: bury
--- End a dead training that is not to be run again.
+-- End a dead training that is not run again.
 UPDATE cineclub.trainings
 SET status = %(status)s, error = %(error)s, finished_at = clock_timestamp()
 WHERE id = %(training_id)s;
 
 -- name: beat
--- Write the heartbeat of a training that is still this worker's, with its progress where there is news.
+-- Write the heartbeat of a training that is still this worker's, with its progress if it is given.
 UPDATE cineclub.trainings
 SET heartbeat_at = clock_timestamp(), progress = coalesce(%(progress)s, progress)
 WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
@@ -83,7 +100,7 @@ WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
 RETURNING id;
 
 -- name: end_cancelled
--- End a training that is still this worker's and unwanted. No promotion can follow a cancel; one may have come before.
+-- End a cancelled training that is still this worker's. No promotion can follow a cancel; one may precede it.
 UPDATE cineclub.trainings
 SET status = 'cancelled', finished_at = clock_timestamp(), error = (
         SELECT format('version %%s was promoted before the cancel came', max(version))
@@ -93,7 +110,7 @@ WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
 RETURNING id;
 
 -- name: interrupted
--- Queue a training again that its worker had to break off, unless it was tried often enough: the attempt counts.
+-- Queue an interrupted training again, unless it has used all its attempts: the attempt counts.
 UPDATE cineclub.trainings
 SET status = CASE
         WHEN cancel_requested THEN 'cancelled'
@@ -107,7 +124,7 @@ WHERE id = %(training_id)s AND worker = %(worker)s AND status = 'running'
 RETURNING id;
 
 -- name: put_back
--- Queue a training again that this worker leaves in good order: the attempt does not count.
+-- Queue a training again because its worker stops: the attempt does not count.
 UPDATE cineclub.trainings
 SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
     finished_at = CASE WHEN cancel_requested THEN clock_timestamp() END,

@@ -1,7 +1,8 @@
-"""Versioned migrations: the SQL files of ``migrations/``, applied once each, in order of their numbers."""
+"""Versioned migrations: the SQL files of ``migrations/``, each applied once, in order of their numbers."""
 
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import psycopg
 
@@ -20,7 +21,7 @@ CREATE TABLE IF NOT EXISTS cineclub.schema_migrations (
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema: its number, its file's name and its statements."""
+    """A migration: its number, its file's name and its statements."""
 
     version: int
     name: str
@@ -29,18 +30,14 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """Which PostgreSQL answers, and the number of the newest migration applied there."""
+    """The version of a PostgreSQL server, and the number of its newest migration."""
 
     server_version: str
     migration: int
 
 
 def server_facts(database_url: str) -> ServerFacts:
-    """Return what answers at an address that was migrated.
-
-    Raises:
-        StorageUnavailable: PostgreSQL does not answer.
-    """
+    """Return the facts of a migrated server; raise StorageUnavailable while it does not answer."""
     query = (
         "SELECT current_setting('server_version') AS version, max(version) AS newest FROM cineclub.schema_migrations"
     )
@@ -52,12 +49,12 @@ def server_facts(database_url: str) -> ServerFacts:
 def migrations() -> list[Migration]:
     """Return every migration of this release by rising number."""
     files = [file for file in resources.files(__package__).joinpath("migrations").iterdir() if file.name[:4].isdigit()]
-    found = [Migration(int(file.name[:4]), file.name, file.read_text("utf-8")) for file in files]
-    return sorted(found, key=lambda migration: migration.version)
+    unsorted = [Migration(int(file.name[:4]), file.name, file.read_text("utf-8")) for file in files]
+    return sorted(unsorted, key=lambda migration: migration.version)
 
 
 def migrate(database_url: str) -> list[int]:
-    """Apply what is missing, all or nothing, and return the numbers applied.
+    """Apply the missing migrations, all or none, and return their numbers.
 
     Raises:
         StorageUnavailable: PostgreSQL does not answer.
@@ -67,22 +64,29 @@ def migrate(database_url: str) -> list[int]:
         try:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (ADVISORY_FAMILY, AdvisoryLock.MIGRATIONS))
-                return _apply_missing(connection)
+                return apply_missing(connection)
         except psycopg.errors.InsufficientPrivilege as error:
             message = f"the role may not create the schema cineclub ({error}): GRANT CREATE ON DATABASE … TO the role"
             raise InvalidInput(message) from error
 
 
-def _apply_missing(connection: psycopg.Connection[dict[str, object]]) -> list[int]:
-    """Apply the migrations that the bookkeeping lacks."""
-    if connection.execute("SELECT to_regclass('cineclub.schema_migrations') AS found").fetchall()[0]["found"] is None:
+def apply_missing(connection: psycopg.Connection[dict[str, Any]], newest: int | None = None) -> list[int]:
+    """Apply the migrations that the bookkeeping lacks, up to a number if one is given, and return their numbers.
+
+    Call it in a transaction that holds the lock of migrations.
+
+    Raises:
+        InvalidInput: the database was migrated by a newer release.
+    """
+    if connection.execute("SELECT to_regclass('cineclub.schema_migrations') AS name").fetchall()[0]["name"] is None:
         connection.execute(BOOKKEEPING)
     applied = {row["version"] for row in connection.execute("SELECT version FROM cineclub.schema_migrations")}
     known = migrations()
     if unknown := applied - {migration.version for migration in known}:
         message = f"the database has migrations {sorted(map(str, unknown))} of a newer cineclub: install that release"
         raise InvalidInput(message)
-    missing = [migration for migration in known if migration.version not in applied]
+    wanted = [migration for migration in known if newest is None or migration.version <= newest]
+    missing = [migration for migration in wanted if migration.version not in applied]
     for migration in missing:
         connection.execute(migration.sql.encode())
         connection.execute(

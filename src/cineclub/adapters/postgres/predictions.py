@@ -1,19 +1,19 @@
-"""The log of answers: a bounded queue in memory, written in batches beside the requests."""
+"""The log of predictions: a bounded queue in memory, written in batches in the background."""
 
 import asyncio
 import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.domain.errors import StorageUnavailable
-from cineclub.ports import PredictionRecord
+from cineclub.domain.recommend.recommendations import ServedResponse
 
 log = logging.getLogger(__name__)
 
@@ -32,46 +32,77 @@ INSERT INTO cineclub.predictions (recommendation_id, answered_at, user_id, strat
     movie_ids, scores, latency_seconds, degraded) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (recommendation_id) DO NOTHING
 """
-Row = tuple[Any, ...]
 TYPES = ("uuid", "timestamptz", "text", "text", "text", "int4", "int8[]", "float4[]", "float4", "bool")
 
 
+class LoggedPrediction(NamedTuple):
+    """A row of the table, in the order of its columns; it holds less of a user than the response."""
+
+    recommendation_id: str
+    answered_at: datetime
+    user_id: str | None
+    strategy: str
+    model_name: str | None
+    model_version: int | None
+    movie_ids: list[int]
+    scores: list[float]
+    latency_seconds: float
+    degraded: bool
+
+    @classmethod
+    def of(cls, served: ServedResponse) -> "LoggedPrediction":
+        """Return the row of a response."""
+        response = served.response
+        return cls(
+            response.recommendation_id,
+            served.served_at,
+            response.user_id,
+            response.strategy,
+            response.model_name,
+            response.model_version,
+            response.recommendation_list.movie_ids,
+            [recommendation.score for recommendation in response.recommendations],
+            served.latency_seconds,
+            response.degraded,
+        )
+
+    def columns(self) -> tuple[Any, ...]:
+        """Return the values that psycopg writes."""
+        return (UUID(self.recommendation_id), *self[1:])
+
+
 class PostgresPredictionLog:
-    """Implements the port ``PredictionLog``; what finds no room is dropped and counted."""
+    """Implements the port ``ResponseObserver``; responses that find no room are dropped and counted."""
 
     def __init__(
-        self,
-        pool: ServingPool,
-        max_waiting: int,
-        on_dropped: Callable[[int], None],
-        on_waiting: Callable[[int], None],
+        self, pool: ServingPool, max_waiting: int, on_dropped: Callable[[int], None], on_waiting: Callable[[int], None]
     ) -> None:
-        """Keep at most ``max_waiting`` answers; the two are told how many were lost, and how many wait now."""
+        """Queue at most ``max_waiting`` responses; the callables get the numbers of dropped and waiting responses."""
         self._pool = pool
         self._max_waiting = max_waiting
         self._on_dropped = on_dropped
         self._on_waiting = on_waiting
-        self._waiting: deque[PredictionRecord] = deque()
+        self._waiting: deque[LoggedPrediction] = deque()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """Return the number of answers waiting to be written."""
+        """Return the number of responses waiting to be written."""
         return len(self._waiting)
 
-    def append(self, record: PredictionRecord) -> None:
-        """Put one answer into the queue, or drop it when the queue is full; never waits."""
+    def observe(self, served: ServedResponse) -> None:
+        """Put a response into the queue, or drop it when the queue is full; never waits."""
         if len(self._waiting) >= self._max_waiting:
             self._on_dropped(1)
             return
-        self._waiting.append(record)
+        self._waiting.append(LoggedPrediction.of(served))
         self._on_waiting(len(self._waiting))
 
     def forget(self, user_id: str) -> None:
-        """Let what waits of a user who is erased be nobody's."""
-        for position, record in enumerate(self._waiting):
-            if record.user_id == user_id:
-                self._waiting[position] = replace(record, user_id=None)
+        """Remove the user id of an erased user from the waiting responses."""
+        for position, row in enumerate(self._waiting):
+            if row.user_id == user_id:
+                self._waiting[position] = row._replace(user_id=None)
 
     async def start(self) -> None:
         """Begin to write in the background."""
@@ -79,7 +110,7 @@ class PostgresPredictionLog:
         self._task = asyncio.create_task(self._write_until_stopped(), name="prediction log")
 
     async def stop(self) -> None:
-        """Write what is waiting, for a few seconds at most; count the rest as dropped."""
+        """Write the waiting responses, for a few seconds at most; count the rest as dropped."""
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=FLUSH_SECONDS)
@@ -90,68 +121,48 @@ class PostgresPredictionLog:
         self._on_waiting(0)
 
     async def _write_until_stopped(self) -> None:
-        """Write whatever waits every moment, and once more at the end; try again while PostgreSQL is away.
+        """Write the waiting responses in short intervals, and once more at the end; retry while PostgreSQL is away.
 
-        Answers that arrive during a write wait for the next moment, or a busy service would copy row by row.
+        Responses that arrive during a write wait for the next interval, or a busy service would copy row by row.
         """
-        pause_seconds = COLLECT_SECONDS
+        wait_seconds = COLLECT_SECONDS
         is_last = False
         while not is_last:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
+                await asyncio.wait_for(self._stopping.wait(), wait_seconds)
             is_last = self._stopping.is_set()
             try:
                 while len(self._waiting) >= (1 if is_last else BATCH_SIZE):
                     await self._write_batch()
                 if self._waiting:
                     await self._write_batch()
-                pause_seconds = COLLECT_SECONDS
+                wait_seconds = COLLECT_SECONDS
             except StorageUnavailable:
-                pause_seconds = RETRY_SECONDS
+                wait_seconds = RETRY_SECONDS
 
     async def _write_batch(self) -> None:
-        """Write the oldest answers; they leave the queue once they are written, or can never be."""
+        """Write the oldest responses; they leave the queue once they are written or refused."""
         batch = [self._waiting[position] for position in range(min(BATCH_SIZE, len(self._waiting)))]
         try:
             try:
                 await self._copy(batch)
             except psycopg.errors.UniqueViolation:  # the connection broke after an earlier try was committed
-                await self._insert_new(batch)
+                async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
+                    await connection.cursor().executemany(INSERT_NEW, [row.columns() for row in batch])
         except psycopg.Error as error:
-            log.error("prediction_log_refused rows=%s cause=%r", len(batch), error)  # noqa: TRY400 - the cause says it all
+            log.error("prediction_log_refused rows=%s cause=%r", len(batch), error)  # noqa: TRY400 - the cause is enough
             self._on_dropped(len(batch))
         for _ in batch:
             self._waiting.popleft()
         self._on_waiting(len(self._waiting))
 
-    async def _copy(self, batch: Sequence[PredictionRecord]) -> None:
+    async def _copy(self, batch: Sequence[LoggedPrediction]) -> None:
         """Copy a batch into the table."""
         async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
             cursor = connection.cursor()
             async with cursor.copy(COPY) as copy:
                 copy.set_types(TYPES)
-                for number, one in enumerate(batch, 1):
-                    await copy.write_row(_row_of(one))
+                for number, row in enumerate(batch, 1):
+                    await copy.write_row(row.columns())
                     if number % ROWS_IN_A_ROW == 0:
                         await asyncio.sleep(0)  # requests that wait go first
-
-    async def _insert_new(self, batch: Sequence[PredictionRecord]) -> None:
-        """Write those rows of a batch that are not in the table yet."""
-        async with self._pool.connection(WRITE_LIMIT_SECONDS) as connection:
-            await connection.cursor().executemany(INSERT_NEW, [_row_of(one) for one in batch])
-
-
-def _row_of(one: PredictionRecord) -> Row:
-    """Return an answer in the order of the columns."""
-    return (
-        UUID(one.recommendation_id),
-        one.answered_at,
-        one.user_id,
-        one.strategy,
-        one.model_name,
-        one.model_version,
-        list(one.movie_ids),
-        list(one.scores),
-        one.latency_seconds,
-        one.degraded,
-    )

@@ -1,5 +1,5 @@
 -- name: newest
--- The promotion that decides what is served.
+-- The promotion that decides which version serves.
 SELECT * FROM cineclub.promotions ORDER BY id DESC LIMIT 1;
 
 -- name: history
@@ -8,7 +8,7 @@ SELECT * FROM cineclub.promotions WHERE id < coalesce(%(before)s::bigint, 922337
 ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: holder
--- Whose a training is.
+-- The worker that holds a training.
 SELECT worker, status FROM cineclub.trainings WHERE id = %(training_id)s;
 
 -- name: lock_training
@@ -22,7 +22,7 @@ FOR UPDATE;
 SELECT pg_advisory_xact_lock(%(family)s, %(promotion)s);
 
 -- name: append
--- Record what serves from now on.
+-- Record the version that serves from now on.
 INSERT INTO cineclub.promotions
     (promoted_at, version, previous_version, verdict, reason, promoted_by, training_id, recipe, manifest_sha256,
      artifact_folder)
@@ -32,5 +32,5 @@ VALUES
 RETURNING *;
 
 -- name: announce
--- Tell the processes that serve.
+-- Notify the processes that serve.
 SELECT pg_notify(%(channel)s, %(version)s);

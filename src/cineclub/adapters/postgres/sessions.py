@@ -1,4 +1,4 @@
-"""Single connections with the project's errors, and named queries out of the SQL files beside this one."""
+"""Single connections that raise the errors of the domain, and the named queries of the SQL files of this package."""
 
 import contextlib
 import enum
@@ -11,24 +11,19 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from cineclub.adapters.postgres.failures import storage_error
 from cineclub.domain.errors import StorageUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 5
 ADVISORY_FAMILY = 1_667_853_921
-"""The first half of every advisory lock of cineclub, so that they do not meet those of others in the database."""
+"""The first half of every advisory lock of cineclub, so that none collides with those of other applications."""
 
-LACKING = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.InvalidSchemaName,
-    psycopg.errors.InsufficientPrivilege,
-)
 Row = dict[str, Any]
 
 
 @enum.unique
 class AdvisoryLock(enum.IntEnum):
-    """The second half of the advisory locks: what one process at a time does, and who is there."""
+    """The second half of the advisory locks: work that one process at a time does, and the presence of workers."""
 
     MIGRATIONS = 1
     PRESENCE = 2
@@ -36,6 +31,7 @@ class AdvisoryLock(enum.IntEnum):
     ALIAS = 4
     TRIGGERS = 5
     DRIFT = 6
+    CROWD = 7
 
 
 @functools.cache
@@ -47,32 +43,27 @@ def named_queries(file_name: str) -> Mapping[str, str]:
 
 
 def connect(database_url: str) -> psycopg.Connection[Row]:
-    """Return a connection that commits each statement by itself unless told otherwise."""
+    """Return a connection that commits each statement by itself outside of transactions."""
     return psycopg.connect(database_url, autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT_SECONDS)
 
 
 @contextlib.contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise StorageUnavailable where PostgreSQL does not answer, or lacks what cineclub needs."""
+    """Raise the errors of the domain for those of psycopg; see ``failures``."""
     try:
         yield
-    except LACKING as error:
-        first_line = str(error).splitlines()[0]
-        message = f"the database lacks what cineclub needs ({first_line}): run `cineclub doctor`"
-        raise StorageUnavailable(message) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        message = f"PostgreSQL does not answer ({str(error).strip()}): run `cineclub doctor`, then try again"
-        raise StorageUnavailable(message) from error
-    except psycopg.ProgrammingError as error:
-        if error.sqlstate is not None:
+    except psycopg.Error as error:
+        if error.sqlstate is None and isinstance(error, psycopg.ProgrammingError):
+            message = "CINECLUB_DATABASE_URL is no address of a database: correct it"
+            raise StorageUnavailable(message) from None  # the error may repeat the password
+        if (failure := storage_error(error)) is None:
             raise
-        message = f"CINECLUB_DATABASE_URL is no address of a database ({str(error).splitlines()[0]}): mend it"
-        raise StorageUnavailable(message) from None  # the cause may repeat the password
+        raise failure from error
 
 
 @contextlib.contextmanager
 def session(database_url: str) -> Iterator[psycopg.Connection[Row]]:
-    """Give a connection for a few statements.
+    """Yield a connection for a few statements.
 
     Raises:
         StorageUnavailable: PostgreSQL does not answer.

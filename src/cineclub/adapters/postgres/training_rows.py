@@ -1,12 +1,13 @@
-"""Rows of ``cineclub.trainings`` as the values of the ports."""
+"""Rows of ``cineclub.trainings`` as values of the domain, and the names of workers in them."""
 
 import socket
 import uuid
 from os import getpid
-from typing import Any
+from typing import Any, cast
 
 from cineclub.domain.documents import to_document
-from cineclub.ports import StepProgress, Training
+from cineclub.domain.training.records import StepProgress, Training
+from cineclub.runtime.redaction import redacted
 
 
 def training_of(row: dict[str, Any]) -> Training:
@@ -24,17 +25,16 @@ def training_of(row: dict[str, Any]) -> Training:
         progress=StepProgress(**progress) if progress else None,
         attempt=row["attempt"],
         cancel_requested=row["cancel_requested"],
-        error=row["error"],
+        error=redacted(row["error"]) if row["error"] else None,
         report=row["report"],
     )
 
 
 def progress_document(progress: StepProgress) -> dict[str, Any]:
     """Return a progress as the column holds it."""
-    document: dict[str, Any] = to_document(progress)
-    return document
+    return cast("dict[str, Any]", to_document(progress))
 
 
 def worker_name() -> str:
-    """Return a name for this process that no other has or will have, readable in the table."""
+    """Return a unique, readable name of this process as a worker."""
     return f"{socket.gethostname()}:{getpid()}:{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Trainings that nobody asks for: when a schedule is due, and when enough new ratings have come."""
+"""Automatic trainings: by a schedule, and after a number of new ratings."""
 
 import contextlib
 import time
@@ -10,7 +10,7 @@ import psycopg
 
 from cineclub.adapters.postgres.jobs import CHANNEL
 from cineclub.adapters.postgres.sessions import ADVISORY_FAMILY, AdvisoryLock, Row, named_queries, session
-from cineclub.domain.schedule import newest_due
+from cineclub.domain.training.schedule import newest_due
 
 SQL = named_queries("triggers.sql")
 SECONDS_BETWEEN_COUNTS = 60.0
@@ -18,7 +18,10 @@ SECONDS_BETWEEN_COUNTS = 60.0
 
 
 class TrainingTriggers:
-    """Starts what is due, once over all workers of the database."""
+    """Starts trainings that are due, once among all workers of the database.
+
+    Its methods raise StorageUnavailable while PostgreSQL does not answer.
+    """
 
     def __init__(
         self,
@@ -28,7 +31,7 @@ class TrainingTriggers:
         count_ratings: Callable[[], int],
         seconds_between_counts: float = SECONDS_BETWEEN_COUNTS,
     ) -> None:
-        """Start by these settings; each of them may be off."""
+        """Take schedule and number of new ratings; None disables either."""
         self._database_url = database_url
         self._schedule = schedule
         self._retrain_after_ratings = retrain_after_ratings
@@ -37,23 +40,28 @@ class TrainingTriggers:
         self._counted_at = float("-inf")
 
     def start_due(self) -> str | None:
-        """Queue the training that is due, and return its id; None if none is, or one is under way.
-
-        Raises:
-            StorageUnavailable: PostgreSQL does not answer.
-        """
+        """Queue the training that is due, and return its id; None if none is, or one is under way."""
         return self._start_scheduled() or self._start_for_new_ratings()
 
+    def start_owed(self, reason: str) -> str | None:
+        """Queue a training without the erased users, and return its id; None if none is due, or one is under way.
+
+        It is due if even the newest training may have read the ratings of an erased user.
+        """
+        with self._alone() as connection:
+            is_owed = connection.execute(SQL["is_owed"]).fetchall()[0]["is_owed"]
+            return _start(connection, "request", reason) if is_owed else None
+
     def _start_scheduled(self) -> str | None:
-        """Start for the newest due time that has passed; those before it are made up for by the same training."""
+        """Start a training for the newest due time that has passed; it covers the earlier ones too."""
         if self._schedule is None:
             return None
         with self._alone() as connection:
             now: datetime = connection.execute(SQL["now"]).fetchall()[0]["now"]
             connection.execute(SQL["first_seen"], {"line": self._schedule, "now": now})
-            found = connection.execute(SQL["done_until"], {"line": self._schedule}).fetchall()[0]
+            done = connection.execute(SQL["done_until"], {"line": self._schedule}).fetchall()[0]
             due_at = newest_due(self._schedule, now.astimezone(UTC))
-            if due_at is None or due_at <= found["done_until"]:
+            if due_at is None or due_at <= done["done_until"]:
                 return None
             training_id = _start(connection, "schedule", f"due at {due_at:%Y-%m-%d %H:%M} UTC")
             if training_id is not None:
@@ -61,27 +69,23 @@ class TrainingTriggers:
             return training_id
 
     def _start_for_new_ratings(self) -> str | None:
-        """Start when there are enough more ratings than the newest training knew of; look once a minute."""
+        """Start a training if there are enough ratings that the newest one did not read; counted once a minute."""
         wanted = self._retrain_after_ratings
         if wanted is None or time.monotonic() - self._counted_at < self._seconds_between_counts:
             return None
         self._counted_at = time.monotonic()
-        if self._is_under_way():
-            return None
+        with session(self._database_url) as connection:
+            if connection.execute(SQL["is_under_way"]).fetchall()[0]["is_under_way"]:
+                return None
         n_ratings = self._count_ratings()
         with self._alone() as connection:
             known = connection.execute(SQL["n_ratings_known"]).fetchone()
             n_new = n_ratings - (known["n_ratings"] if known else 0)
             return _start(connection, "new_ratings", f"{n_new} new ratings", n_ratings) if n_new >= wanted else None
 
-    def _is_under_way(self) -> bool:
-        """Say whether nothing could be started anyway."""
-        with session(self._database_url) as connection:
-            return bool(connection.execute(SQL["is_under_way"]).fetchall()[0]["is_under_way"])
-
     @contextlib.contextmanager
     def _alone(self) -> Iterator[psycopg.Connection[Row]]:
-        """Give a transaction that no other worker's look at triggers runs beside."""
+        """Yield a transaction that runs in one worker at a time."""
         with session(self._database_url) as connection, connection.transaction():
             connection.execute(SQL["one_at_a_time"], {"family": ADVISORY_FAMILY, "triggers": AdvisoryLock.TRIGGERS})
             yield connection
@@ -89,8 +93,8 @@ class TrainingTriggers:
 
 def _start(connection: psycopg.Connection[Row], trigger: str, reason: str, n_ratings: int | None = None) -> str | None:
     """Queue a training and return its id; None while one is under way."""
-    asked = {"training_id": uuid.uuid4(), "trigger": trigger, "reason": reason, "n_ratings": n_ratings}
-    row = connection.execute(SQL["start"], asked).fetchone()
+    params = {"training_id": uuid.uuid4(), "trigger": trigger, "reason": reason, "n_ratings": n_ratings}
+    row = connection.execute(SQL["start"], params).fetchone()
     if row is None:
         return None
     connection.execute(f"NOTIFY {CHANNEL}")

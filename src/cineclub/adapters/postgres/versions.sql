@@ -1,11 +1,11 @@
 -- name: withdraw_others
--- Make room for the version that a training registers instead of an earlier one in the same role.
+-- Withdraw the version that a training registered earlier in the same role.
 UPDATE cineclub.versions SET withdrawn_at = clock_timestamp()
 WHERE training_id = %(training_id)s AND role = %(role)s AND withdrawn_at IS NULL
   AND (version, manifest_sha256) <> (%(version)s, %(manifest_sha256)s);
 
 -- name: note
--- Keep what is known of a version, once.
+-- Record a version, once.
 INSERT INTO cineclub.versions
     (version, manifest_sha256, registered_at, training_id, role, recipe, verdict, reason, metrics, tags,
      snapshot_sha256, snapshot_n_ratings, snapshot_newest_rated_at, code_version)
@@ -21,31 +21,31 @@ UPDATE cineclub.versions SET withdrawn_at = clock_timestamp()
 WHERE version = %(version)s AND manifest_sha256 = %(manifest_sha256)s AND withdrawn_at IS NULL;
 
 -- name: get
--- One version that stands.
+-- A version that was not withdrawn.
 SELECT * FROM cineclub.versions WHERE version = %(version)s AND withdrawn_at IS NULL
 ORDER BY registered_at DESC LIMIT 1;
 
 -- name: rejection
--- Why the gate rejected a version.
+-- The gate's reason for rejecting a version.
 SELECT reason FROM cineclub.versions
 WHERE version = %(version)s AND manifest_sha256 = %(manifest_sha256)s AND verdict = 'REJECT';
 
 -- name: noted_since
--- When the table of versions was made.
+-- The time when the table of versions was created.
 SELECT applied_at AS since FROM cineclub.schema_migrations WHERE version = 11;
 
 -- name: manifests
--- What was ever registered.
+-- Every version that was ever registered.
 SELECT version, manifest_sha256 FROM cineclub.versions;
 
 -- name: recent
--- The versions that stand, newest first.
+-- The versions that were not withdrawn, newest first.
 SELECT * FROM cineclub.versions
 WHERE withdrawn_at IS NULL AND version < coalesce(%(before)s::integer, 2147483647)
 ORDER BY version DESC, registered_at DESC LIMIT %(limit)s;
 
 -- name: challenger
--- The newest version that might serve some day: newer than production or of its training, not turned down by anybody.
+-- The newest version that may serve next: newer than production or of its training, neither rejected nor refused.
 SELECT v.* FROM cineclub.versions v
 CROSS JOIN (SELECT version, training_id FROM cineclub.promotions ORDER BY id DESC LIMIT 1) AS serving
 WHERE v.withdrawn_at IS NULL AND v.verdict <> 'REJECT'
@@ -56,7 +56,7 @@ WHERE v.withdrawn_at IS NULL AND v.verdict <> 'REJECT'
 ORDER BY v.version DESC, v.registered_at DESC LIMIT 1;
 
 -- name: refuse
--- Put on record what was not promoted.
+-- Record a refused promotion; a repeated attempt of the alias or of probation only once.
 INSERT INTO cineclub.refusals (version, asked_by, reason)
 SELECT %(version)s, %(asked_by)s, %(reason)s
 WHERE %(asked_by)s NOT IN ('outside', 'probation') OR NOT EXISTS (
@@ -66,25 +66,39 @@ WHERE %(asked_by)s NOT IN ('outside', 'probation') OR NOT EXISTS (
 );
 
 -- name: refusals
--- What was refused, newest first.
+-- The refusals, newest first.
 SELECT * FROM cineclub.refusals WHERE %(before)s::bigint IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s;
 
 -- name: refusal_counts
--- How often promotions were refused, by who asked for them.
+-- The number of refused promotions by requester.
 SELECT asked_by, count(*) AS n_refusals FROM cineclub.refusals GROUP BY asked_by;
 
 -- name: alias
--- The versions that the alias can name because we set it.
+-- The versions that the alias names if only cineclub moved it.
 SELECT version, moving_to FROM cineclub.synced_alias;
 
 -- name: alias_is_moving
--- Note where the alias is about to be set to.
+-- Record the version that the alias is about to name.
 UPDATE cineclub.synced_alias SET moving_to = %(version)s;
 
 -- name: alias_has_moved
--- Note where the alias was set to.
+-- Record the version that the alias names.
 UPDATE cineclub.synced_alias SET version = %(version)s, moving_to = NULL, synced_at = clock_timestamp();
 
 -- name: alone
--- Be the only one who moves the alias, for as long as the session lives.
+-- Exclude other processes that move the alias, for as long as the session lives.
 SELECT pg_advisory_lock(%(family)s, %(alias)s);
+
+-- name: installation
+-- The identity of this installation, and its registry.
+SELECT installation_id::text, registry_id::text, registry_address, model_name FROM cineclub.installation;
+
+-- name: record_registry
+-- Record the registry that has this installation's versions.
+UPDATE cineclub.installation
+SET registry_id = %(registry_id)s::uuid, registry_address = %(address)s, model_name = %(model_name)s,
+    recorded_at = clock_timestamp();
+
+-- name: own_trainings
+-- Those of these trainings that this installation knows.
+SELECT id::text FROM cineclub.trainings WHERE id::text = ANY(%(training_ids)s);

@@ -1,1 +1,1 @@
-"""Work of ours that runs in processes of its own."""
+"""Work that runs in processes of its own."""

@@ -1,4 +1,4 @@
-"""MLflow's web page as a process of its own: what is run, and what it is told without a command line."""
+"""MLflow's web page as a process of its own: its command line and environment."""
 
 import sys
 from collections.abc import Mapping
@@ -13,23 +13,19 @@ OURS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_READ_REPLICA_BACKE
 
 
 def refuse_without_package() -> None:
-    """Do nothing where the page can be shown.
-
-    Raises:
-        Conflict: the package that has the page is not installed; ours has its client alone.
-    """
+    """Raise Conflict if the package with the page is not installed; cineclub requires its client alone."""
     try:
         metadata.version(PACKAGE)
     except metadata.PackageNotFoundError as error:
         message = (
-            "MLflow's page needs the whole package mlflow, of which cineclub takes the client alone: "
+            "MLflow's page needs the whole package mlflow, of which cineclub installs the client alone: "
             f'{sys.executable} -m pip install "mlflow>=3.5,<4"'
         )
         raise Conflict(message) from error
 
 
 def page_command(host: str, port: int) -> tuple[str, ...]:
-    """Return what is run; the store is not in it, because everybody on the machine sees command lines."""
+    """Return the command line; the store is not in it, because command lines are visible to all users."""
     return (
         sys.executable,
         *("-m", "mlflow", "server", "--host", host, "--port", str(port)),
@@ -38,13 +34,13 @@ def page_command(host: str, port: int) -> tuple[str, ...]:
 
 
 def page_environment(environment: Mapping[str, str], store: str, home: Path) -> dict[str, str]:
-    """Return the page's environment: the given one, with the store that holds versions, runs and aliases.
+    """Return the page's environment: the given one with the store of versions, runs and aliases.
 
-    Artifacts lie in the state folder, where the page reads them by the addresses that their experiment has. The page
-    starts no jobs of its own, and tells nobody that it runs.
+    The page reads artifacts from the state folder, by the addresses of their experiment. It starts no jobs and sends no
+    telemetry.
     """
-    kept = {name: value for name, value in environment.items() if name not in OURS}
-    return kept | {
+    passed_on = {name: value for name, value in environment.items() if name not in OURS}
+    return passed_on | {
         "MLFLOW_BACKEND_STORE_URI": store,
         "MLFLOW_REGISTRY_STORE_URI": store,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": (home.resolve() / "artifacts").as_uri(),

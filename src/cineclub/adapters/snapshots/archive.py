@@ -1,4 +1,4 @@
-"""The folder of snapshots: each appears whole under its hash, the oldest go, and whoever was erased leaves all."""
+"""The folder of snapshots, written atomically under their hashes; the oldest are dropped, erased users are removed."""
 
 import fcntl
 import json
@@ -22,8 +22,8 @@ from cineclub.adapters.snapshots.parquet import (
     write_ratings,
 )
 from cineclub.domain.errors import BrokenArtifact, SnapshotGone, StorageUnavailable
-from cineclub.domain.ratings import Snapshot, SnapshotIdentity
-from cineclub.ports import Erasure, SnapshotRecord
+from cineclub.domain.ratings.log import Snapshot, SnapshotIdentity
+from cineclub.domain.ratings.snapshot_records import Erasure, SnapshotRecord
 
 APPLIED = "erasures.json"
 LOCK = ".lock"
@@ -31,10 +31,10 @@ SHORT_HASH = 12
 
 
 class SnapshotRecords(Protocol):
-    """What all hosts know of snapshots, and who was erased."""
+    """The records of snapshots and erasures that all hosts share."""
 
     def note_kept(self, identity: SnapshotIdentity) -> None:
-        """Record that a snapshot lies whole in somebody's folder."""
+        """Record that a snapshot was completely written on a host."""
         ...
 
     def note_dropped(self, content_sha256s: list[str]) -> None:
@@ -50,14 +50,15 @@ class SnapshotRecords(Protocol):
         ...
 
     def erasures(self) -> list[Erasure]:
-        """Return who was erased."""
+        """Return the erasures, oldest first."""
         ...
 
 
 class SnapshotArchive:
-    """Implements the port ``SnapshotStore`` on a folder of this host.
+    """The snapshots of ratings in a folder of this host.
 
-    One process at a time changes the folder; the lock ends with the process, so what a killed one left is not in use.
+    One process at a time changes the folder; the lock ends with its process, so the next one deletes its leftovers.
+    So its unfinished files need no locks of their own, as those of ``runtime.unfinished`` do, and have fixed names.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class SnapshotArchive:
     ) -> None:
         """Keep the ``n_kept`` newest in ``folder``, and the one whose hash ``read_in_production`` returns.
 
-        ``read_in_production`` raises BrokenArtifact where that cannot be told just now: then nothing is dropped.
+        ``read_in_production`` raises BrokenArtifact if it does not know the hash: then nothing is dropped.
         """
         self._folder = folder
         self._records = records
@@ -73,7 +74,7 @@ class SnapshotArchive:
         self._read_in_production = read_in_production
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot under its hash, and drop the oldest beyond those that are to stay.
+        """Keep a snapshot under its hash, and drop the oldest ones beyond ``n_kept``.
 
         Raises:
             StorageUnavailable: the folder cannot be written, or PostgreSQL does not answer.
@@ -84,10 +85,10 @@ class SnapshotArchive:
                     self._write(snapshot)
                 except OSError as error:
                     message = (
-                        f"the snapshot of the ratings cannot be written ({error}): free some room, or set "
-                        "CINECLUB_SNAPSHOTS_KEPT=0 to keep none"
+                        f"the snapshot of the ratings cannot be written ({error.strerror or type(error).__name__}): "
+                        "free disk space, or set CINECLUB_SNAPSHOTS_KEPT=0 to keep none"
                     )
-                    raise StorageUnavailable(message) from error
+                    raise StorageUnavailable(message, str(error)) from error
                 self._records.note_kept(snapshot.identity)
                 self._drop_oldest()
 
@@ -95,35 +96,33 @@ class SnapshotArchive:
         """Return a snapshot, checked against its hash.
 
         Raises:
-            SnapshotGone: it was never kept, was dropped or rewritten, or is not on this machine.
+            SnapshotGone: it was not kept, was dropped or rewritten, or is not on this machine.
             BrokenArtifact: its file is damaged.
         """
         folder = self._folder / content_sha256
         self._refuse_gone(content_sha256, folder)
         snapshot = read_snapshot(folder)
-        if snapshot.identity.content_sha256 != content_sha256:
-            found = snapshot.identity.content_sha256[:SHORT_HASH]
-            message = (
-                f"the snapshot {folder} is damaged (its ratings have the hash {found}…): what learned from it cannot "
-                "be fitted again"
-            )
+        actual = snapshot.identity.content_sha256
+        if actual != content_sha256:
+            fault = f"its ratings have the hash {actual[:SHORT_HASH]}…"
+            message = f"the snapshot {folder} is damaged ({fault}): models of it cannot be fitted again"
             raise BrokenArtifact(message)
         return snapshot
 
     def apply_erasures(self) -> list[str]:
-        """Rewrite every snapshot here that still holds somebody who was erased, and return their hashes.
+        """Rewrite every snapshot here that still holds an erased user, and return their hashes.
 
-        Each is noted as rewritten before it is, and ticks an erasure off afterwards: what is interrupted is done again.
-        A damaged one is deleted: it may hold them, and nothing can be fitted from it.
+        Each is recorded as rewritten first, and lists the erasures afterwards: interrupted rewrites are repeated.
+        A damaged one is deleted: it may hold an erased user, and nothing can be fitted from it.
         """
         erasures = self._records.erasures()
         if not erasures or not self._folder.is_dir():
             return []
         with self._alone():
-            return [folder.name for folder in self._kept() if self._forget(folder, erasures)]
+            return [folder.name for folder in self._folders() if self._forget(folder, erasures)]
 
     def _write(self, snapshot: Snapshot) -> None:
-        """Let a snapshot appear under its hash, whole and on the disk, unless it is there."""
+        """Write a snapshot atomically under its hash, unless it exists."""
         folder = self._folder / snapshot.identity.content_sha256
         if folder.is_dir():
             return
@@ -138,10 +137,10 @@ class SnapshotArchive:
             shutil.rmtree(staging, ignore_errors=True)
 
     def _drop_oldest(self) -> None:
-        """Delete what is neither among the newest nor production's, and what was dropped before."""
+        """Delete snapshots that are neither among the newest nor production's, and those recorded as dropped."""
         records = self._records.all()
-        whole = [record.content_sha256 for record in records if record.dropped_at is None]
-        if surplus := whole[self._n_kept :]:
+        complete = [record.content_sha256 for record in records if record.dropped_at is None]
+        if surplus := complete[self._n_kept :]:
             try:
                 in_production = self._read_in_production()
             except BrokenArtifact:
@@ -149,23 +148,23 @@ class SnapshotArchive:
             surplus = [content_sha256 for content_sha256 in surplus if content_sha256 != in_production]
             self._records.note_dropped(surplus)
         dropped = {record.content_sha256 for record in records if record.dropped_at is not None} | set(surplus)
-        for folder in self._kept():
+        for folder in self._folders():
             if folder.name in dropped:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _refuse_gone(self, content_sha256: str, folder: Path) -> None:
-        """Refuse a snapshot that is not there as it was, saying why."""
+        """Raise SnapshotGone, with the reason, for a snapshot that is missing or was rewritten."""
         known = {record.content_sha256: record for record in self._records.all()}
         record = known.get(content_sha256)
         name = f"snapshot {content_sha256[:SHORT_HASH] or 'without a hash'}"
         if record is None:
-            message = f"{name} was not kept: CINECLUB_SNAPSHOTS_KEPT says how many are"
+            message = f"{name} was not kept: CINECLUB_SNAPSHOTS_KEPT sets how many are"
         elif record.erased_at is not None:
             message = f"{name} was rewritten on {record.erased_at:%Y-%m-%d}, because a user in it was erased"
         elif record.dropped_at is not None:
-            message = f"{name} was dropped on {record.dropped_at:%Y-%m-%d}: CINECLUB_SNAPSHOTS_KEPT says how many stay"
+            message = f"{name} was dropped on {record.dropped_at:%Y-%m-%d}: CINECLUB_SNAPSHOTS_KEPT sets how many stay"
         elif not folder.is_dir():
-            message = f"{name} is not in {self._folder}: ask on the machine that trained"
+            message = f"{name} is not in {self._folder}: use the machine that trained"
         elif is_rewritten(folder / RATINGS):
             message = f"{name} was rewritten, because a user in it was erased"
         else:
@@ -173,7 +172,7 @@ class SnapshotArchive:
         raise SnapshotGone(message)
 
     def _forget(self, folder: Path, erasures: Sequence[Erasure]) -> bool:
-        """Take out of one snapshot whoever was erased since it was last looked at, and say if somebody was in it."""
+        """Remove newly erased users from a snapshot, and return whether it held any."""
         applied = _applied_to(folder)
         due = {erasure.user_id for erasure in erasures if erasure.erasure_id not in applied}
         if not due:
@@ -190,23 +189,25 @@ class SnapshotArchive:
         _note_applied(folder, [erasure.erasure_id for erasure in erasures])
         return has_any
 
-    def _kept(self) -> list[Path]:
+    def _folders(self) -> list[Path]:
         """Return the folders of the snapshots on this host."""
         return sorted(path for path in self._folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Change the folder while no other process does, beginning without what a killed one left."""
+        """Exclude other processes from the folder, after deleting the leftovers of killed ones."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for left in self._folder.glob(".*/"):
-                shutil.rmtree(left, ignore_errors=True)
+            for leftover in self._folder.glob(".*/"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            for leftover in self._folder.glob("*/.*.unfinished"):
+                leftover.unlink(missing_ok=True)
             yield
 
 
 def _applied_to(folder: Path) -> set[str]:
-    """Return the erasures that a snapshot has been through; a damaged list counts as none."""
+    """Return the ids of the erasures applied to a snapshot; none if the list is damaged."""
     try:
         return set(json.loads((folder / APPLIED).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
@@ -214,7 +215,7 @@ def _applied_to(folder: Path) -> set[str]:
 
 
 def _note_applied(folder: Path, erasure_ids: Sequence[str]) -> None:
-    """Tick erasures off for one snapshot, on the disk."""
+    """Write the list of erasures applied to a snapshot, through to the disk."""
     unfinished = folder / f".{APPLIED}.unfinished"
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump(sorted(erasure_ids), file)

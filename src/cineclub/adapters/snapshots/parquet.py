@@ -1,5 +1,6 @@
-"""The two files of a snapshot: ratings in canonical order, and films; written and read a row group at a time."""
+"""The two files of a snapshot, ratings in canonical order and movies; written and read by row groups."""
 
+import errno
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -14,9 +15,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import BrokenArtifact
-from cineclub.domain.ratings import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
 
 FORMAT = 1
+OF_THE_FILE = frozenset({None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
+"""The numbers of errors that tell of a missing or foreign file; those of pyarrow about a damaged one have none."""
 RATINGS, MOVIES = "ratings.parquet", "movies.parquet"
 HEAD = b"cineclub"
 ROWS_PER_GROUP = 1 << 20
@@ -39,7 +42,7 @@ MOVIE_COLUMNS = pa.schema(
         pa.field("tmdb_id", pa.string()),
     ]
 )
-# users and times rise, so their differences are small; films and ratings are few different values
+# users and times ascend, so their differences are small; movies and ratings have few different values
 HOW_WRITTEN: dict[str, Any] = {
     "compression": "zstd",
     "use_dictionary": ["movie_id", "rating"],
@@ -66,7 +69,7 @@ def write_ratings(path: Path, log: RatingLog, identity: SnapshotIdentity) -> Non
 
 
 def write_movies(path: Path, movies: Sequence[Movie]) -> None:
-    """Write films as a new file, through to the disk."""
+    """Write movies as a new file, through to the disk."""
     rows = [asdict(movie) | {"genres": list(movie.genres)} for movie in movies]
     with path.open("xb") as file:
         pq.write_table(pa.Table.from_pylist(rows, schema=MOVIE_COLUMNS), file, compression="zstd")
@@ -74,7 +77,7 @@ def write_movies(path: Path, movies: Sequence[Movie]) -> None:
 
 
 def read_snapshot(folder: Path) -> Snapshot:
-    """Return the snapshot of a folder as it is, with the identity that its ratings have now.
+    """Return the snapshot of a folder, with the identity of its present ratings.
 
     Raises:
         BrokenArtifact: a file is missing or cannot be read.
@@ -89,7 +92,7 @@ def read_snapshot(folder: Path) -> Snapshot:
 
 
 def holds_any(path: Path, user_ids: Collection[int]) -> bool:
-    """Say whether a file has a rating by one of these users.
+    """Return whether a file has a rating by one of these users.
 
     Raises:
         BrokenArtifact: the file cannot be read.
@@ -99,10 +102,10 @@ def holds_any(path: Path, user_ids: Collection[int]) -> bool:
 
 
 def rewrite_without(path: Path, user_ids: Collection[int]) -> None:
-    """Write a file anew without the ratings of these users, in the place of the old one, all or nothing.
+    """Replace a file by one without the ratings of these users, atomically, under the lock of the archive.
 
     Raises:
-        BrokenArtifact: the file cannot be read; it is as it was.
+        BrokenArtifact: the file cannot be read; it is unchanged.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
@@ -110,14 +113,14 @@ def rewrite_without(path: Path, user_ids: Collection[int]) -> None:
         head = _head_of(file) | {"is_rewritten": True}
         with _rating_writer(unfinished, head) as writer:
             for nth, erased in enumerate(_masks(file, user_ids)):
-                kept = file.read_row_group(nth).filter(pa.array(~erased))
-                writer.write_table(kept.replace_schema_metadata(writer.schema.metadata).cast(writer.schema))
+                rows = file.read_row_group(nth).filter(pa.array(~erased))
+                writer.write_table(rows.replace_schema_metadata(writer.schema.metadata).cast(writer.schema))
     unfinished.replace(path)
     directory_to_disk(path.parent)
 
 
 def is_rewritten(path: Path) -> bool:
-    """Say whether somebody's ratings were taken out of a file.
+    """Return whether the ratings of an erased user were removed from a file.
 
     Raises:
         BrokenArtifact: the file cannot be read.
@@ -137,18 +140,24 @@ def directory_to_disk(folder: Path) -> None:
 
 @contextmanager
 def parquet_errors(path: Path) -> Iterator[None]:
-    """Raise BrokenArtifact where a file is missing, damaged or not ours."""
+    """Raise BrokenArtifact if a file is missing, damaged or of another format.
+
+    Other errors of the system, such as a full disk, say nothing about the file and are raised as they are: a damaged
+    snapshot with an erased user is deleted.
+    """
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
+            raise
         first_line = str(error).strip().partition("\n")[0]
-        message = f"the snapshot {path} is damaged ({first_line}): what learned from it cannot be fitted again"
+        message = f"the snapshot {path} is damaged ({first_line}): models of it cannot be fitted again"
         raise BrokenArtifact(message) from error
 
 
 @contextmanager
 def _rating_writer(path: Path, head: dict[str, Any]) -> Iterator[pq.ParquetWriter]:
-    """Give a writer of a new file of ratings; afterwards the file is on the disk."""
+    """Yield a writer of a new file of ratings, which is on the disk afterwards."""
     schema = COLUMNS.with_metadata({HEAD: json.dumps(head).encode()})
     with path.open("xb") as file:
         with pq.ParquetWriter(file, schema, **HOW_WRITTEN) as writer:
@@ -163,7 +172,7 @@ def _to_disk(file: Any) -> None:
 
 
 def _head_of(file: pq.ParquetFile) -> dict[str, Any]:
-    """Return what stands at the head of a file of ratings."""
+    """Return the metadata of a file of ratings."""
     metadata = file.schema_arrow.metadata or {}
     head: dict[str, Any] = json.loads(metadata[HEAD])
     if head["format"] != FORMAT:
@@ -175,13 +184,8 @@ def _head_of(file: pq.ParquetFile) -> dict[str, Any]:
 def _log_of(file: pq.ParquetFile, scale: RatingScale) -> RatingLog:
     """Return every row, one row group after another into arrays of the full length."""
     n_rows = file.metadata.num_rows
-    log = RatingLog(
-        np.empty(n_rows, np.int64),
-        np.empty(n_rows, np.int64),
-        np.empty(n_rows, np.float32),
-        np.empty(n_rows, np.int64),
-        scale,
-    )
+    user_ids, movie_ids, rated_at = (np.empty(n_rows, np.int64) for _ in range(3))
+    log = RatingLog(user_ids, movie_ids, np.empty(n_rows, np.float32), rated_at, scale)
     start = 0
     for nth in range(file.num_row_groups):
         group = file.read_row_group(nth)
@@ -195,7 +199,7 @@ def _log_of(file: pq.ParquetFile, scale: RatingScale) -> RatingLog:
 
 
 def _masks(file: pq.ParquetFile, user_ids: Collection[int]) -> Iterator[NDArray[np.bool_]]:
-    """Yield for each row group which rows are by one of these users; only groups that may have some are read."""
+    """Yield for each row group a mask of the rows by these users; only groups that may have some are read."""
     wanted = np.array(sorted(user_ids), np.int64)
     for nth in range(file.num_row_groups):
         group = file.metadata.row_group(nth)

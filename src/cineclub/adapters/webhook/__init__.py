@@ -1,4 +1,4 @@
-"""Telling of alerts outside of cineclub, by HTTP."""
+"""Notices of alerts to a webhook."""
 
 from cineclub.adapters.webhook.alerts import Webhook
 

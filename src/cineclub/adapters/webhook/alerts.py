@@ -1,4 +1,4 @@
-"""Alerts are posted as JSON to an address that the owner names; the address is a secret and is never logged."""
+"""Notices of alerts, posted as JSON to an address of the owner; the address is a secret and is never logged."""
 
 import asyncio
 import json
@@ -9,50 +9,43 @@ from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
 
+from cineclub.adapters.webhook.exchange import send_within
+
 log = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 5.0
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: it would ask for the page there without the message, and take that for delivered."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Return no request, so that the status of the redirect is the answer."""
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
+TIMEOUT_SECONDS, TOTAL_SECONDS = 5.0, 10.0
+"""The longest wait for one read of a receiver, and for its whole response."""
 
 
 class Webhook:
-    """Implements the port ``AlertReceiver``."""
+    """Posts messages to an address."""
 
-    def __init__(self, url: str, on_lost: Callable[[], None], pauses_seconds: tuple[float, ...]) -> None:
-        """Post to this address (http or https), again after each pause; ``on_lost`` is told of what did not arrive."""
+    def __init__(self, url: str, on_lost: Callable[[], None], retry_seconds: tuple[float, ...]) -> None:
+        """Post to this http or https address, again after each interval; ``on_lost`` is called if all attempts fail."""
         self._url = url
         self._on_lost = on_lost
-        self._pauses_seconds = pauses_seconds
+        self._retry_seconds = retry_seconds
 
-    async def tell(self, message: Mapping[str, Any]) -> bool:
-        """Send a message, tried a few times, and say whether it arrived; never raises."""
-        for pause_seconds in (*self._pauses_seconds, None):
+    async def send(self, message: Mapping[str, Any]) -> bool:
+        """Send a message in a few attempts, and return whether it arrived; never raises."""
+        for retry_seconds in (*self._retry_seconds, None):
             cause = await asyncio.to_thread(self._post, message)
             if cause is None:
                 return True
             log.warning("alert_not_sent cause=%s", cause)
-            if pause_seconds is not None:
-                await asyncio.sleep(pause_seconds)
+            if retry_seconds is not None:
+                await asyncio.sleep(retry_seconds)
         self._on_lost()
         return False
 
     def _post(self, message: Mapping[str, Any]) -> str | None:
-        """Send once, and return what went wrong, without the address; None if it was taken."""
+        """Send once, and return the cause of a failure, without the address; None if it was accepted."""
         body, headers = json.dumps(message).encode(), {"Content-Type": "application/json"}
         try:
             request = urllib.request.Request(self._url, body, headers)  # noqa: S310 - settings allow http and https alone
-            with _OPENER.open(request, timeout=TIMEOUT_SECONDS):
-                return None
+            send_within(request, TIMEOUT_SECONDS, TOTAL_SECONDS)
         except urllib.error.HTTPError as error:
             return f"status {error.code}"
         except (OSError, HTTPException, ValueError) as error:
             return type(error).__name__
+        return None

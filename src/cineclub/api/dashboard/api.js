@@ -1,8 +1,8 @@
-/** The public API, asked as any other program asks it. */
+/** Requests to the public API. */
 
 const KEY = "cineclub-key";
 
-/** What the API says went wrong, in its own words. */
+/** An error of the API with its message. */
 export class ApiError extends Error {
   constructor(status, code, message, details = {}) {
     super(message);
@@ -22,41 +22,41 @@ export function key() {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
-/** Keep a key until the tab is closed; an empty one is forgotten. */
+/** Store a key until the tab is closed; an empty one removes it. */
 export function keepKey(secret) {
   if (secret) sessionStorage.setItem(KEY, secret);
   else sessionStorage.removeItem(KEY);
   dispatchEvent(new CustomEvent("cineclub:key-changed"));
 }
 
-/** Return the JSON at an address below this page's own. */
+/** Return the JSON at a path below the address of this page. */
 export function get(path) {
-  return asked("GET", path).then((response) => response.json());
+  return request("GET", path).then((response) => response.json());
 }
 
-/** Return what the API answers to a body. */
+/** Return the JSON response to a POST. */
 export function post(path, body) {
-  return asked("POST", path, body).then((response) => response.json());
+  return request("POST", path, body).then((response) => response.json());
 }
 
-/** Return what the API answers to a deletion. */
+/** Return the JSON response to a DELETE. */
 export function remove(path) {
-  return asked("DELETE", path).then((response) => response.json());
+  return request("DELETE", path).then((response) => response.json());
 }
 
-/** Return an answer as text. */
+/** Return a response as text. */
 export function text(path) {
-  return asked("GET", path).then((response) => response.text());
+  return request("GET", path).then((response) => response.text());
 }
 
-/** Return the readiness, which is told in the same words with status 200 and 503. */
+/** Return the readiness, whose body is the same with status 200 and 503. */
 export async function readiness() {
-  const response = await reached("ready", {});
+  const response = await fetched("ready", {});
   return response.json();
 }
 
-async function asked(method, path, body) {
-  const response = await reached(path, {
+async function request(method, path, body) {
+  const response = await fetched(path, {
     method,
     headers: { ...(key() ? { Authorization: `Bearer ${key()}` } : {}), ...(body ? { "Content-Type": "application/json" } : {}) },
     body: body ? JSON.stringify(body) : undefined,
@@ -67,7 +67,7 @@ async function asked(method, path, body) {
   throw error;
 }
 
-async function reached(path, options) {
+async function fetched(path, options) {
   try {
     return await fetch(new URL(path, document.baseURI), { cache: "no-store", credentials: "omit", ...options });
   } catch {
@@ -76,7 +76,7 @@ async function reached(path, options) {
 }
 
 async function errorOf(response) {
-  const fallback = { code: "error", message: `the service answered ${response.status}` };
-  const { code, message, ...details } = await response.json().then((one) => one.error ?? fallback, () => fallback);
+  const fallback = { code: "error", message: `the service responded with status ${response.status}` };
+  const { code, message, ...details } = await response.json().then((body) => body.error ?? fallback, () => fallback);
   return new ApiError(response.status, code, message, details);
 }

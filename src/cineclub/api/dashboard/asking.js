@@ -1,11 +1,11 @@
-/** Questions to the person: a dialog before what cannot be undone at once, a key where one is needed, short notices. */
+/** A dialog to confirm a decision, the form for a key, and short notices. */
 
 import { keepKey, key } from "./api.js";
 import { fill, h } from "./dom.js";
 
 /**
- * Ask in a dialog; return what was written (empty where nothing is asked for), or null where it was closed.
- * @param {{title: string, text: string, action: string, field?: string, isGrave?: boolean}} question
+ * Ask in a dialog; return the text of its field (empty without a field), or null if it was closed.
+ * @param {{title: string, text: string, action: string, field?: string, isGrave?: boolean}} dialog
  * @returns {Promise<string|null>}
  */
 export function ask({ title, text, action, field = "", isGrave = false }) {
@@ -28,22 +28,22 @@ export function ask({ title, text, action, field = "", isGrave = false }) {
   const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
   document.body.append(dialog);
   dialog.showModal();
-  return new Promise((answer) => {
+  return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
-      answer(dialog.returnValue === "yes" ? (input?.value.trim() ?? "") : null);
+      resolve(dialog.returnValue === "yes" ? (input?.value.trim() ?? "") : null);
       dialog.remove();
     });
   });
 }
 
-/** Say in a line below the navigation what has happened. */
-export function say(text, isError = false) {
+/** Show a notice below the navigation. */
+export function notify(text, isError = false) {
   const place = document.getElementById("notices");
   place.classList.toggle("bad", isError);
-  fill(place, text, text && h("button", { type: "button", class: "quiet small", "aria-label": "Close this notice", on: { click: () => say("") } }, "×"));
+  fill(place, text, text && h("button", { type: "button", class: "quiet small", "aria-label": "Close this notice", on: { click: () => notify("") } }, "×"));
 }
 
-/** Show the field for a key, with the reason why one is needed. */
+/** Show the form for a key, with the reason for it. */
 export function askForKey(why) {
   const place = document.getElementById("key-place");
   const shown = place.querySelector("[data-why]");

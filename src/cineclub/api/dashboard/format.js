@@ -1,4 +1,4 @@
-/** Numbers, times and words as people read them. */
+/** Numbers, times and names as text. */
 
 export const STEPS = [
   ["load_ratings", "Load ratings"],
@@ -36,23 +36,23 @@ const UNITS = [
 ];
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-/** Return a verdict or a state as people say it, and its tone. */
+/** Return a verdict or a state in words, and its tone. */
 export function verdict(name) {
   return VERDICTS[name] ?? [String(name).toLowerCase().replaceAll("_", " "), "plain"];
 }
 
-/** Return what started a training. */
+/** Return the cause of a training in words. */
 export function trigger(name) {
   return TRIGGERS[name] ?? name;
 }
 
-/** Return a number with so many digits, a dash where there is none. */
+/** Return a number with `digits` decimals, or a dash without one. */
 export function number(value, digits = 0) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 }
 
-/** Return a number with as many digits as its size needs. */
+/** Return a number with at most three significant digits, or a dash without one. */
 export function about(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   return value.toLocaleString("en", { maximumSignificantDigits: 3 }).replace("-", "−");
@@ -63,7 +63,7 @@ export function percent(share, digits = 0) {
   return share === null || share === undefined || !Number.isFinite(share) ? "–" : `${number(share * 100, digits)} %`;
 }
 
-/** Return seconds in the unit that suits them. */
+/** Return seconds with a unit by their size. */
 export function seconds(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value < 1) return `${about(value * 1000)} ms`;
@@ -77,14 +77,14 @@ export function moment(iso) {
   return iso ? new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : "–";
 }
 
-/** Return how long ago a moment was. */
+/** Return the time since a moment in words. */
 export function ago(iso, now = Date.now()) {
   const past = (new Date(iso).getTime() - now) / 1000;
-  const [unit, size] = UNITS.find(([, one]) => Math.abs(past) >= one) ?? ["second", 1];
+  const [unit, size] = UNITS.find(([, seconds]) => Math.abs(past) >= seconds) ?? ["second", 1];
   return Math.abs(past) < 10 ? "just now" : RELATIVE.format(Math.round(past / size), unit);
 }
 
-/** Return the seconds between two moments; up to now where the second is missing. */
+/** Return the seconds between two moments, or until now without the second; null without the first. */
 export function between(start, end, now = Date.now()) {
   return start ? ((end ? new Date(end).getTime() : now) - new Date(start).getTime()) / 1000 : null;
 }
@@ -94,17 +94,17 @@ export function words(name) {
   return String(name).replaceAll("_", " ");
 }
 
-/** Return a film's title with its year, an article that libraries put last put first again. */
-export function film({ title, year }) {
+/** Return a movie's title with its year; an article at its end ("Matrix, The") moves to the front. */
+export function movieTitle({ title, year }) {
   const [, start, article] = /^(.*), (The|A|An|Les?|La|Das?|Der|Die|El|Il)$/.exec(title) ?? [null, title, null];
-  const spoken = article ? `${article} ${start}` : start;
-  return year ? `${spoken} (${year})` : spoken;
+  const full = article ? `${article} ${start}` : start;
+  return year ? `${full} (${year})` : full;
 }
 
 /** Return a sentence that begins with a capital and ends with a full stop. */
 export function sentence(words) {
   const trimmed = String(words ?? "").trim();
   if (!trimmed) return "";
-  const begun = trimmed[0].toUpperCase() + trimmed.slice(1);
-  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+  const capitalized = trimmed[0].toUpperCase() + trimmed.slice(1);
+  return /[.!?…]$/.test(capitalized) ? capitalized : `${capitalized}.`;
 }

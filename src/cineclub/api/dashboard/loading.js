@@ -1,16 +1,16 @@
-/** Places that are filled from the API, with the API's own words where that fails. */
+/** Elements with data of the API, or with its error message. */
 
 import { ApiError } from "./api.js";
 import { fill, h } from "./dom.js";
 
 /**
- * Fill a place from what `load` gives; return false where another try makes no sense before there is another key.
- * An error shows in the place, and `missing` in place of a 404.
+ * Fill a place with the result of `load_`; return false if a retry needs another key first.
+ * The place shows an error's message, and `missing` for a 404.
  */
 export async function load(place, load_, show, missing = null) {
   try {
-    const found = await load_();
-    if (place.isConnected) fill(place, show(found));
+    const content = await load_();
+    if (place.isConnected) fill(place, show(content));
     return true;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -19,7 +19,7 @@ export async function load(place, load_, show, missing = null) {
   }
 }
 
-/** Return a paragraph that says what went wrong. */
+/** Return a paragraph with an error's message. */
 export function failure(error) {
   return h("p", { class: "failure", role: "alert" }, error.message);
 }

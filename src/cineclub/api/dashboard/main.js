@@ -1,7 +1,7 @@
-/** Shows the view that the address names; a view gives back what ends it. */
+/** Shows the view of the address; the `show` of a view returns a function that ends it. */
 
 import { ApiError } from "./api.js";
-import { askForKey, say } from "./asking.js";
+import { askForKey, notify } from "./asking.js";
 import { fill, h } from "./dom.js";
 import * as drift from "./drift.js";
 import * as now from "./now.js";
@@ -10,7 +10,7 @@ import * as tryIt from "./try.js";
 import * as versions from "./versions.js";
 
 const VIEWS = { now, trainings, versions, drift, try: tryIt };
-const ABOUT_KEYS = "A key is kept in this tab only, until it is closed. Make one with: cineclub keys create";
+const ABOUT_KEYS = "A key is kept in this tab only, until it is closed. Create one with: cineclub keys create";
 const content = document.getElementById("content");
 let end = () => {};
 
@@ -32,12 +32,12 @@ function decoded(argument) {
   try {
     return decodeURIComponent(argument);
   } catch {
-    return argument; // somebody typed the address
+    return argument; // a typed address may be invalid
   }
 }
 
 function move() {
-  say("");
+  notify("");
   show();
   content.focus({ preventScroll: true });
   scrollTo(0, 0);
@@ -49,7 +49,7 @@ addEventListener("cineclub:key-changed", show);
 addEventListener("unhandledrejection", (event) => {
   if (!(event.reason instanceof ApiError)) return;
   event.preventDefault();
-  say(event.reason.message, true);
+  notify(event.reason.message, true);
 });
 document.getElementById("key-button").addEventListener("click", () => {
   askForKey(ABOUT_KEYS);

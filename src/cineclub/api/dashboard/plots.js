@@ -1,4 +1,4 @@
-/** Plots as SVG: pure functions of a width in pixels and of what is to be seen. */
+/** Plots as SVG: pure functions of a width in pixels and of the data. */
 
 import { s } from "./dom.js";
 
@@ -24,7 +24,7 @@ export function ticks(low, high, wanted = 4) {
   const span = high - low || Math.abs(high) || 1;
   const rough = span / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= rough * 0.999);
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((step) => step >= rough * 0.999);
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil(high / step - 1e-9);
   return Array.from({ length: Math.max(last - first, 1) + 1 }, (_, nth) => (first + nth) * step);
@@ -38,9 +38,9 @@ export function ticks(low, high, wanted = 4) {
  *   marks?: {tone: string, title: string}[], level?: number|null}} plot
  */
 export function lines(width, { label, unit, height = 126, times, timeLabel, series, written, marks = [], level = null }) {
-  const known = series.flatMap((one) => one.values).filter((one) => one !== null);
+  const known = series.flatMap((line) => line.values).filter((value) => value !== null);
   const steps = ticks(0, Math.max(...known, level ?? 0) || 1, 3);
-  const left = Math.max(...steps.map((one) => written(one).length)) * LETTER + 12;
+  const left = Math.max(...steps.map((step) => written(step).length)) * LETTER + 12;
   const frame = { left, right: width - 10, top: 24, bottom: height - 22 };
   const [first, last] = [times[0] ?? 0, times.at(-1) ?? 1];
   const x = scale(first, last, frame.left, frame.right);
@@ -50,12 +50,12 @@ export function lines(width, { label, unit, height = 126, times, timeLabel, seri
     height,
     label,
     s("text", { x: 0, y: 10, class: "axis" }, unit),
-    ...steps.map((one) => levelLine(frame, y(one), written(one))),
+    ...steps.map((step) => levelLine(frame, y(step), written(step))),
     s("text", { x: frame.left, y: height - 5, class: "axis" }, timeLabel(first)),
     s("text", { x: frame.right, y: height - 5, class: "axis", "text-anchor": "end" }, timeLabel(last)),
     level === null ? null : s("line", { x1: frame.left, x2: frame.right, y1: y(level), y2: y(level), class: "threshold" }),
-    ...series.flatMap((one) => curve(one, times, x, y)),
-    ...marks.map((one, nth) => markAt(x(times[nth]), y(series[0]?.values[nth] ?? 0), one)),
+    ...series.flatMap((line) => curve(line, times, x, y)),
+    ...marks.map((mark, nth) => markAt(x(times[nth]), y(series[0]?.values[nth] ?? 0), mark)),
   );
 }
 
@@ -66,8 +66,8 @@ export function lines(width, { label, unit, height = 126, times, timeLabel, seri
  *   tone?: string, title?: string}[], written: (value: number) => string, zero?: boolean}} plot
  */
 export function dots(width, { label, unit, rows, written, zero = false }) {
-  const shown = rows.filter((one) => Number.isFinite(one.value));
-  const ends = shown.flatMap((one) => [one.low ?? one.value, one.high ?? one.value]);
+  const shown = rows.filter((row) => Number.isFinite(row.value));
+  const ends = shown.flatMap((row) => [row.low ?? row.value, row.high ?? row.value]);
   const steps = ticks(Math.min(...ends, ...(zero ? [0] : [])), Math.max(...ends, ...(zero ? [0] : [])), width < 480 ? 3 : 5);
   const left = gutter(width, rows);
   const height = rows.length * ROW + 40;
@@ -77,9 +77,9 @@ export function dots(width, { label, unit, rows, written, zero = false }) {
     width,
     height,
     label,
-    ...steps.map((one) => crossLine(frame, x(one), written(one), zero && one === 0)),
+    ...steps.map((step) => crossLine(frame, x(step), written(step), zero && step === 0)),
     s("text", { x: Math.min(left, width / 6), y: height - 3, class: "axis" }, unit),
-    ...rows.flatMap((one, nth) => dotRow(one, frame.top + (nth + 0.5) * ROW, left, x)),
+    ...rows.flatMap((row, nth) => dotRow(row, frame.top + (nth + 0.5) * ROW, left, x)),
   );
 }
 
@@ -90,7 +90,7 @@ export function dots(width, { label, unit, rows, written, zero = false }) {
  *   written: (value: number) => string}} plot
  */
 export function bars(width, { label, unit, rows, written }) {
-  const values = rows.map((one) => one.value ?? 0);
+  const values = rows.map((row) => row.value ?? 0);
   const steps = ticks(Math.min(...values, 0), Math.max(...values, 1e-9), width < 480 ? 3 : 5);
   const left = gutter(width, rows);
   const height = rows.length * ROW + 40;
@@ -100,9 +100,9 @@ export function bars(width, { label, unit, rows, written }) {
     width,
     height,
     label,
-    ...steps.map((one) => crossLine(frame, x(one), written(one), one === 0)),
+    ...steps.map((step) => crossLine(frame, x(step), written(step), step === 0)),
     s("text", { x: Math.min(left, width / 6), y: height - 3, class: "axis" }, unit),
-    ...rows.flatMap((one, nth) => barRow(one, frame.top + nth * ROW, left, x)),
+    ...rows.flatMap((row, nth) => barRow(row, frame.top + nth * ROW, left, x)),
   );
 }
 
@@ -116,7 +116,7 @@ function scale(from, to, start, end) {
 }
 
 function gutter(width, rows) {
-  const longest = Math.max(...rows.map((one) => one.name.length), 4) * 7.4 + 16;
+  const longest = Math.max(...rows.map((row) => row.name.length), 4) * 7.4 + 16;
   return Math.min(longest, width * 0.42);
 }
 
@@ -156,7 +156,7 @@ function dotRow(row, y, left, x) {
 }
 
 function barRow(row, top, left, x) {
-  const [start, end] = [x(0), x(row.value)].sort((one, other) => one - other);
+  const [start, end] = [x(0), x(row.value)].sort((first, second) => first - second);
   const shape = { x: start, y: top + 7, width: Math.max(end - start, 1), height: ROW - 14, rx: 3 };
   return [rowName(row, top + ROW / 2, left), s("rect", { ...shape, class: `bar ${row.tone ?? ""}` }, s("title", {}, row.title ?? row.name))];
 }

@@ -1,8 +1,8 @@
-/** Work that is done again and again while somebody looks. */
+/** Periodic work while the tab is visible. */
 
 /**
- * Do work now and then so many milliseconds after each end, never while the tab is hidden; return what stops it.
- * Work that answers `false` is done no more.
+ * Do work now and again `milliseconds` after each end, never while the tab is hidden; return a function that stops it.
+ * Work that returns `false` is not repeated.
  */
 export function every(milliseconds, work) {
   let timer = 0;

@@ -1,7 +1,7 @@
-/** Start a training, watch it, stop it, and read what it found. */
+/** Trainings: start, progress, cancel, and reports. */
 
 import { get, post, remove } from "./api.js";
-import { ask, say } from "./asking.js";
+import { ask, notify } from "./asking.js";
 import { badge, card, facts, fill, h, table } from "./dom.js";
 import { STEPS, ago, between, moment, seconds, sentence, trigger, verdict } from "./format.js";
 import { failure, load, nothing } from "./loading.js";
@@ -11,9 +11,9 @@ import { reportOf } from "./scoreboard.js";
 export const TITLE = "Trainings";
 
 const POLL_MILLISECONDS = 1000;
-const isUnderWay = (one) => one !== undefined && ["queued", "running"].includes(one.status);
+const isUnderWay = (training) => training !== undefined && ["queued", "running"].includes(training.status);
 
-/** Show the view in `root`, the report of one training if its id is given; return what ends it. */
+/** Show the view in `root`, the report of one training if its id is given; return a function that ends it. */
 export function show(root, trainingId) {
   const live = h("div", {});
   const list = h("div", {});
@@ -72,12 +72,12 @@ function startForm(newest, state) {
   return h(
     "div",
     {},
-    newest ? endOf(newest) : nothing("Nothing was trained yet."),
+    newest ? endOf(newest) : nothing("There is no training yet."),
     h(
       "form",
       { class: "fields", on: { submit: start } },
       h("div", {}, h("label", { for: "reason" }, "Why (optional)"), reason),
-      h("div", {}, h("label", { for: "models" }, "Which models"), models, h("small", { id: "models-about" }, "names with commas between, all where it is empty")),
+      h("div", {}, h("label", { for: "models" }, "Which models"), models, h("small", { id: "models-about" }, "names separated by commas; empty: all")),
       h("button", { type: "submit", class: "main", id: "start-training" }, "Start a training"),
     ),
     problem,
@@ -90,10 +90,10 @@ function restart(state) {
 }
 
 function endOf(training) {
-  const [said, tone] = verdict(training.status);
+  const [label, tone] = verdict(training.status);
   const took = between(training.started_at, training.finished_at);
   const when = training.finished_at ? `${ago(training.finished_at)}${took ? `, after ${seconds(took)}` : ""}` : "";
-  return h("p", { id: "last-training" }, "The newest training ", badge(said, tone), ` ${when}`, training.error && h("span", { class: "failure" }, ` ${sentence(training.error)}`));
+  return h("p", { id: "last-training" }, "The newest training ", badge(label, tone), ` ${when}`, training.error && h("span", { class: "failure" }, ` ${sentence(training.error)}`));
 }
 
 function liveOf(training, state) {
@@ -124,17 +124,17 @@ function stepOf(title, nth, at, progress) {
 }
 
 async function cancelled(training, state) {
-  const answer = await ask({ title: "Cancel this training?", text: "What it has found so far is lost. What serves stays as it is.", action: "Cancel the training", isGrave: true });
-  if (answer === null) return;
+  const confirmation = await ask({ title: "Cancel this training?", text: "Its results so far are lost. Production stays as it is.", action: "Cancel the training", isGrave: true });
+  if (confirmation === null) return;
   await remove(`training/${training.training_id}`);
-  say("The training was asked to stop.");
+  notify("The training was asked to stop.");
   restart(state);
 }
 
 async function showReport(state, trainings) {
-  const wanted = state.trainingId || trainings.find((one) => one.status === "succeeded")?.training_id;
-  if (!wanted) fill(state.report, nothing("The scoreboard of the newest training that succeeded will stand here."));
-  const known = trainings.find((one) => one.training_id === wanted);
+  const wanted = state.trainingId || trainings.find((training) => training.status === "succeeded")?.training_id;
+  if (!wanted) fill(state.report, nothing("The report of the newest successful training will appear here."));
+  const known = trainings.find((training) => training.training_id === wanted);
   if (!wanted || redrawn(state, "shown", `${wanted} ${known?.status}`)) return;
   const isThere = await load(state.report, () => get(`training/${encodeURIComponent(wanted)}`), detailOf);
   if (!isThere) state.shown = "";
@@ -151,18 +151,18 @@ function detailOf(training) {
       ["State", badge(...verdict(training.status))],
       ["Error", training.error],
     ]),
-    training.report ? reportOf(training.report) : nothing("This training has no report: only those that succeeded have one."),
+    training.report ? reportOf(training.report) : nothing("This training has no report: only successful ones have one."),
   );
 }
 
 function listOf(trainings, state) {
-  if (!trainings.length) return nothing("There is none yet.");
+  if (!trainings.length) return nothing("There is no training yet.");
   const columns = [{ title: "When" }, { title: "State" }, { title: "Took", numeric: true }, { title: "Started" }, { title: "Why" }];
-  return table("All trainings, the newest first", columns, trainings.map((one) => rowOf(one, state)));
+  return table("All trainings, the newest first", columns, trainings.map((training) => rowOf(training, state)));
 }
 
-function rowOf(one, state) {
-  const isShown = one.training_id === state.trainingId;
-  const link = h("a", { href: `#/trainings/${one.training_id}`, "aria-current": isShown ? "true" : null }, moment(one.requested_at));
-  return { cells: [link, badge(...verdict(one.status)), seconds(between(one.started_at, one.finished_at)), trigger(one.trigger), h("span", { class: "why" }, one.error ?? one.reason ?? "")] };
+function rowOf(training, state) {
+  const isShown = training.training_id === state.trainingId;
+  const link = h("a", { href: `#/trainings/${training.training_id}`, "aria-current": isShown ? "true" : null }, moment(training.requested_at));
+  return { cells: [link, badge(...verdict(training.status)), seconds(between(training.started_at, training.finished_at)), trigger(training.trigger), h("span", { class: "why" }, training.error ?? training.reason ?? "")] };
 }

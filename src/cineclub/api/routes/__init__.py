@@ -1,1 +1,1 @@
-"""One module per group of routes."""
+"""The routes, one module per group."""

@@ -1,4 +1,4 @@
-"""The page at /: files that a browser runs, without data in them; everything it shows it asks of the public API."""
+"""The page at /: static files without data; a browser gets all data from the public API."""
 
 import hashlib
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ NOT_MODIFIED = 304
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of the page, as it is sent; the tag changes with its content."""
+    """One file of the page; ``tag`` is the ETag, which changes with the content."""
 
     content: bytes
     media_type: str
@@ -35,12 +35,12 @@ class Asset:
 
     @classmethod
     def of(cls, file: Path) -> "Asset":
-        """Return a file of the package."""
+        """Read a file of the package."""
         content = file.read_bytes()
         return cls(content, MEDIA_TYPES[file.suffix], f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
-    def answer(self, request: Request) -> Response:
-        """Return the file, or only that the browser has it already."""
+    def response_to(self, request: Request) -> Response:
+        """Return the file, or 304 if the browser has it already."""
         headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY, "ETag": self.tag}
         if self.tag in request.headers.get("if-none-match", ""):
             return Response(status_code=NOT_MODIFIED, headers=headers)
@@ -53,13 +53,13 @@ ASSETS = {file.name: Asset.of(file) for file in sorted(FOLDER.iterdir()) if file
 @router.get("/")
 async def page(request: Request) -> Response:
     """Return the page itself."""
-    return ASSETS[INDEX].answer(request)
+    return ASSETS[INDEX].response_to(request)
 
 
 @router.get("/assets/{name}")
 async def asset(name: str, request: Request) -> Response:
-    """Return a script, the style sheet or the picture of the page."""
+    """Return a script, the style sheet or the icon of the page."""
     if name not in ASSETS:
         message = "the page has no such file: reload it"
         raise NotFound(message)
-    return ASSETS[name].answer(request)
+    return ASSETS[name].response_to(request)

@@ -1,4 +1,4 @@
-"""/docs: the documentation as one plain page, without a script and without another server."""
+"""/docs: the documentation as one HTML page, without scripts and without another server."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse

@@ -1,4 +1,4 @@
-"""/movies/ and /users/: the catalogue, and what somebody has rated."""
+"""/movies/ and /users/: the catalogue, and the ratings and the erasure of users."""
 
 from typing import Annotated, Any
 
@@ -6,63 +6,58 @@ from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
 from cineclub.api.access import ADMIN, READ, GuardedRoute
-from cineclub.api.fields import MAX_GENRE_LENGTH, MAX_ID_LENGTH
+from cineclub.api.fields import MAX_GENRE_LENGTH, MAX_ID_LENGTH, Text
 from cineclub.api.presentation import RATING_DIGITS, movie_document, scored_document
-from cineclub.api.routes.wiring import Parts, failures
+from cineclub.api.routes.dependencies import Parts, failures
 from cineclub.api.schemas import ErasedOut, MovieOut, MoviesOut, PopularOut, SimilarOut, UserRatingsOut
-from cineclub.domain.choice import Choice
-from cineclub.domain.errors import NotFound
-
-REMAINS = (
-    "weights of films that were learned from this user, until the queued training's version serves; "
-    "backups that were made before"
-)
+from cineclub.domain.recommend.filters import Filters
 
 router = APIRouter(tags=["movies"], route_class=GuardedRoute)
 
-Limit = Annotated[int, Query(ge=1, le=100, description="how many")]
-LongLimit = Annotated[int, Query(ge=1, le=1000, description="how many")]
-Search = Annotated[str, Query(min_length=1, max_length=200, description="a title, or nearly")]
+Limit = Annotated[int, Query(ge=1, le=100, description="number of films")]
+LongLimit = Annotated[int, Query(ge=1, le=1000, description="number of ratings")]
+Search = Annotated[Text, Query(min_length=1, max_length=200, description="a title, also with a few wrong letters")]
 Window = Annotated[
-    int | None, Query(ge=1, le=36_500, description="days before the newest rating; all time unless given")
+    int | None, Query(ge=1, le=36_500, description="about the last days: the half-life of likes; all time unless given")
 ]
-OneGenre = Annotated[str | None, Query(min_length=1, max_length=MAX_GENRE_LENGTH, description="of this genre only")]
-PathId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
+OneGenre = Annotated[Text | None, Query(min_length=1, max_length=MAX_GENRE_LENGTH, description="of this genre only")]
+PathId = Annotated[Text, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
 @router.get("/movies/", response_model=MoviesOut, responses=failures(422, 503), openapi_extra=READ)
 async def search(parts: Parts, search: Search, limit: Limit = 10) -> dict[str, Any]:
-    """Find films by title, also with a few wrong letters; the best first."""
+    """Find films by title, also with a few wrong letters; best match first."""
     integers = bool(parts.live.movie_ids_are_integers)
-    found = await parts.browser.search(search, limit)
-    return {"movies": [movie_document(one, integers=integers) for one in found]}
+    movies = await parts.browser.search(search, limit)
+    return {"movies": [movie_document(movie, integers=integers) for movie in movies]}
 
 
 @router.get("/movies/popular", response_model=PopularOut, responses=failures(422, 503), openapi_extra=READ)
 async def popular(
     parts: Parts, window_days: Window = None, genre: OneGenre = None, limit: Limit = 10
 ) -> dict[str, Any]:
-    """Return the films that are rated most and best, of all time or of the last days; counted at most a minute ago."""
+    """Return the popular films, of all time or of the last days.
+
+    Up to 90 days `window_days` is the half-life of likes: one that old counts half. They are counted every five
+    minutes. For more days, and until likes were counted, ratings of so many days before the newest one count alike.
+    """
     integers = bool(parts.live.movie_ids_are_integers)
-    found = await parts.browser.popular(window_days, Choice(genres=(genre,) if genre else ()), limit)
-    return {"window_days": window_days, "movies": [scored_document(one, integers=integers) for one in found]}
+    movies = await parts.browser.popular(window_days, Filters(genres=(genre,) if genre else ()), limit)
+    return {"window_days": window_days, "movies": [scored_document(movie, integers=integers) for movie in movies]}
 
 
 @router.get(
-    "/movies/{movie_id:text}/similar",
-    response_model=SimilarOut,
-    responses=failures(404, 422, 503),
-    openapi_extra=READ,
+    "/movies/{movie_id:text}/similar", response_model=SimilarOut, responses=failures(404, 422, 503), openapi_extra=READ
 )
 async def similar(movie_id: PathId, parts: Parts, limit: Limit = 10) -> dict[str, Any]:
-    """Return what the model recommends to somebody who has rated this film alone, as high as can be."""
+    """Return the recommendations for a history with this film alone, at the highest rating."""
     integers = bool(parts.live.movie_ids_are_integers)
-    found = await parts.browser.similar(movie_id, limit)
+    similar = await parts.browser.similar(movie_id, limit)
     return {
-        "movie": movie_document(found.movie, integers=integers),
-        "strategy": found.strategy,
-        "model": {"name": found.model_name, "version": found.model_version},
-        "movies": [scored_document(one, integers=integers) for one in found.movies],
+        "movie": movie_document(similar.movie, integers=integers),
+        "strategy": similar.strategy,
+        "model": {"name": similar.model_name, "version": similar.model_version},
+        "movies": [scored_document(movie, integers=integers) for movie in similar.movies],
     }
 
 
@@ -73,22 +68,19 @@ async def movie(movie_id: PathId, parts: Parts) -> dict[str, Any]:
 
 
 @router.get(
-    "/users/{user_id:text}/ratings",
-    response_model=UserRatingsOut,
-    responses=failures(422, 503),
-    openapi_extra=READ,
+    "/users/{user_id:text}/ratings", response_model=UserRatingsOut, responses=failures(422, 503), openapi_extra=READ
 )
 async def ratings_of(user_id: PathId, parts: Parts, limit: LongLimit = 100) -> dict[str, Any]:
-    """Return what a user has rated, newest first; an empty list for somebody unknown."""
+    """Return the ratings of a user, newest first; an empty list for an unknown user."""
     integers = bool(parts.live.movie_ids_are_integers)
-    rows = await parts.browser.ratings_of(user_id, limit) if "\0" not in user_id else []
+    rows = await parts.browser.ratings_of(user_id, limit)
     ratings = [
         {
-            "movie": movie_document(one.movie, integers=integers),
-            "rating": round(one.rating, RATING_DIGITS),
-            "rated_at": one.rated_at,
+            "movie": movie_document(row.movie, integers=integers),
+            "rating": round(row.rating, RATING_DIGITS),
+            "rated_at": row.rated_at,
         }
-        for one in rows
+        for row in rows
     ]
     return {"user_id": user_id, "ratings": ratings}
 
@@ -97,20 +89,21 @@ async def ratings_of(user_id: PathId, parts: Parts, limit: LongLimit = 100) -> d
     "/users/{user_id:user}", response_model=ErasedOut, responses=failures(404, 409, 422, 503), openapi_extra=ADMIN
 )
 async def erase(user_id: PathId, parts: Parts) -> dict[str, Any]:
-    """Erase a user: ratings and logged answers at once, snapshots within seconds, and a training is queued.
+    """Erase a user: ratings and logged recommendations at once, snapshots within seconds; then queue a training.
 
-    Until that training's version serves, the weights of films that were learned from them remain; backups that were
-    made before hold them for as long as you keep those. Versions that learned from them cannot be reproduced any more.
+    Write a slash inside an id as %2F. While a training runs that may have read the ratings, the new one is queued when
+    that one has ended. Until its version serves, film weights learned from the ratings remain; backups from before hold
+    the ratings as long as you keep them. Versions that learned from the ratings can no longer be reproduced. With
+    ratings from your own views, erase the user in your own system first.
     """
-    if "\0" in user_id:
-        message = "ids hold no NUL characters: there is no such user"
-        raise NotFound(message)
     parts.predictor.forget(user_id)
     report = await run_in_threadpool(parts.erase_user, user_id)
     parts.predictor.forget(user_id)
     return {
-        "n_ratings": report.n_ratings,
-        "n_predictions": report.n_predictions,
+        "n_ratings": report.erased.n_ratings,
+        "n_predictions": report.erased.n_predictions,
+        "n_owner_ratings": report.erased.n_owner_ratings,
         "training_id": report.training_id,
-        "remains": REMAINS,
+        "learned_version": report.erased.learned_version,
+        "remains": "; ".join(report.remains()),
     }

@@ -1,12 +1,13 @@
-"""/health, /ready and /metrics: for the machines that watch this one."""
+"""/health, /ready and /metrics, for monitoring systems."""
 
 import contextlib
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
 
 from cineclub.api.access import METRICS, OPEN_TO_ALL, GuardedRoute
-from cineclub.api.routes.wiring import Parts, failures
+from cineclub.api.routes.dependencies import Parts, failures
 from cineclub.api.schemas import HealthOut, ReadyOut
 from cineclub.domain.errors import CineclubError
 
@@ -17,24 +18,27 @@ NOT_READY = 503
 
 @router.get("/health", response_model=HealthOut, openapi_extra=OPEN_TO_ALL)
 async def health() -> dict[str, str]:
-    """Say that the process lives; it asks nothing of anybody."""
+    """Return that the process is alive, without asking the database."""
     return {"status": "alive"}
 
 
 @router.get(
     "/ready",
     response_model=ReadyOut,
-    responses={NOT_READY: {"model": ReadyOut, "description": "no answer yet"}},
+    responses={NOT_READY: {"model": ReadyOut, "description": "it cannot recommend yet"}},
     openapi_extra=OPEN_TO_ALL,
 )
 async def ready(parts: Parts, response: Response) -> dict[str, Any]:
-    """Say whether recommendations can be answered: from a model, or from the popular films.
+    """Return whether the service can recommend, from a model or popular films.
 
-    Stays 200 while the database is away and answers come from memory.
+    The status stays 200 while the database is unavailable and recommendations come from memory.
     """
     is_reachable = await parts.is_database_reachable()
     live = parts.live.current()
-    has_popular = live is None and await _has_popular(parts)
+    has_popular = False
+    if live is None:
+        with contextlib.suppress(CineclubError):
+            has_popular = bool(await parts.histories.popular(1))
     is_ready = live is not None or has_popular
     response.status_code = 200 if is_ready else NOT_READY
     return {
@@ -53,13 +57,6 @@ async def ready(parts: Parts, response: Response) -> dict[str, Any]:
     openapi_extra=METRICS,
 )
 async def metrics(parts: Parts) -> Response:
-    """Return every metric in Prometheus' text format."""
-    body, media_type = parts.metrics.exposition()
+    """Return all metrics in Prometheus' text format."""
+    body, media_type = await run_in_threadpool(parts.metrics.exposition)  # with many processes it takes a while
     return Response(body, media_type=media_type)
-
-
-async def _has_popular(parts: Parts) -> bool:
-    """Say whether the popular list can be given."""
-    with contextlib.suppress(CineclubError):
-        return bool(await parts.histories.popular(1))
-    return False

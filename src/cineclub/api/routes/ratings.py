@@ -1,4 +1,4 @@
-"""POST /ratings/ and DELETE /ratings/…: ratings as they are given."""
+"""POST /ratings/ and DELETE /ratings/…: writing and deleting ratings."""
 
 from typing import Annotated
 from urllib.parse import unquote
@@ -6,25 +6,25 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Path, Request, Response
 
 from cineclub.api.access import WRITE, GuardedRoute
-from cineclub.api.fields import MAX_ID_LENGTH
-from cineclub.api.questions import given_rating
-from cineclub.api.routes.wiring import Parts, failures
+from cineclub.api.fields import MAX_ID_LENGTH, Text
+from cineclub.api.requests import given_rating
+from cineclub.api.routes.dependencies import Parts, failures
 from cineclub.api.schemas import RatingRequest, RatingsRequest, RatingsWritten
-from cineclub.domain.errors import InvalidInput, NotFound
-from cineclub.ports import NewRating
+from cineclub.domain.errors import InvalidInput
+from cineclub.domain.recommend.records import NewRating
 
 router = APIRouter(tags=["ratings"], route_class=GuardedRoute)
 
-PathId = Annotated[str, Path(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH})]
+PathId = Annotated[Text, Path(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH})]
 
 
 @router.post("/ratings/", responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
 async def rate(body: RatingsRequest, parts: Parts) -> RatingsWritten:
-    """Write one rating, or a list of up to 1000, all or none; the next answer knows them.
+    """Write one rating, or a list of up to 1000, all or none; the next recommendations use them.
 
     A second rating of a film by the same user replaces the first.
     """
-    ratings = [_new_rating(one) for one in (body if isinstance(body, list) else [body])]
+    ratings = [_new_rating(rating) for rating in (body if isinstance(body, list) else [body])]
     await parts.ratings.write(ratings)
     return RatingsWritten(written=len(ratings))
 
@@ -36,23 +36,20 @@ async def rate(body: RatingsRequest, parts: Parts) -> RatingsWritten:
     openapi_extra=WRITE,
 )
 async def take_back(user_id: PathId, movie_id: PathId, request: Request, parts: Parts) -> Response:
-    """Take one rating back; the next answer has forgotten it. A slash inside an id is written as %2F."""
+    """Delete one rating; the next recommendations ignore it. Write a slash inside an id as %2F."""
     user_id, movie_id = _ids_in(request)
-    if "\0" in user_id + movie_id:
-        message = "ids hold no NUL characters: there is no such rating"
-        raise NotFound(message)
     await parts.ratings.delete(user_id, movie_id)
     return Response(status_code=204)
 
 
 def _ids_in(request: Request) -> tuple[str, str]:
-    """Return both ids of the path as it was sent: decoded, a slash inside an id looks like the one between them.
+    """Return both ids from the raw path: in a decoded path, a slash inside an id looks like the separator.
 
     Raises:
-        InvalidInput: there are more slashes than the one between the ids, or an id is empty or too long.
+        InvalidInput: the path has more slashes than the separator, or an id is empty or too long.
     """
     ids = [unquote(part) for part in request.scope["raw_path"].decode("latin-1").split("/")[2:]]
-    if len(ids) != len(("user", "film")) or not all(1 <= len(one) <= MAX_ID_LENGTH for one in ids):
+    if len(ids) != len(("user", "film")) or not all(1 <= len(part) <= MAX_ID_LENGTH for part in ids):
         message = (
             f"the address must be /ratings/USER/FILM with ids of 1 to {MAX_ID_LENGTH} characters: "
             "write a slash inside an id as %2F"
@@ -61,7 +58,7 @@ def _ids_in(request: Request) -> tuple[str, str]:
     return ids[0], ids[1]
 
 
-def _new_rating(one: RatingRequest) -> NewRating:
+def _new_rating(rating: RatingRequest) -> NewRating:
     """Return a rating with ids as text."""
-    film = given_rating(one)
-    return NewRating(str(one.user_id), film.film_id, film.rating, one.rated_at, film.naming)
+    given = given_rating(rating)
+    return NewRating(str(rating.user_id), given.movie_id, given.rating, rating.rated_at, given.naming)

@@ -1,7 +1,7 @@
 """The draws of a Gibbs sampler for biased matrix factorisation, compiled.
 
-Every row (a person, a film) has a vector: its offset, then its factors. Given the other side, the rows are independent,
-so they are drawn on all cores; their noise is drawn beforehand, so that no draw depends on which core made it.
+Every row (a user or a movie) has a vector: its offset, then its factors. Given the other side, the rows are
+independent, so they are drawn on all cores; their noise is drawn beforehand, so that no draw depends on the core.
 """
 
 from typing import NamedTuple
@@ -16,14 +16,14 @@ BLOCK_RATINGS = 64
 UNROLLED = 4
 N_PARTS = 64
 LANES = 8
-"""How many components of a vector the draw of a link updates together: its memory is read once for all of them."""
+"""Components of a vector that the draw of a link updates together: its memory is read once for all of them."""
 
 
 class RatedRows(NamedTuple):
     """The ratings of one side in compressed rows.
 
     Attributes:
-        starts: (n_rows + 1,) where each row's ratings begin.
+        starts: (n_rows + 1,) the start of each row's ratings.
         others: (n_ratings,) row of the other side.
         values: (n_ratings,) ratings, centred and in units of their deviation.
     """
@@ -34,7 +34,7 @@ class RatedRows(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What the vectors of one side are drawn given.
+    """The conditions of the draw of one side's vectors.
 
     Attributes:
         vectors: (n_others, 1 + n_factors) of the other side.
@@ -52,11 +52,11 @@ class Given(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What a draw writes.
+    """The results of a draw.
 
     Attributes:
         vectors: (n_rows, 1 + n_factors) the drawn vectors.
-        means: (n_rows, 1 + n_factors) the means that they were drawn around.
+        means: (n_rows, 1 + n_factors) the means of their distributions.
         errors: (n_rows,) squared errors of the drawn vectors, weighted by the other rows' relative precision.
     """
 
@@ -66,21 +66,21 @@ class Drawn(NamedTuple):
 
     @classmethod
     def of_zeros(cls, n_rows: int, width: int) -> "Drawn":
-        """Return room for the draws of ``n_rows`` vectors."""
+        """Return memory for the draws of ``n_rows`` vectors."""
         return cls(np.zeros((n_rows, width), np.float32), np.zeros((n_rows, width), np.float32), np.zeros(n_rows))
 
 
 def draw_vectors(rows: RatedRows, given: Given, noise: NDArray[np.float32], drawn: Drawn) -> None:
-    """Draw the vector of every row from its conditional distribution, a normal one.
+    """Draw the vector of every row from its conditional normal distribution.
 
-    Its precision is the prior's plus the noise precision times the Gram matrix of the rated rows' vectors, in which a
-    one stands in the offset's place.
+    Its precision is the prior's plus the noise precision times the Gram matrix of the rated rows' vectors, with a one
+    in place of the offset.
 
     Args:
         rows: the ratings.
-        given: everything else.
+        given: the other conditions.
         noise: (n_rows, 1 + n_factors) standard normal.
-        drawn: is written.
+        drawn: receives the results.
     """
     bounds = even_bounds(rows.starts, N_PARTS)
     on_all_threads(lambda part: _draw_rows(bounds[part], bounds[part + 1], rows, given, noise, drawn), N_PARTS)
@@ -113,7 +113,7 @@ def _draw_rows(first: int, last: int, rows: RatedRows, given: Given, noise: NDAr
 
 @numba.njit(cache=True, nogil=True)
 def _gather(begin: int, end: int, rows: RatedRows, given: Given, block: NDArray[np.float32]) -> None:
-    """Write the weighted vector of each rating, a one in the offset's place, and after it what the vector explains."""
+    """Write the weighted vector of each rating, with a one in place of the offset, and after it its weighted value."""
     width = given.vectors.shape[1]
     for nth in range(end - begin):
         other = rows.others[begin + nth]
@@ -128,7 +128,7 @@ def _gather(begin: int, end: int, rows: RatedRows, given: Given, block: NDArray[
 
 @numba.njit(cache=True, nogil=True)
 def _rounded_up(count: int) -> int:
-    """Return the next multiple of how many ratings are added at once."""
+    """Return the next multiple of ``UNROLLED``."""
     return (count + UNROLLED - 1) // UNROLLED * UNROLLED
 
 
@@ -194,12 +194,12 @@ def _squared_error(gram: NDArray[np.float64], vector: NDArray[np.float32]) -> fl
 
 
 class Link(NamedTuple):
-    """What having been rated by somebody says of a film beforehand; components in groups of ``LANES``, zero-padded.
+    """The links from users to the prior means of the movies they rated; components in groups of ``LANES``, zero-padded.
 
     Attributes:
-        rows: the ratings, a row a person.
-        shares: (n_movies,) how much each of a film's raters counts: one over the root of their number.
-        precisions: (n_users,) sum of the squared shares of the films that each person rated, plus the prior's.
+        rows: the ratings, a row for each user.
+        shares: (n_movies,) the weight of each rater of a movie: one over the root of their number.
+        precisions: (n_users,) sum of the squared shares of the movies that each user rated, plus the prior's.
     """
 
     rows: RatedRows
@@ -208,20 +208,20 @@ class Link(NamedTuple):
 
 
 def draw_links(link: Link, noise: NDArray[np.float32], links: NDArray[np.float32], rests: NDArray[np.float32]) -> None:
-    """Draw the link vectors of one person after the other, each given all others.
+    """Draw the link vectors of one user after the other, each given all others.
 
     Args:
-        link: who rated what, and how firmly each vector is determined.
+        link: the ratings, and the precision of each vector.
         noise: (n_groups, n_users, LANES) drawn from the prior's covariance.
-        links: (n_groups, n_users, LANES) the vectors; are changed.
-        rests: (n_groups, n_movies, LANES) what the links leave of the films' vectors; kept up with them.
+        links: (n_groups, n_users, LANES) the vectors; updated in place.
+        rests: (n_groups, n_movies, LANES) the movies' vectors minus the links' part; updated with them.
     """
     on_all_threads(lambda group: _draw_group(link, noise[group], links[group], rests[group]), len(links))
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
 def _draw_group(link: Link, noise: NDArray[np.float32], links: NDArray[np.float32], rests: NDArray[np.float32]) -> None:
-    """Draw one group of components of every person's link vector."""
+    """Draw one group of components of every user's link vector."""
     total = np.zeros(LANES, np.float32)
     change = np.zeros(LANES, np.float32)
     for user in range(len(links)):

@@ -6,45 +6,37 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.models.kernels.bayesian_mf import (
-    LANES,
-    Drawn,
-    Given,
-    Link,
-    RatedRows,
-    draw_links,
-    draw_vectors,
-)
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.models.kernels.bayesian_mf import LANES, Drawn, Given, Link, RatedRows, draw_links, draw_vectors
 from cineclub.models.posterior import Draw
 from cineclub.models.rating_habits import STEADINESS_WEIGHT, LogCounts
 
 INITIAL_DEVIATION = 0.1
 PRIOR_SCATTER = 0.15
-"""Scatter of vectors seen before any, times the root of their number: how fast a chain that begins with small vectors
-comes to hold tastes. More lets it hold some that are chance; less keeps it from those of people with few ratings.
+"""Prior scatter of the vectors, divided by the root of their number: how fast a chain of small initial vectors learns.
+A larger one fits chance; a smaller one misses the tastes of users with few ratings.
 """
 
 PRIOR_WEIGHT_OF_MEANS = 1.0
 PRIOR_ERRORS = 0.1
 MAX_NOISE_PRECISION = 1e4
-"""Ratings are never believed closer than a hundredth of their deviation, even where all are equal."""
+"""The noise of ratings is at least a hundredth of their deviation, even if all are equal."""
 
 
 @dataclass(slots=True)
 class Side:
-    """The people or the films: their ratings, and the state of the chain that is theirs.
+    """The users or the movies: their ratings, and their part of the chain's state.
 
     Attributes:
         rows: their ratings.
         features: (n_rows, 2) a one and the scaled logarithm of the number of ratings.
         drawn: their vectors.
-        steadiness: (n_rows,) the precision of their ratings beside others'.
-        linked: (n_rows, 1 + n_factors) what the links add to their expected vectors.
+        steadiness: (n_rows,) the relative precision of their ratings.
+        linked: (n_rows, 1 + n_factors) the part of the links in their expected vectors.
         coefficients: (2, 1 + n_factors) their expected vectors by feature.
-        precision: (1 + n_factors, 1 + n_factors) how firmly the vectors lie around the expected ones.
+        precision: (1 + n_factors, 1 + n_factors) the precision of the vectors around the expected ones.
         covariance_root: the lower Cholesky factor of its inverse.
-        n_link_rows: how many link vectors share that precision.
+        n_link_rows: the number of link vectors that share that precision.
         link_scatter: their scatter.
     """
 
@@ -68,7 +60,7 @@ class Side:
 
     @property
     def expected(self) -> NDArray[np.float32]:
-        """What the features alone say of the vectors, shape (n_rows, 1 + n_factors)."""
+        """The expected vectors by the features alone, shape (n_rows, 1 + n_factors)."""
         return (self.features @ self.coefficients).astype(np.float32)
 
     def draw_prior(self, rng: np.random.Generator) -> None:
@@ -99,17 +91,17 @@ class Side:
 
 @dataclass(slots=True)
 class MovieLinks:
-    """Which people rated a film says something of it before any rating: the film's side of SVD++ (Koren 2008).
+    """Prior means of movies by their raters, whatever the ratings: the movies' side of SVD++ (Koren 2008).
 
-    A film's expected vector is moved by the sum of its raters' link vectors over the root of their number. The link
-    vectors share the films' precision, times one that is drawn too.
+    A movie's expected vector is moved by the sum of its raters' link vectors, divided by the root of their number. The
+    link vectors share the movies' precision, times a factor that is drawn too.
 
     Attributes:
-        rows: the ratings, a row a person.
+        rows: the ratings, a row for each user.
         shares: (n_movies,) one over the root of the number of raters.
-        squares: (n_users,) sum of the squared shares of the films that each person rated.
+        squares: (n_users,) sum of the squared shares of the movies that each user rated.
         vectors: (n_groups, n_users, LANES) the link vectors, padded.
-        relative_precision: of the link vectors beside the films' own.
+        relative_precision: of the link vectors beside the movies' own.
     """
 
     rows: RatedRows
@@ -130,7 +122,7 @@ class MovieLinks:
         return cls(users.rows, shares, squares, np.zeros((n_groups, n_users, LANES), np.float32))
 
     def draw(self, movies: Side, rng: np.random.Generator) -> None:
-        """Draw the link vectors given the films' vectors and prior, and then how far they spread."""
+        """Draw the link vectors given the movies' vectors and prior, and then their precision."""
         _, n_users, _ = self.vectors.shape
         width = movies.linked.shape[1]
         unlinked = movies.drawn.vectors - movies.expected
@@ -148,14 +140,14 @@ class MovieLinks:
 def sweeps(
     ratings: RatingMatrix, values: NDArray[np.float32], counts: LogCounts, n_factors: int, rng: np.random.Generator
 ) -> Iterator[Draw]:
-    """Yield the state after each sweep, without end; the arrays of a draw are valid until the next is asked for.
+    """Yield the state after each sweep, without end; the arrays of a draw are valid until the next one.
 
     Args:
-        ratings: who rated what.
+        ratings: the ratings.
         values: (n_ratings,) the ratings, centred and in units of their deviation.
-        counts: how people's numbers of ratings are scaled.
-        n_factors: length of the vectors beside the offset.
-        rng: where all draws come from.
+        counts: the scale of users' numbers of ratings.
+        n_factors: length of the vectors without the offset.
+        rng: the generator of all draws.
     """
     columns = ratings.columns
     user_rows = RatedRows(ratings.row_starts, ratings.movie_indices, values)
@@ -177,14 +169,14 @@ def sweeps(
 
 
 def _draw_steadiness(users: Side, noise_precision: float, rng: np.random.Generator) -> None:
-    """Draw how precisely each person rates beside others, from a gamma distribution of mean 1 beforehand."""
+    """Draw the relative precision of each user's ratings, with a gamma prior of mean 1."""
     n_ratings = np.diff(users.rows.starts)
     shapes = (STEADINESS_WEIGHT + n_ratings) / 2
     users.steadiness = rng.gamma(shapes) / ((STEADINESS_WEIGHT + noise_precision * users.drawn.errors) / 2)
 
 
 def _drawn_noise_precision(users: Side, n_ratings: int, rng: np.random.Generator) -> float:
-    """Return a draw of the noise precision given all vectors and everybody's steadiness."""
+    """Return a draw of the noise precision given all vectors and the steadiness of all users."""
     errors = PRIOR_ERRORS + float(np.sum(users.steadiness * users.drawn.errors))
     return min(float(rng.gamma(1 + n_ratings / 2)) / (errors / 2), MAX_NOISE_PRECISION)
 
@@ -215,5 +207,5 @@ def _grouped(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _ungrouped(groups: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Return groups of components as vectors again, shape (n, width)."""
+    """Return groups of components as vectors, shape (n, width)."""
     return groups.transpose(1, 0, 2).reshape(groups.shape[1], -1)[:, :width]

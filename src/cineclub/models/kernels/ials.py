@@ -1,8 +1,8 @@
 """Alternating least squares on implicit feedback, compiled, on all cores.
 
-All people share one part of their equations, the sum over all films that are not rated, and so do all films. The
-vectors are turned so that this shared matrix is diagonal: then a step of conjugate gradients costs a person what their
-own ratings cost and nothing beside, and the diagonal makes a good preconditioner.
+All users share one part of their equations, the sum over all movies that are not rated, and so do all movies. The
+vectors are rotated so that this shared matrix is diagonal: then the cost of a step of conjugate gradients depends on a
+user's own ratings alone, and the diagonal is a good preconditioner.
 """
 
 from typing import NamedTuple, Self
@@ -11,25 +11,25 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import Progress
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import Progress
 from cineclub.domain.threads import even_bounds, on_all_threads
 
 N_PARTS = 64
-"""Into how many parts of about as many ratings the people, or the films, are cut."""
+"""The number of parts, of about equally many ratings, that users and movies are cut into."""
 
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 SOLVED = np.float32(1e-20)
-"""A vector whose error has become this small is not improved further: the next step would divide nothing by nothing."""
+"""A vector with an error below this is not improved further: the next step would divide 0 by 0."""
 
 
 class Observed(NamedTuple):
-    """What was rated, in compressed rows, a row a person (columns are films) or the other way round.
+    """The rated pairs in compressed rows, a row for each user (columns are movies) or the other way round.
 
     Attributes:
-        starts: (n_rows + 1,) where each row's entries begin.
+        starts: (n_rows + 1,) the start of each row's entries.
         columns: (n_entries,).
-        weights: (n_entries,) how much each counts, above 0.
+        weights: (n_entries,) the weight of each, above 0.
     """
 
     starts: NDArray[np.int64]
@@ -38,19 +38,20 @@ class Observed(NamedTuple):
 
     @classmethod
     def by_user(cls, ratings: RatingMatrix, weights: NDArray[np.float32]) -> Self:
-        """Return the ratings of weight above 0, a row a person; ``weights`` has shape (n_ratings,)."""
-        counted = weights > 0
-        before = np.concatenate(([0], np.cumsum(counted)))
-        return cls(before[ratings.row_starts], ratings.movie_indices[counted], weights[counted])
+        """Return the ratings of weight above 0, a row for each user; ``weights`` has shape (n_ratings,)."""
+        return cls._of(ratings.row_starts, ratings.movie_indices, weights)
 
     @classmethod
     def by_movie(cls, ratings: RatingMatrix, weights: NDArray[np.float32]) -> Self:
-        """Return the ratings of weight above 0, a row a film; ``weights`` has shape (n_ratings,)."""
-        columns = ratings.columns
-        of_column = weights[columns.rows]
-        counted = of_column > 0
+        """Return the ratings of weight above 0, a row for each movie; ``weights`` has shape (n_ratings,)."""
+        return cls._of(ratings.columns.starts, ratings.columns.user_indices, weights[ratings.columns.rows])
+
+    @classmethod
+    def _of(cls, starts: NDArray[np.int64], columns: NDArray[np.int32], weights: NDArray[np.float32]) -> Self:
+        """Return compressed rows without their entries of weight 0."""
+        counted = weights > 0
         before = np.concatenate(([0], np.cumsum(counted)))
-        return cls(before[columns.starts], columns.user_indices[counted], of_column[counted])
+        return cls(before[starts], columns[counted], weights[counted])
 
     @property
     def row_weights(self) -> NDArray[np.float32]:
@@ -60,13 +61,13 @@ class Observed(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """What holds products near zero where nothing was rated, and vectors near zero everywhere.
+    """The penalty of products without a rating, and the ridge penalty of vectors.
 
     Attributes:
-        unobserved_weight: of every pair of a person and a film.
+        unobserved_weight: of every pair of a user and a movie.
         regularization: of a row of the typical frequency.
-        exponent: how fast the penalty grows with the frequency of a row: its weights and those of all its pairs.
-        typical_frequency: the unobserved weight of as many pairs as a row of a square table of this size has.
+        exponent: the growth of the penalty with the frequency of a row: its weights and those of all its pairs.
+        typical_frequency: the unobserved weight of a row of a square table with as many pairs.
     """
 
     unobserved_weight: float
@@ -75,7 +76,7 @@ class Penalty(NamedTuple):
     typical_frequency: float
 
     def of(self, row_weights: NDArray[np.float32], n_columns: int) -> NDArray[np.float32]:
-        """Return the penalty of each row's vector, shape (n_rows,): more for those of whom more is known."""
+        """Return the penalty of each row's vector, shape (n_rows,), which grows with the weight of its ratings."""
         frequency = row_weights + np.float32(self.unobserved_weight * n_columns)
         return np.float32(self.regularization) * (frequency / self.typical_frequency) ** np.float32(self.exponent)
 
@@ -89,18 +90,18 @@ def alternate(
     n_steps: int,
     progress: Progress,
 ) -> NDArray[np.float32]:
-    """Return the films' vectors, shape (n_movies, n_factors), after some sweeps.
+    """Return the movies' vectors, shape (n_movies, n_factors), after ``n_epochs`` sweeps.
 
-    A sweep solves all people for the films as they are, then all films for the people.
+    A sweep solves all users given the movies, then all movies given the users.
 
     Args:
-        ratings: what was rated.
-        weights: (n_ratings,) how much each counts.
-        movie_vectors: (n_movies, n_factors) to start from.
+        ratings: the ratings.
+        weights: (n_ratings,) the weight of each.
+        movie_vectors: (n_movies, n_factors) the initial vectors.
         penalty: of the objective.
-        n_epochs: how many.
-        n_steps: of conjugate gradients for each person and film in a sweep.
-        progress: told after each sweep.
+        n_epochs: the number of sweeps.
+        n_steps: of conjugate gradients for each user and movie in a sweep.
+        progress: receives the finished fraction after each sweep.
     """
     by_user, by_movie = Observed.by_user(ratings, weights), Observed.by_movie(ratings, weights)
     user_vectors = np.zeros((ratings.n_users, movie_vectors.shape[1]), np.float32)
@@ -112,17 +113,13 @@ def alternate(
 
 
 def solve_side(
-    observed: Observed,
-    vectors: NDArray[np.float32],
-    others: NDArray[np.float32],
-    penalty: Penalty,
-    n_steps: int,
+    observed: Observed, vectors: NDArray[np.float32], others: NDArray[np.float32], penalty: Penalty, n_steps: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the vectors of one side, a few steps nearer to their solution, and the other side's, turned alike.
+    """Return the vectors of one side, a few steps closer to their solution, and the other side's, rotated alike.
 
     Args:
         observed: rows are the side that is solved.
-        vectors: (n_rows, n_factors) to start from.
+        vectors: (n_rows, n_factors) the initial vectors.
         others: (n_columns, n_factors) held fixed.
         penalty: of the objective.
         n_steps: of conjugate gradients.
@@ -141,17 +138,17 @@ def solve_side(
 
 
 def own_axes(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the axes on which vectors, shape (n, n_factors), have factors that do not correlate, and their squares.
+    """Return the axes on which the factors of vectors, shape (n, n_factors), are uncorrelated, and their squares.
 
     Returns:
-        The axes, shape (n_factors, n_factors), a column an axis, and the sum of squares on each, shape (n_factors,).
+        The axes, shape (n_factors, n_factors), one in each column, and the sum of squares on each, shape (n_factors,).
     """
     squares, axes = np.linalg.eigh((vectors.T @ vectors).astype(np.float64))
     return axes.astype(np.float32), np.maximum(squares, 0).astype(np.float32)
 
 
 def on_own_axes(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return vectors turned to their own axes, shape (n, n_factors), and the sum of squares on each, (n_factors,)."""
+    """Return vectors rotated to their own axes, shape (n, n_factors), and the sum of squares on each, (n_factors,)."""
     axes, squares = own_axes(vectors)
     return vectors @ axes, squares
 
@@ -187,7 +184,7 @@ def _improve(
     memory: NDArray[np.float32],
     n_steps: int,
 ) -> None:
-    """Take some steps of preconditioned conjugate gradients towards the solution of one row.
+    """Take steps of preconditioned conjugate gradients towards the solution of one row.
 
     Its equations are (D + sum of w y y') x = sum of w y, over the vectors y of its entries, with weights w and the
     diagonal matrix D that ``memory`` begins with.
@@ -220,7 +217,7 @@ def _set_error(
     error: NDArray[np.float32],
     scale: NDArray[np.float32],
 ) -> None:
-    """Write by how much ``x`` misses its equations, and one over their diagonal, shape (n_factors,) each."""
+    """Write the residual of ``x`` in its equations, and one over their diagonal, shape (n_factors,) each."""
     columns, weights = entries
     for factor in range(len(x)):
         scale[factor] = base[factor]
@@ -246,7 +243,7 @@ def _set_image(
     base: NDArray[np.float32],
     image: NDArray[np.float32],
 ) -> np.float32:
-    """Write what the equations make of a direction, shape (n_factors,), and return the product of the two."""
+    """Write the image of a direction under the equations, shape (n_factors,), and return the product of the two."""
     columns, weights = entries
     for factor in range(len(direction)):
         image[factor] = base[factor] * direction[factor]

@@ -1,7 +1,7 @@
-"""LAPACK for symmetric equations, without the interpreter's lock: other threads run on while a large matrix is solved.
+"""LAPACK for symmetric equations, without the interpreter's lock: other threads run while a large matrix is solved.
 
-SciPy's own wrappers of these routines keep the lock, for minutes where there are many films; a heartbeat would stop.
-Every matrix is square, in columns' order, single or double precision, and is overwritten; its lower triangle counts.
+SciPy's own wrappers of these routines hold the lock, for minutes with many movies, and would stop the heartbeat.
+Every matrix is square, column-major, of single or double precision, and is overwritten; its lower triangle counts.
 """
 
 import ctypes
@@ -17,13 +17,13 @@ LETTERS = {"float32": "s", "float64": "d"}
 
 
 def factorise(matrix: NDArray[np.floating]) -> int:
-    """Make the Cholesky factor of a positive definite matrix; return 0, or the order of the minor that is none."""
+    """Compute the Cholesky factor; return 0, or the order of the minor that is not positive definite."""
     size = _size_of(matrix)
     return _call("potrf", matrix, LOWER, size, _address_of(matrix), size)
 
 
 def invert(factor: NDArray[np.floating]) -> int:
-    """Make the inverse of the matrix that has this Cholesky factor; return 0 or where the factor is singular."""
+    """Compute the inverse of the matrix with this Cholesky factor; return 0, or the row of a zero on its diagonal."""
     size = _size_of(factor)
     return _call("potri", factor, LOWER, size, _address_of(factor), size)
 
@@ -38,24 +38,24 @@ def solve(factor: NDArray[np.floating], right: NDArray[np.floating]) -> int:
 
 
 def _call(routine: str, matrix: NDArray[np.floating], *arguments: Any) -> int:
-    """Call a routine in the precision of the matrix, and return what it says; an empty matrix is done already."""
+    """Call a routine in the precision of the matrix, and return its status; an empty matrix needs no call."""
     if not len(matrix):
         return 0  # LAPACK refuses a leading dimension of 0
     address = get_cython_function_address(LIBRARY, LETTERS[matrix.dtype.name] + routine)
-    said = ctypes.c_int()
+    status = ctypes.c_int()
     prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(arguments) + 1))
-    prototype(address)(*arguments, ctypes.byref(said))
-    return said.value
+    prototype(address)(*arguments, ctypes.byref(status))
+    return status.value
 
 
 def _size_of(matrix: NDArray[np.floating]) -> Any:
-    """Return the number of rows as LAPACK takes it."""
+    """Return a reference to the number of rows."""
     return ctypes.byref(ctypes.c_int(len(matrix)))
 
 
 def _address_of(matrix: NDArray[np.floating]) -> ctypes.c_void_p:
-    """Return where the numbers stand; they must stand in columns' order."""
+    """Return the address of the numbers, which must be in column-major order."""
     if not matrix.flags.f_contiguous:
-        message = "the matrix does not stand in columns' order"
+        message = "the matrix is not column-major"
         raise ValueError(message)
     return ctypes.c_void_p(matrix.ctypes.data)

@@ -1,9 +1,9 @@
-"""The closed form of film-to-film models for more films than a dense table holds, solved film by film.
+"""The closed form of movie-to-movie models with too many movies for a dense table, solved for each movie alone.
 
-Each film is foretold from the few films alone that say most about it (after Ning & Karypis 2011, who choose them by
-similarity, and Steck 2019, whose sparse approximation solves small dense systems): one small ridge regression a film.
-With as many films chosen as there are, that is the dense solution. The Gram matrix is held as a triangle of 16-bit
-square roots, half a percent of whose last unit is far below the noise of counts.
+Each movie is predicted from a few chosen movies only (after Ning & Karypis 2011, who choose them by similarity, and
+Steck 2019, whose sparse approximation solves small dense systems): one small ridge regression for each. If all movies
+are chosen, that is the dense solution. The Gram matrix is stored as a triangle of 16-bit square roots, whose rounding
+is far below the noise of counts.
 """
 
 from typing import NamedTuple, Self
@@ -12,20 +12,20 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.recommender import Progress
-from cineclub.models.kernels.film_pairs import Closeness, Sequences, count_pairs_of, in_parts
+from cineclub.domain.recommend.recommender import Progress
+from cineclub.models.kernels.movie_pairs import Closeness, Sequences, count_pairs_of, in_parts
 
 LARGEST_CODE = 65_535
 
 
 class Chosen(NamedTuple):
-    """The films that foretell each film, and what they are solved from; filled by compiled code.
+    """The chosen predictors of each movie, and the tables of their solve; filled by compiled code.
 
     Attributes:
-        movies: (n_movies, n_chosen) rising, -1 where fewer say anything.
-        successors: (n_movies, n_chosen) how often the film follows each of them.
-        triangle: (n_movies * (n_movies - 1) / 2,) companions of each film with those before it, as codes.
-        code_unit: the square root of what code 1 stands for.
+        movies: (n_movies, n_chosen) rising, padded with -1.
+        successors: (n_movies, n_chosen) the count of the movie as successor of each of them.
+        triangle: (n_movies * (n_movies - 1) / 2,) companions of each movie with those before it, as codes.
+        code_unit: the square root of the count of code 1.
         diagonal: (n_movies,) the regularized diagonal of the Gram matrix.
         penalty: (n_movies,) the part of the diagonal that is regularization.
     """
@@ -39,7 +39,7 @@ class Chosen(NamedTuple):
 
     @classmethod
     def empty(cls, own: NDArray[np.float32], penalty: NDArray[np.float32], n_chosen: int) -> Self:
-        """Return room for the films that foretell each of the ``own``, shape (n_movies,)."""
+        """Return memory for the predictors of movies with the diagonal ``own``, shape (n_movies,)."""
         n_movies = len(own)
         shape = (n_movies, max(min(n_chosen, n_movies - 1), 1))
         return cls(
@@ -56,8 +56,8 @@ class SparseTable(NamedTuple):
     """Weights in compressed rows.
 
     Attributes:
-        starts: (n_rows + 1,) where the weights of each known film begin.
-        targets: (n_weights,) the foretold films, rising within a row.
+        starts: (n_rows + 1,) the start of the weights of each known movie.
+        targets: (n_weights,) the predicted movies, rising within a row.
         weights: (n_weights,) none is zero.
     """
 
@@ -67,13 +67,9 @@ class SparseTable(NamedTuple):
 
 
 def sparse_weights(
-    sequences: Sequences,
-    closeness: Closeness,
-    penalty: NDArray[np.float32],
-    n_chosen: int,
-    progress: Progress,
+    sequences: Sequences, closeness: Closeness, penalty: NDArray[np.float32], n_chosen: int, progress: Progress
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the films that foretell each film, shape (n_movies, n_chosen), -1 for none, and their weights."""
+    """Return the predictors of each movie, shape (n_movies, n_chosen), padded with -1, and their weights."""
     chosen = Chosen.empty(sequences.own, penalty, n_chosen)
 
     def choose(first: int, stop: int) -> None:
@@ -89,16 +85,16 @@ def sparse_weights(
     return chosen.movies, weights
 
 
-def by_known_film(
+def by_known_movie(
     known: NDArray[np.int32], weights: NDArray[np.float32], movies: NDArray[np.int64], n_movies: int
 ) -> SparseTable:
-    """Return weights turned around: for each of all films, the films that it foretells.
+    """Return the inverse table: for each of all movies, the movies that it predicts.
 
     Args:
-        known: (n, n_chosen) the films that foretell each of ``movies``, positions in it; -1 for none.
-        weights: (n, n_chosen) theirs.
-        movies: (n,) rising, positions among all films.
-        n_movies: how many films there are.
+        known: (n, n_chosen) the predictors of each of ``movies``, as positions in it, padded with -1.
+        weights: (n, n_chosen) their weights.
+        movies: (n,) rising, positions among all movies.
+        n_movies: the number of all movies.
     """
     is_weight = (known >= 0) & (weights != 0)
     targets = np.repeat(movies.astype(np.int32), is_weight.sum(axis=1))
@@ -110,7 +106,7 @@ def by_known_film(
 
 @numba.njit(cache=True, nogil=True)
 def _choose(sequences: Sequences, closeness: Closeness, bounds: tuple[int, int], chosen: Chosen) -> None:
-    """Fill the triangle's rows of some films and choose what foretells them."""
+    """Fill the triangle's rows of consecutive movies and choose their predictors."""
     pairs = np.zeros((len(chosen.diagonal), 2), np.float32)
     for movie in range(bounds[0], bounds[1]):
         count_pairs_of(sequences, closeness, movie, pairs)
@@ -125,13 +121,13 @@ def _choose(sequences: Sequences, closeness: Closeness, bounds: tuple[int, int],
 def _choose_strongest(
     pairs: NDArray[np.float32], diagonal: NDArray[np.float32], movies: NDArray[np.int32], amounts: NDArray[np.float32]
 ) -> None:
-    """Write the films that say most about one, rising, and how often it follows them, shape (n_chosen,) each.
+    """Write the strongest predictors of a movie, rising, and its counts as their successor, shape (n_chosen,) each.
 
     Args:
-        pairs: (n_movies, 2) how often the film is each one's companion, and how often it follows it.
-        diagonal: (n_movies,) the regularized diagonal: alone, a film explains its squared pairs / ``diagonal``.
-        movies: where to write the films; of equally strong ones those of the lower index come first.
-        amounts: where to write how often the film follows them.
+        pairs: (n_movies, 2) the counts of the movie as each one's companion and as its successor.
+        diagonal: (n_movies,) the regularized diagonal: alone, a predictor explains its squared pairs / ``diagonal``.
+        movies: receives the predictors; among equally strong ones the lower indices are chosen.
+        amounts: receives the counts.
     """
     candidates = np.flatnonzero(pairs[:, 0] > 0)
     strengths = pairs[candidates, 1] / np.sqrt(diagonal[candidates])
@@ -150,7 +146,7 @@ def _choose_strongest(
 
 @numba.njit(cache=True, nogil=True)
 def _solve(chosen: Chosen, bounds: tuple[int, int], weights: NDArray[np.float32]) -> None:
-    """Write the weights onto some films by a Cholesky factorisation for each."""
+    """Write the weights of consecutive movies' predictors by a Cholesky factorisation for each movie."""
     n_chosen = chosen.movies.shape[1]
     factor = np.zeros((n_chosen, n_chosen), np.float64)
     solution = np.zeros(n_chosen, np.float64)
@@ -173,9 +169,9 @@ def _solve(chosen: Chosen, bounds: tuple[int, int], weights: NDArray[np.float32]
 def _factorise(
     matrix: NDArray[np.float64], n_rows: int, penalty: NDArray[np.float32], known: NDArray[np.int32]
 ) -> None:
-    """Turn the lower triangle of a matrix's first rows into its Cholesky factor.
+    """Replace the lower triangle of a matrix's first rows by its Cholesky factor.
 
-    No pivot of an exact Gram matrix falls below the penalty; rounding must not take one there.
+    No pivot of an exact Gram matrix is below the penalty, so rounding must not cause one.
     """
     for row in range(n_rows):
         for column in range(row + 1):
@@ -190,7 +186,7 @@ def _factorise(
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _solve_factored(factor: NDArray[np.float64], n_rows: int, solution: NDArray[np.float64]) -> None:
-    """Solve in place for a right-hand side, shape (n_rows,) and more, by a Cholesky factor."""
+    """Solve in place for a right-hand side, at least n_rows long, by a Cholesky factor."""
     for row in range(n_rows):
         left = solution[row]
         for inner in range(row):

@@ -1,8 +1,8 @@
 """Biased matrix factorisation by stochastic gradient descent, compiled, on all cores and still reproducible.
 
-Users and films are cut into blocks. A stratum is a block of users with a block of films; strata that share neither can
-be descended at once without touching each other's vectors (Gemulla, Nijkamp, Haas & Sismanis 2011). An epoch is as
-many rounds as there are blocks, with a barrier after each. The blocks follow from the ratings alone, so any number of
+Users and movies are cut into blocks. A stratum is a block of users with a block of movies; strata that share neither
+can be descended at once, because they share no vector (Gemulla, Nijkamp, Haas & Sismanis 2011). An epoch has as many
+rounds as there are blocks, with a barrier after each. The blocks follow from the ratings alone, so any number of
 threads gives the same vectors.
 """
 
@@ -13,27 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import InvalidInput
-from cineclub.domain.matrix import RatingMatrix
-from cineclub.domain.recommender import Progress
+from cineclub.domain.ratings.matrix import RatingMatrix
+from cineclub.domain.recommend.recommender import Progress
 from cineclub.domain.threads import even_bounds, on_all_threads
 
 INITIAL_DEVIATION = 0.1
 FEWEST_BLOCKS, MOST_BLOCKS = 2, 16
 RATINGS_PER_BLOCK = 250_000
-"""With this many ratings a block, a barrier costs nothing beside a round, and a block of films stays in the cache."""
+"""With so many ratings in a block, a barrier costs little beside a round, and a block of movies stays in the cache."""
 
 INITIAL_HALF_WIDTH = np.float32(INITIAL_DEVIATION * 3**0.5)
-"""Vectors start from uniform numbers of 16 bits, of the deviation of the classic normal ones: ten times as fast."""
+"""Initial vectors are uniform numbers of 16 bits with the usual deviation: drawn ten times as fast as normal ones."""
 
 N_DRAWN_PARTS = 8
 VECTOR_WIDTH = 8
-"""Vectors are filled up with zeros to a multiple of this, so that the processor never handles single numbers."""
+"""Vectors are padded with zeros to a multiple of this, so that the processor never handles single numbers."""
 
 CACHE_LINE_BYTES = 64
 
 
 class Factors(NamedTuple):
-    """What a descent learned: rating = offset of the user + offset of the film + product of their vectors.
+    """The result of a descent: rating = offset of the user + offset of the movie + product of their vectors.
 
     A named tuple because the compiled kernel takes those, and no dataclasses.
 
@@ -61,19 +61,19 @@ class Factors(NamedTuple):
 
     @property
     def is_finite(self) -> bool:
-        """Whether the descent did not run away."""
+        """Whether all factors are finite, because the descent did not diverge."""
         return self.has_finite_offsets and bool(
             np.isfinite(self.user_factors).all() and np.isfinite(self.movie_factors).all()
         )
 
     @property
     def has_finite_offsets(self) -> bool:
-        """Whether the offsets, which every step moves, did not run away: a quick look."""
+        """Whether the offsets are finite, a quick check because every step changes them."""
         return bool(np.isfinite(self.user_offsets).all() and np.isfinite(self.movie_offsets).all())
 
 
 class Descent(NamedTuple):
-    """How to descend: epochs, the length of a step, and how strongly everything is pulled to zero at each step."""
+    """The settings of a descent: epochs, the length of a step, and the ridge penalty."""
 
     n_epochs: int
     learning_rate: float
@@ -81,13 +81,13 @@ class Descent(NamedTuple):
 
 
 class Strata(NamedTuple):
-    """The ratings cut by blocks of users and films.
+    """The ratings by blocks of users and movies.
 
     Attributes:
-        n_blocks: how many blocks of users, and how many of films.
+        n_blocks: the number of blocks of users, and of movies.
         user_blocks: (n_users,) the block of each user.
-        starts: (n_blocks, n_users + 1) where each user's ratings of a block of films begin.
-        movie_indices: (n_ratings,) by block of films, then user, then canonical order.
+        starts: (n_blocks, n_users + 1) the start of each user's ratings of a block of movies.
+        movie_indices: (n_ratings,) by block of movies, then user, then canonical order.
         centred: (n_ratings,) the ratings less their mean, in the same order.
     """
 
@@ -99,7 +99,7 @@ class Strata(NamedTuple):
 
     @classmethod
     def of(cls, ratings: RatingMatrix, centred: NDArray[np.float32]) -> Self:
-        """Return the strata of ``centred`` ratings, shape (n_ratings,), as many blocks as their number deserves."""
+        """Return the strata of ``centred`` ratings, shape (n_ratings,), in a number of blocks by their number."""
         wanted = min(max(ratings.n_ratings // RATINGS_PER_BLOCK, FEWEST_BLOCKS), MOST_BLOCKS)
         n_blocks = min(wanted, ratings.n_users, ratings.n_movies)
         n_raters = np.bincount(ratings.movie_indices, minlength=ratings.n_movies)
@@ -119,13 +119,13 @@ def descend(
     rng: np.random.Generator,
     progress: Progress,
 ) -> None:
-    """Change ``factors`` so that they reproduce ``centred`` ratings, shape (n_ratings,).
+    """Fit ``factors`` in place to ``centred`` ratings, shape (n_ratings,).
 
     Each epoch visits the users of a stratum in another order and each user's ratings in canonical order, so that a
     user's vector stays in the cache.
 
     Raises:
-        InvalidInput: the descent ran away.
+        InvalidInput: the descent diverged.
     """
     strata = Strata.of(ratings, centred)
     for epoch in range(descent.n_epochs):
@@ -138,19 +138,19 @@ def descend(
 
 
 def even_blocks(starts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int8]:
-    """Return the block of each row, shape (n_rows,): neighbours in one block, each with about as many ratings.
+    """Return the block of each row, shape (n_rows,): consecutive rows with about equally many ratings in each block.
 
-    Neighbours, because vectors of different blocks that shared a cache line would be moved by two cores at once.
+    Rows are consecutive because two cores must not write to vectors in one cache line.
 
     Args:
-        starts: (n_rows + 1,) where each row's ratings begin.
-        n_blocks: how many blocks; some are empty where single rows hold more than a block should.
+        starts: (n_rows + 1,) the start of each row's ratings.
+        n_blocks: the number of blocks; some are empty if single rows have more ratings than a block should.
     """
     return np.repeat(np.arange(n_blocks, dtype=np.int8), np.diff(even_bounds(starts, n_blocks)))
 
 
 def _run_epoch(strata: Strata, order: NDArray[np.int64], factors: Factors, descent: Descent) -> None:
-    """Take one step of descent for every rating: one round of strata after the other, those of a round at once."""
+    """Take one step of descent for every rating: round by round, the strata of a round at once."""
     of_block = strata.user_blocks[order]
     users = [order[of_block == block] for block in range(strata.n_blocks)]
     steps = (np.float32(descent.learning_rate), np.float32(descent.regularization))
@@ -167,7 +167,7 @@ def _run_epoch(strata: Strata, order: NDArray[np.int64], factors: Factors, desce
 def _starts_by_block(
     row_starts: NDArray[np.int64], block_of_rating: NDArray[np.int8], n_blocks: int
 ) -> NDArray[np.int64]:
-    """Return where each user's ratings of each block begin once sorted by block, shape (n_blocks, n_users + 1)."""
+    """Return the start of each user's ratings once sorted by block, shape (n_blocks, n_users + 1)."""
     starts = np.empty((n_blocks, len(row_starts)), np.int64)
     before = 0
     for block in range(n_blocks):
@@ -178,7 +178,7 @@ def _starts_by_block(
 
 
 def _drawn_vectors(n_rows: int, n_factors: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return small random vectors, shape (n_rows, n_factors), in memory filled up with columns of zeros."""
+    """Return small random vectors, shape (n_rows, n_factors), padded with columns of zeros."""
     vectors = _aligned_zeros(n_rows, -(-n_factors // VECTOR_WIDTH) * VECTOR_WIDTH)
     bounds = np.linspace(0, n_rows, N_DRAWN_PARTS + 1).astype(np.int64)
     generators = rng.spawn(N_DRAWN_PARTS)
@@ -193,7 +193,7 @@ def _drawn_vectors(n_rows: int, n_factors: int, rng: np.random.Generator) -> NDA
 
 
 def _aligned_zeros(n_rows: int, n_columns: int) -> NDArray[np.float32]:
-    """Return zeros, shape (n_rows, n_columns), of which no vector instruction ever straddles two cache lines."""
+    """Return zeros, shape (n_rows, n_columns), aligned so that no vector instruction spans two cache lines."""
     n_bytes = 4 * n_rows * n_columns
     memory = np.zeros(n_bytes + CACHE_LINE_BYTES, np.uint8)
     offset = -memory.ctypes.data % CACHE_LINE_BYTES
@@ -207,7 +207,7 @@ def _descend_stratum(
     factors: Factors,
     steps: tuple[np.float32, np.float32],
 ) -> None:
-    """Take one step of descent for every rating of some users, shape (n,), of one block of films."""
+    """Take one step of descent for every rating of some users, shape (n,), of one block of movies."""
     starts, movie_indices, centred = rows
     for user in users:
         own = slice(starts[user], starts[user + 1])
@@ -225,15 +225,15 @@ def _descend_user(
 ) -> None:
     """Take one step of descent for each rating of one user, shape (n,), at least one.
 
-    A step turns the user's vector u into kept u + step v, so that its product with the next film's vector w is
-    kept (u w) + step (v w). Both products are found while the step before is still being taken: the processor never
-    waits for one step to end before it begins the next. The loops stand here and not in functions of their own because
-    the compiler then makes vector instructions of them.
+    A step turns the user's vector u into decay u + step v, so that its product with the next movie's vector w is
+    decay (u w) + step (v w). Both products are computed during the step before, so that the processor does not wait for
+    one step to end before it begins the next. The loops are not functions of their own because only here the compiler
+    makes vector instructions of them.
     """
     user_offsets, movie_offsets, user_factors, movie_factors = factors
     learning_rate, regularization = steps
     n_columns, last = user_factors.shape[1], len(movie_indices) - 1
-    kept = np.float32(1) - learning_rate * regularization
+    decay = np.float32(1) - learning_rate * regularization
     u, v, w = user_factors[user], movie_factors[movie_indices[0]], movie_factors[movie_indices[min(1, last)]]
     offset, uv, uw, vw = user_offsets[user], np.float32(0), np.float32(0), np.float32(0)
     for column in range(n_columns):
@@ -243,21 +243,21 @@ def _descend_user(
     for row in range(last + 1):
         movie = movie_indices[row]
         step = learning_rate * (centred[row] - offset - movie_offsets[movie] - uv)
-        offset = kept * offset + step
-        movie_offsets[movie] = kept * movie_offsets[movie] + step
+        offset = decay * offset + step
+        movie_offsets[movie] = decay * movie_offsets[movie] + step
         if row == last:
             break
-        uv, uw, vw = kept * uw + step * vw, np.float32(0), np.float32(0)
+        uv, uw, vw = decay * uw + step * vw, np.float32(0), np.float32(0)
         later = movie_factors[movie_indices[min(row + 2, last)]]
         for column in range(n_columns):
             u_was, v_was = u[column], v[column]
-            u[column] = kept * u_was + step * v_was
-            v[column] = kept * v_was + step * u_was
+            u[column] = decay * u_was + step * v_was
+            v[column] = decay * v_was + step * u_was
             uw += u[column] * later[column]
             vw += w[column] * later[column]
         v, w = w, later
     for column in range(n_columns):
         u_was = u[column]
-        u[column] = kept * u_was + step * v[column]
-        v[column] = kept * v[column] + step * u_was
+        u[column] = decay * u_was + step * v[column]
+        v[column] = decay * v[column] + step * u_was
     user_offsets[user] = offset

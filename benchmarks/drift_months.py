@@ -1,0 +1,199 @@
+"""Months of drift checks without the service: eight checks a day, a baseline each night, as in a simulated month."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.drift.chances import chance_of_check
+from cineclub.domain.drift.comparison import DriftComparison, compare_ratings
+from cineclub.domain.drift.periods import Period
+from cineclub.domain.drift.statistics import (
+    DAY,
+    MAX_WINDOWS,
+    Baseline,
+    PeriodStatistics,
+    baseline_of,
+    statistics_between,
+)
+from release_streams import ReleaseShape, release_stream
+from section import table_of
+from simulated_streams import Stream
+
+CHECKS_A_DAY, N_DAYS, WINDOW_DAYS = 8, 30, 1
+SERVED_AFTER_DAYS = 0.4
+"""So long after midnight the model of the night, and its baseline, are in production."""
+
+COOLDOWN_DAYS = 1.0
+THRESHOLD_PCT = 10.0
+SEEDS, FAULTY_DAY = range(4), 14
+HIT_PARTS = (0.1, 0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check, and its time in days after the start of the month."""
+
+    at_days: float
+    comparison: DriftComparison
+
+    @property
+    def alerting(self) -> list[str]:
+        """The statistics beyond their thresholds."""
+        return [change.name for change in self.comparison.statistics if change.verdict == "ALERT"]
+
+
+class ReplayedMonth:
+    """The checks of the last ``n_days`` of a stream; its days count from 0."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        first_day: int,
+        n_days: int,
+        measure: Baseline | None = None,
+        windows: Mapping[float, PeriodStatistics] | None = None,
+    ) -> None:
+        """Take the ratings, the day on which the month begins, its length, and what is known of the windows."""
+        self._stream, self._first_day, self._n_days = stream, first_day, n_days
+        self._log = stream.log()
+        before = self._log.take(np.flatnonzero(self._log.rated_at < first_day * DAY))
+        self._measure = measure or baseline_of(before, stream.movies, float(WINDOW_DAYS))
+        self._windows = dict(windows or {})
+
+    def with_fault(self, fault: Callable[[Stream, int], Stream], day: int) -> "ReplayedMonth":
+        """Return the month with a fault that changes the ratings of a day, and keeps everything before it."""
+        begun = self._first_day + day
+        earlier = {ends_at: window for ends_at, window in self._windows.items() if ends_at <= begun}
+        return ReplayedMonth(fault(self._stream, begun), self._first_day, self._n_days, self._measure, earlier)
+
+    def checks(self, after: float = 0.0) -> Iterator[Check]:
+        """Yield the checks after a time, in days after the start of the month."""
+        times = [nth / CHECKS_A_DAY for nth in range(1, self._n_days * CHECKS_A_DAY + 1)]
+        return (self._check(at) for at in times if at > after)
+
+    def _check(self, at_days: float) -> Check:
+        """Return a check beside the windows of the model in production that it does not overlap."""
+        now, night = self._first_day + at_days, self._first_day + np.floor(at_days - SERVED_AFTER_DAYS)
+        ends = [night - nth * WINDOW_DAYS for nth in reversed(range(MAX_WINDOWS))]
+        windows = [self._window(end) for end in ends if WINDOW_DAYS <= end <= now - WINDOW_DAYS]
+        baseline = replace(self._measure, windows=tuple(windows))
+        chance = chance_of_check(1 / CHECKS_A_DAY, WINDOW_DAYS)
+        return Check(at_days, compare_ratings(baseline, self._window(now), THRESHOLD_PCT, chance))
+
+    def _window(self, ends_at: float) -> PeriodStatistics:
+        """Return the window that ends at a time, in days."""
+        if ends_at not in self._windows:
+            period = Period.of_microseconds(round((ends_at - WINDOW_DAYS) * DAY), round(ends_at * DAY))
+            self._windows[ends_at] = statistics_between(self._log, self._stream.movies, period, self._measure)
+        return self._windows[ends_at]
+
+
+def false_alarms(checks: Iterable[Check]) -> list[Check]:
+    """Return the alarms of checks without a fault; one that goes on or comes back within a day counts once."""
+    alarms, last_at = [], float("-inf")
+    for check in checks:
+        if check.comparison.verdict == "ALERT":
+            if check.at_days - last_at > COOLDOWN_DAYS:
+                alarms.append(check)
+            last_at = check.at_days
+    return alarms
+
+
+def days_until_detected(month: ReplayedMonth, fault: Callable[[Stream, int], Stream], day: int) -> float | None:
+    """Return the days from the start of a faulty day of the month to the first alert; None without one in that day."""
+    checks = takewhile(lambda check: check.at_days <= day + 1, month.with_fault(fault, day).checks(day))
+    return next((check.at_days - day for check in checks if check.comparison.verdict == "ALERT"), None)
+
+
+def halved(stream: Stream, day: int, part: float) -> Stream:
+    """Return a stream in which a part of the ratings of a day, counted from 0, arrives halved."""
+    return _changed(stream, day, part, lambda ratings: np.maximum(np.floor(ratings / 2), stream.scale.lowest))
+
+
+def mirrored_dramas(stream: Stream, day: int, part: float) -> Stream:
+    """Return a stream in which the taste for dramas is reversed for a day, in a part of their ratings."""
+    ends = stream.scale.lowest + stream.scale.highest
+    return _changed(stream, day, part, lambda ratings: ends - ratings, stream.has_genre("Drama"))
+
+
+def _changed(
+    stream: Stream,
+    day: int,
+    part: float,
+    change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    rows: NDArray[np.bool_] | None = None,
+) -> Stream:
+    """Return a stream with some ratings of a day changed."""
+    is_hit = (stream.rated_at >= day * DAY) & (stream.rated_at < (day + 1) * DAY)
+    is_hit &= np.random.default_rng(day).random(len(stream.ratings)) < part
+    if rows is not None:
+        is_hit &= rows
+    return replace(stream, ratings=np.where(is_hit, change(stream.ratings), stream.ratings).astype(np.float32))
+
+
+FAULTS: dict[str, Callable[[Stream, int, float], Stream]] = {
+    "ratings of a day halved": halved,
+    "taste for dramas reversed for a day": mirrored_dramas,
+}
+
+
+def months_figures() -> dict[str, Any]:
+    """Return the false alarms of each simulated month, and how fast faults of each size are detected in them."""
+    shape = ReleaseShape()
+    alarms: list[list[tuple[float, list[str]]]] = []
+    delays: dict[str, dict[str, list[float | None]]] = {name: {str(part): [] for part in HIT_PARTS} for name in FAULTS}
+    for seed in SEEDS:
+        ratings = release_stream(shape, np.random.default_rng(seed))
+        month = ReplayedMonth(ratings, shape.n_days - N_DAYS, N_DAYS)
+        alarms.append([(alarm.at_days, alarm.alerting) for alarm in false_alarms(month.checks())])
+        for name, fault in FAULTS.items():
+            for part in HIT_PARTS:
+                delay = days_until_detected(month, partial(fault, part=part), FAULTY_DAY)
+                delays[name][str(part)].append(delay)
+        print(
+            "month", seed, alarms[-1], {name: [of[-1] for of in by.values()] for name, by in delays.items()}, flush=True
+        )
+    return {"false_alarms": alarms, "days_until_detected": delays}
+
+
+def months_text(figures: dict[str, Any]) -> str:
+    """Return both tables."""
+    causes = Counter(name for month in figures["false_alarms"] for _, names in month for name in names)
+    counts = ", ".join(str(len(month)) for month in figures["false_alarms"])
+    quiet = [["service that lives on new films", counts, ", ".join(f"{name} {n}" for name, n in causes.most_common())]]
+    rows = [
+        [name, *(_detections(of[str(part)]) for part in HIT_PARTS)]
+        for name, of in figures["days_until_detected"].items()
+    ]
+    return "\n\n".join(
+        [
+            table_of(
+                ["months of 30 days, 240 checks each", "false alarms", "statistics of these"],
+                quiet,
+                "Each number is one month. A window has a day and is checked eight times a day; the baseline is that "
+                "of the last night. An alarm that comes back within a day counts once. Films come out and fade, the "
+                "mix of decades moves steadily, newcomers come in waves, weekends are busier, and on one day in "
+                "twenty an old film gets one in twelve ratings.",
+            ),
+            table_of(
+                [
+                    f"months of {len(SEEDS)} in which it is found within a day (median days)",
+                    *(f"{part:.0%}" for part in HIT_PARTS),
+                ],
+                rows,
+                "The columns say which part of the day's ratings, or of its dramas, is changed.",
+            ),
+        ]
+    )
+
+
+def _detections(delays: Sequence[float | None]) -> str:
+    """Return the number of detections within a day, and the median time of these."""
+    within = [delay for delay in delays if delay is not None and delay <= 1]
+    return f"{len(within)} ({np.median(within):.2f})" if within else "0"

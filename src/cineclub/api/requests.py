@@ -1,0 +1,48 @@
+"""Request bodies as values of the domain, with ids as text."""
+
+from dataclasses import fields
+from typing import Any
+
+from cineclub.api.filters import FiltersIn
+from cineclub.api.schemas import BatchRequest, GivenRatingIn, PredictRequest
+from cineclub.domain.recommend.filters import NO_FILTERS, Filters
+from cineclub.domain.recommend.request import GivenRating, RecommendationRequest
+
+FILTER_NAMES = frozenset(field.name for field in fields(Filters))
+
+
+def recommendation_request(body: PredictRequest) -> RecommendationRequest:
+    """Return the recommendation request of a body."""
+    return RecommendationRequest(
+        top_n=body.top_n,
+        user_id=None if body.user_id is None else str(body.user_id),
+        ratings=tuple(given_rating(rating) for rating in body.ratings or ()),
+        filters=filters_of(body),
+        fresh=body.fresh,
+    )
+
+
+def recommendation_requests(body: BatchRequest) -> list[RecommendationRequest]:
+    """Return one recommendation request for each user of a body."""
+    filters = filters_of(body)
+    return [RecommendationRequest(body.top_n, str(user_id), (), filters, body.fresh) for user_id in body.user_ids]
+
+
+def given_rating(rating: GivenRatingIn) -> GivenRating:
+    """Return a rating with the id that identifies its movie."""
+    if rating.movie_id is not None:
+        return GivenRating(str(rating.movie_id), rating.rating)
+    if rating.imdb_id is not None:
+        return GivenRating(str(rating.imdb_id), rating.rating, "imdb_id")
+    return GivenRating(str(rating.tmdb_id), rating.rating, "tmdb_id")
+
+
+def filters_of(body: FiltersIn) -> Filters:
+    """Return the filters of a body, with ids as text."""
+    given = FILTER_NAMES & body.model_fields_set
+    return Filters(**{name: _immutable(getattr(body, name)) for name in given}) if given else NO_FILTERS
+
+
+def _immutable(value: Any) -> Any:
+    """Return a list of texts or ids as a tuple of texts, and any other value as it is."""
+    return tuple(map(str, value)) if isinstance(value, list) else value

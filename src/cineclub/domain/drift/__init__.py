@@ -1,0 +1,1 @@
+"""Data drift: statistics, normal range, comparison, checks."""

@@ -1,0 +1,1 @@
+"""Evaluation of models: splits, metrics, scoreboard, search, significance."""

@@ -1,0 +1,1 @@
+"""Promotion: versions, gate, cool-down, rollback, online comparison."""

@@ -1,0 +1,1 @@
+"""Ratings: the log, its order, filtering, matrix, movies."""

@@ -1,0 +1,67 @@
+"""The vocabulary of a model: its movies by external ids, year and genres."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.ratings.log import Movie
+
+UNKNOWN_YEAR = -(2**15)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Positions of movies in the vocabulary by their ids, with years and genres as arrays.
+
+    Attributes:
+        by_external_id: position by the caller's own id.
+        by_imdb_id: position by IMDb's number, without ``tt`` and leading zeros.
+        by_tmdb_id: position by TMDB's number.
+        years: (n_movies,) int16; ``UNKNOWN_YEAR`` without a year.
+        genre_names: (n_genres,) the genres as they are written.
+        genres: (n_genres, n_movies) bool: whether a movie has a genre.
+    """
+
+    by_external_id: Mapping[str, int]
+    by_imdb_id: Mapping[str, int]
+    by_tmdb_id: Mapping[str, int]
+    years: NDArray[np.int16]
+    genre_names: tuple[str, ...]
+    genres: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, movies: Sequence[Movie]) -> "Vocabulary":
+        """Return the vocabulary of movies in its order."""
+        names = tuple(sorted({genre for movie in movies for genre in movie.genres}))
+        rows = {name: row for row, name in enumerate(names)}
+        genres = np.zeros((len(names), len(movies)), np.bool_)
+        for position, movie in enumerate(movies):
+            genres[[rows[genre] for genre in movie.genres], position] = True
+        years = [UNKNOWN_YEAR if movie.year is None else movie.year for movie in movies]
+        return cls(
+            by_external_id={movie.external_id: position for position, movie in enumerate(movies)},
+            by_imdb_id={imdb_number(movie.imdb_id): nth for nth, movie in enumerate(movies) if movie.imdb_id},
+            by_tmdb_id={movie.tmdb_id: nth for nth, movie in enumerate(movies) if movie.tmdb_id},
+            years=np.clip(years, UNKNOWN_YEAR, 2**15 - 1).astype(np.int16),
+            genre_names=names,
+            genres=genres,
+        )
+
+    def with_genres(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Return for each movie, shape (n_movies,), whether it has one of these genres, ignoring case."""
+        wanted = {name.casefold() for name in names}
+        rows = [row for row, name in enumerate(self.genre_names) if name.casefold() in wanted]
+        has: NDArray[np.bool_] = np.logical_or.reduce(self.genres[rows], axis=0)
+        return has
+
+    def unknown_genres(self, names: Sequence[str]) -> list[str]:
+        """Return the names that are no movie's genre."""
+        known = {name.casefold() for name in self.genre_names}
+        return [name for name in names if name.casefold() not in known]
+
+
+def imdb_number(imdb_id: str) -> str:
+    """Return IMDb's id without ``tt`` and leading zeros, which some sources omit."""
+    return imdb_id.strip().removeprefix("tt").lstrip("0") or "0"

@@ -1,0 +1,1 @@
+"""Recommendation: request, filters, cold start, ranking."""

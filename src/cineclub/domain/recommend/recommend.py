@@ -1,0 +1,244 @@
+"""Recommendations of one model for one request and history: score, mix, filter, rank, step back, diversify, explain."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.ratings.crowd import CrowdCounts
+from cineclub.domain.ratings.log import UserRatings
+from cineclub.domain.ratings.vocabulary import Vocabulary
+from cineclub.domain.recommend.cold_start import MovieScores, Strategy, score_movies, undated
+from cineclub.domain.recommend.diversity import diversify, n_contenders
+from cineclub.domain.recommend.impressions import NO_IMPRESSIONS, Impressions, stepped_back
+from cineclub.domain.recommend.live_model import LiveModel
+from cineclub.domain.recommend.ranking import rank_movies
+from cineclub.domain.recommend.recommendations import Reason, Recommendation, RecommendationList
+from cineclub.domain.recommend.records import PopularMovie
+from cineclub.domain.recommend.request import RecommendationRequest, given_ratings, position_of
+from cineclub.domain.recommend.trends import Trend, fresh_trend, mix
+
+MAX_REASONS = 3
+
+
+def recommend(
+    model: LiveModel,
+    request: RecommendationRequest,
+    history: UserRatings,
+    crowd: CrowdCounts | None = None,
+    impressions: Impressions = NO_IMPRESSIONS,
+) -> RecommendationList:
+    """Return the movies that a model recommends to a user with these ratings, best first.
+
+    Args:
+        model: the fitted model with its movies.
+        request: the number of movies, the share of the trend, and the filters; its user and ratings are not read.
+        history: the ratings to recommend from, as ``history_for`` returns them.
+        crowd: the crowd's counts at the moment of the request; None takes those that are frozen with the model,
+            and the popularity for the trend.
+        impressions: the movies that step back; rated ones never do.
+
+    Raises:
+        InvalidInput: no movie has a genre of the filters.
+    """
+    scores = score_movies(model.fitted, history, model.context_in(crowd))
+    excluded = request.filters.excluded(model.vocabulary, scores.history.movie_indices)
+    is_popular = scores.is_new_user or request.fresh == 1  # no rating of the user moved the scores
+    recommend_positions = recommend_popular if is_popular else recommend_personal
+    movie_ids, not_taken = model.fitted.movie_ids, impressions.without(history.movie_ids)
+    if not request.fresh:
+        positions = best_positions(model.vocabulary, scores.scores, excluded, request, movie_ids, not_taken)
+        return RecommendationList(scores.strategy, recommend_positions(model, scores, positions))
+    mixed = mix(scores.scores, model.latest_trend.of(crowd), excluded, request.fresh, request.top_n)
+    positions = best_positions(model.vocabulary, mixed.scores, excluded, request, movie_ids, not_taken)
+    ranked = recommend_positions(model, replace(scores, scores=mixed.scores), positions)
+    strategy: Strategy = scores.strategy if request.fresh < 1 else "popular"
+    return RecommendationList(strategy, _with_crowd(ranked, mixed.crowd_weights[positions]))
+
+
+def recommend_similar(model: LiveModel, position: int, top_n: int) -> RecommendationList:
+    """Return the movies that the highest rating of one movie alone raises most, best first.
+
+    The scores are without the part that is everybody's. Where the rating moves no score the popular movies are listed.
+
+    Args:
+        model: the fitted model with its movies.
+        position: of the movie in the vocabulary.
+        top_n: the number of movies.
+    """
+    fitted = model.fitted
+    highest = np.array([fitted.scale.highest], np.float32)
+    history = undated(fitted, fitted.movie_ids[position : position + 1], highest)
+    scores = score_movies(fitted, history)
+    if scores.crowd is None:
+        return recommend(model, RecommendationRequest(top_n), history)
+    moved, seen = scores.scores - scores.crowd, scores.history.movie_indices
+    if not moved.any():
+        return RecommendationList("popular", recommend_popular(model, scores, rank_movies(scores.scores, seen, top_n)))
+    ranked = recommend_personal(model, replace(scores, scores=moved, trend=None), rank_movies(moved, seen, top_n))
+    return RecommendationList(scores.strategy, ranked)
+
+
+def history_for(
+    model: LiveModel, request: RecommendationRequest, user_ratings: UserRatings, now: datetime
+) -> UserRatings:
+    """Return the ratings to recommend from: those of the user, or without a user those of the request.
+
+    Raises:
+        InvalidInput: a rating of the request is off the scale.
+    """
+    if request.user_id is not None:
+        return user_ratings
+    return given_ratings(model.fitted, model.vocabulary, request.ratings, now)
+
+
+def recommend_popular(
+    model: LiveModel, scores: MovieScores, positions: NDArray[np.int32]
+) -> tuple[Recommendation, ...]:
+    """Return the movies for a new user, or of the trend alone, without reasons: no rating moved their scores."""
+    scored = zip(positions.tolist(), scores.scores[positions].tolist(), _crowd_weights(scores, positions), strict=True)
+    return tuple(
+        Recommendation(rank, model.movies[position], score, crowd_weight=crowd_weight)
+        for rank, (position, score, crowd_weight) in enumerate(scored, start=1)
+    )
+
+
+def recommend_personal(
+    model: LiveModel, scores: MovieScores, positions: NDArray[np.int32]
+) -> tuple[Recommendation, ...]:
+    """Return the movies for a user whose ratings the model uses, with stars where it predicts them, and reasons."""
+    columns = zip(
+        positions.tolist(),
+        scores.scores[positions].tolist(),
+        _predicted_stars(model, scores, positions),
+        _reasons(model, scores, positions),
+        _crowd_weights(scores, positions),
+        strict=True,
+    )
+    return tuple(
+        Recommendation(rank, model.movies[position], *details)
+        for rank, (position, *details) in enumerate(columns, start=1)
+    )
+
+
+def recommend_without_model(
+    popular: Sequence[PopularMovie],
+    request: RecommendationRequest,
+    user_ratings: UserRatings,
+    crowd: CrowdCounts | None = None,
+    impressions: Impressions = NO_IMPRESSIONS,
+) -> RecommendationList:
+    """Return the most popular movies that a request leaves, while there is no model.
+
+    Args:
+        popular: movies to choose among.
+        request: the request.
+        user_ratings: the ratings of its user.
+        crowd: the crowd's counts, for the share of the trend; without them the popularity is the trend.
+        impressions: the movies that step back; rated ones never do.
+
+    Raises:
+        InvalidInput: no movie has a genre of the filters.
+    """
+    vocabulary = Vocabulary.of([item.movie for item in popular])
+    rated = set(user_ratings.movie_ids.tolist())
+    seen = [position for position, item in enumerate(popular) if item.movie.movie_id in rated]
+    named = (position_of(vocabulary, rating.movie_id, rating.naming) for rating in request.ratings)
+    seen += [position for position in named if position is not None]
+    scores = np.array([item.score for item in popular], np.float32)
+    movie_ids = np.array([item.movie.movie_id for item in popular], np.int64)
+    excluded = request.filters.excluded(vocabulary, np.array(seen, np.int32))
+    trend = fresh_trend(crowd, movie_ids, scores) if request.fresh else Trend.unknown(scores)
+    mixed = mix(scores, trend, excluded, request.fresh, request.top_n)
+    not_taken = impressions.without(user_ratings.movie_ids)
+    positions = best_positions(vocabulary, mixed.scores, excluded, request, movie_ids, not_taken)
+    scored = zip(positions.tolist(), mixed.scores[positions].tolist(), strict=True)
+    ranked = tuple(Recommendation(rank, popular[at].movie, score) for rank, (at, score) in enumerate(scored, start=1))
+    return RecommendationList("popular", _with_crowd(ranked, mixed.crowd_weights[positions]))
+
+
+def best_positions(
+    vocabulary: Vocabulary,
+    scores: NDArray[np.float32],
+    excluded: NDArray[np.int64],
+    request: RecommendationRequest,
+    movie_ids: NDArray[np.int64],
+    impressions: Impressions,
+) -> NDArray[np.int32]:
+    """Return the positions of the movies to list, best first: ranked by score, stepped back, and diversified.
+
+    A movie that steps back takes the score of its new place, which diversity then weighs against similarity.
+
+    Args:
+        vocabulary: the movies to choose among.
+        scores: (n_movies,) their scores.
+        excluded: (n,) the movies that the filters exclude.
+        request: the number of movies, and the diversity.
+        movie_ids: (n_movies,) their internal ids.
+        impressions: the movies that step back.
+    """
+    top_n, diversity = request.top_n, request.filters.diversity
+    if not diversity and not len(impressions):
+        return rank_movies(scores, excluded, top_n)
+    best = rank_movies(scores, excluded, n_contenders(top_n))
+    stepped = best[stepped_back(impressions.of(movie_ids[best]))] if len(impressions) else best
+    if not diversity:
+        return stepped[:top_n]
+    return stepped[diversify(scores[best], vocabulary.genres[:, stepped], diversity, top_n)]
+
+
+def _with_crowd(ranked: tuple[Recommendation, ...], weights: NDArray[np.float32]) -> tuple[Recommendation, ...]:
+    """Return movies with the trend as a reason of those with a weight above 0, (n_movies,)."""
+    return tuple(
+        replace(movie, crowd_weight=weight if weight > 0 else None)
+        for movie, weight in zip(ranked, weights.tolist(), strict=True)
+    )
+
+
+def _predicted_stars(model: LiveModel, scores: MovieScores, positions: NDArray[np.int32]) -> list[float | None]:
+    """Return the expected rating of each movie, None each where the model predicts none."""
+    if model.stars is None:
+        return [None] * len(positions)
+    return [float(stars) for stars in model.stars.predict_stars(scores.history, positions)]
+
+
+def _crowd_weights(scores: MovieScores, positions: NDArray[np.int32]) -> list[float | None]:
+    """Return by how much the likes of the last days raised each score, None each where they did not."""
+    if scores.trend is None:
+        return [None] * len(positions)
+    return [weight if weight > 0 else None for weight in scores.trend[positions].tolist()]
+
+
+def _reasons(model: LiveModel, scores: MovieScores, positions: NDArray[np.int32]) -> list[tuple[Reason, ...]]:
+    """Return for each movie the ratings that raised its score most, at most three, strongest first."""
+    history = scores.history
+    if not len(positions) or not len(history):
+        return [()] * len(positions)
+    columns, contributions = _largest(scores.explain(positions))
+    rated, ratings = history.movie_indices[columns].tolist(), history.ratings[columns].tolist()
+    return [
+        tuple(
+            Reason(model.movies[movie_index], rating, contribution)
+            for movie_index, rating, contribution in zip(*reasons_of_movie, strict=True)
+            if contribution > 0
+        )
+        for reasons_of_movie in zip(rated, ratings, contributions.tolist(), strict=True)
+    ]
+
+
+def _largest(contributions: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return columns and values of the largest entries of each row, shape (m, n); equal ones by rising column.
+
+    Both have the shape (m, at most ``MAX_REASONS``), largest first; the contributions are overwritten.
+    """
+    n_wanted = min(MAX_REASONS, contributions.shape[1])
+    rows = np.arange(len(contributions))
+    columns = np.empty((len(contributions), n_wanted), np.int64)
+    largest = np.empty((len(contributions), n_wanted), np.float32)
+    for nth in range(n_wanted):
+        columns[:, nth] = contributions.argmax(axis=1)
+        largest[:, nth] = contributions[rows, columns[:, nth]]
+        contributions[rows, columns[:, nth]] = -np.inf
+    return columns, largest

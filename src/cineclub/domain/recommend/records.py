@@ -1,0 +1,29 @@
+"""Popular movies, and ratings to write."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cineclub.domain.ratings.log import Movie
+from cineclub.domain.recommend.request import Naming
+
+
+@dataclass(frozen=True, slots=True)
+class PopularMovie:
+    """A movie with its damped popularity."""
+
+    movie: Movie
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewRating:
+    """A rating as a caller sends it; without ``rated_at`` it was given just now.
+
+    ``naming`` is the system that ``movie_id`` belongs to.
+    """
+
+    user_id: str
+    movie_id: str
+    rating: float
+    rated_at: datetime | None = None
+    naming: Naming = "movie_id"

@@ -1,1 +1,0 @@
-"""A simulated month: how ratings are cut into days, what happens on them, and how good the served lists were."""

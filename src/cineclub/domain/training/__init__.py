@@ -1,0 +1,1 @@
+"""Trainings: records, report, schedule, reproduction."""

@@ -1,0 +1,1 @@
+"""Promotion: registering versions, and deciding which one serves."""
