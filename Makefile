@@ -28,7 +28,7 @@ MONTH_DATA ?= $(wildcard ../shared/data/ml-latest-small)
 help: ## list of the targets
 	@echo "make setup          .venv with the packages of requirements.lock, and cineclub itself"
 	@echo "make demo           import 100,004 real ratings, train, promote, serve on 127.0.0.1:8000"
-	@echo "make test           the tests of every part (about 10 minutes on 2 cores)"
+	@echo "make test           the tests of every part, without those of whole processes"
 	@echo "make test-system    the tests of whole processes: command line, worker, browser, MLflow's store"
 	@echo "make test-faults    the slow tests, which kill processes"
 	@echo "make test-attack    damaged backups, mutated files, kills under load, slow heads, planted secrets; ATTACK=short for a part"

@@ -70,8 +70,7 @@ def _prior(source: str, weight: float) -> NDArray[np.float64]:
 
 def single_source(name: str, weight: float) -> NDArray[np.float64]:
     """Return the weights of one source alone, shape (len(FEATURES),); popular movies first among equals."""
-    weights = np.zeros(len(FEATURES))
-    weights[FEATURES.index("all_time")] = TIE_BREAK
+    weights = _prior("all_time", TIE_BREAK)
     weights[FEATURES.index(name)] = weight
     return weights
 
