@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from cineclub.adapters.files import open_source
-from cineclub.domain.drift.comparison import DriftComparison, compare_ratings
-from cineclub.domain.drift.periods import Period
-from cineclub.domain.drift.statistics import Baseline, baseline_of, statistics_between
-from drift_months import months_figures, months_text
+from cineclub.domain.drift.comparison import DriftComparison, compare_newest, compare_ratings, with_changes
+from cineclub.domain.drift.periods import NEWEST_PART, Period
+from cineclub.domain.drift.statistics import WINDOW_DAYS, Baseline, baseline_of, statistics_between
+from drift_months import months_figures, months_text, real_months_figures, real_months_text
 from report import machine, write_report
 from section import table_of
 from simulated_streams import (
@@ -37,6 +37,7 @@ from simulated_streams import (
 FIRST_WEEK, N_WEEKS = 27, 52
 EVENT_WEEKS = (30, 38, 46, 54, 62)
 REAL_RATINGS = Path(__file__).parents[2] / "shared" / "data" / "movietweetings-100k"
+REAL_MONTHS = (REAL_RATINGS, REAL_RATINGS.parent / "ml-latest-small")
 FIRST_REAL_WEEK = 8
 THRESHOLD_PCT = 10.0
 SHAPES = {
@@ -78,17 +79,28 @@ TROUBLES = {
 }
 
 
-def baseline_before(whole: Stream, week: int) -> Baseline:
-    """Return the baseline of everything before a week."""
-    return baseline_of(whole.until(week).log(), whole.movies)
+@dataclass(frozen=True, slots=True)
+class WeeklyBaseline:
+    """A baseline with windows of a week, and of the newest part of a week."""
+
+    weeks: Baseline
+    parts: Baseline
+
+    @classmethod
+    def before(cls, whole: Stream, week: int) -> "WeeklyBaseline":
+        """Return the baseline of everything before a week."""
+        log = whole.until(week).log()
+        return cls(*(baseline_of(log, whole.movies, days) for days in (WINDOW_DAYS, WINDOW_DAYS / NEWEST_PART)))
 
 
-def week_compared(whole: Stream, week: int, pinned: Baseline | None = None) -> DriftComparison:
+def week_compared(whole: Stream, week: int, pinned: WeeklyBaseline | None = None) -> DriftComparison:
     """Return the comparison of a week with the baseline before it, or with a pinned one."""
-    baseline = pinned or baseline_before(whole, week)
+    baseline = pinned or WeeklyBaseline.before(whole, week)
     period, log = Period.of_microseconds(week * WEEK, (week + 1) * WEEK), whole.until(week + 1).log()
-    current = statistics_between(log, whole.movies, period, baseline)
-    return compare_ratings(baseline, current, THRESHOLD_PCT)
+    current = statistics_between(log, whole.movies, period, baseline.weeks)
+    newest = statistics_between(log, whole.movies, period.newest_part, baseline.parts)
+    compared = compare_ratings(baseline.weeks, current, THRESHOLD_PCT)
+    return with_changes(compared, compare_newest(baseline.parts, newest, THRESHOLD_PCT))
 
 
 def alarms_in(whole: Stream, weeks: Sequence[int]) -> list[int]:
@@ -98,7 +110,7 @@ def alarms_in(whole: Stream, weeks: Sequence[int]) -> list[int]:
 
 def alarms_beside_pinned(whole: Stream, weeks: range) -> list[tuple[int, list[str]]]:
     """Return the weeks with an alert beside the baseline pinned before the first, with their statistics."""
-    pinned = baseline_before(whole, weeks.start)
+    pinned = WeeklyBaseline.before(whole, weeks.start)
     compared = [(week, week_compared(whole, week, pinned)) for week in weeks]
     return [
         (week, [statistic.name for statistic in comparison.statistics if statistic.verdict == "ALERT"])
@@ -134,9 +146,10 @@ def main() -> None:
     figures = {"machine": machine(), "threshold_pct": THRESHOLD_PCT, "false_alarms": alarms, "found": n_detected}
     figures["alarms_beside_pinned"] = beside_pinned
     real = on_real_ratings() if REAL_RATINGS.is_dir() else {}
-    months = months_figures()
+    months, real_months = months_figures(), real_months_figures(filter(Path.is_dir, REAL_MONTHS))
     texts = [text_of(alarms, beside_pinned, n_detected), *real_text(real), months_text(months)]
-    write_report("drift", {**figures, "real": real, "months": months}, "\n\n".join(texts))
+    texts += real_months_text(real_months)
+    write_report("drift", {**figures, "real": real, "months": months, "real_months": real_months}, "\n\n".join(texts))
 
 
 def on_real_ratings() -> dict[str, Any]:

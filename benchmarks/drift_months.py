@@ -2,17 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.adapters.files import open_source
 from cineclub.domain.drift.chances import chance_of_check
-from cineclub.domain.drift.comparison import DriftComparison, compare_ratings
-from cineclub.domain.drift.periods import Period
+from cineclub.domain.drift.comparison import MIN_USERS, DriftComparison, compare_newest, compare_ratings, with_changes
+from cineclub.domain.drift.periods import NEWEST_PART, Period
 from cineclub.domain.drift.statistics import (
     DAY,
     MAX_WINDOWS,
@@ -21,9 +24,11 @@ from cineclub.domain.drift.statistics import (
     baseline_of,
     statistics_between,
 )
+from cineclub.domain.ratings.imported import ImportedRatings
+from month.calendar import MARGIN, Calendar, shortest_window_days, split_by_time
 from release_streams import ReleaseShape, release_stream
 from section import table_of
-from simulated_streams import Stream
+from simulated_streams import SCALE, Stream, replayed
 
 CHECKS_A_DAY, N_DAYS, WINDOW_DAYS = 8, 30, 1
 SERVED_AFTER_DAYS = 0.4
@@ -51,26 +56,21 @@ class Check:
 class ReplayedMonth:
     """The checks of the last ``n_days`` of a stream; its days count from 0."""
 
-    def __init__(
-        self,
-        stream: Stream,
-        first_day: int,
-        n_days: int,
-        measure: Baseline | None = None,
-        windows: Mapping[float, PeriodStatistics] | None = None,
-    ) -> None:
-        """Take the ratings, the day on which the month begins, its length, and what is known of the windows."""
-        self._stream, self._first_day, self._n_days = stream, first_day, n_days
+    def __init__(self, stream: Stream, first_day: int, n_days: int, window_days: int = WINDOW_DAYS) -> None:
+        """Take the ratings, the day on which the month begins, its length, and that of a window."""
+        self._stream, self._first_day, self._n_days, self._window_days = stream, first_day, n_days, window_days
         self._log = stream.log()
         before = self._log.take(np.flatnonzero(self._log.rated_at < first_day * DAY))
-        self._measure = measure or baseline_of(before, stream.movies, float(WINDOW_DAYS))
-        self._windows = dict(windows or {})
+        self._measure = baseline_of(before, stream.movies, float(window_days))
+        self._windows: dict[tuple[float, float], PeriodStatistics] = {}
 
     def with_fault(self, fault: Callable[[Stream, int], Stream], day: int) -> "ReplayedMonth":
         """Return the month with a fault that changes the ratings of a day, and keeps everything before it."""
-        begun = self._first_day + day
-        earlier = {ends_at: window for ends_at, window in self._windows.items() if ends_at <= begun}
-        return ReplayedMonth(fault(self._stream, begun), self._first_day, self._n_days, self._measure, earlier)
+        begun, month = self._first_day + day, copy(self)
+        month._stream = fault(self._stream, begun)  # noqa: SLF001 - of the copy
+        month._log = month._stream.log()  # noqa: SLF001
+        month._windows = {key: of_key for key, of_key in self._windows.items() if key[0] <= begun}  # noqa: SLF001
+        return month
 
     def checks(self, after: float = 0.0) -> Iterator[Check]:
         """Yield the checks after a time, in days after the start of the month."""
@@ -79,19 +79,25 @@ class ReplayedMonth:
 
     def _check(self, at_days: float) -> Check:
         """Return a check beside the windows of the model in production that it does not overlap."""
-        now, night = self._first_day + at_days, self._first_day + np.floor(at_days - SERVED_AFTER_DAYS)
-        ends = [night - nth * WINDOW_DAYS for nth in reversed(range(MAX_WINDOWS))]
-        windows = [self._window(end) for end in ends if WINDOW_DAYS <= end <= now - WINDOW_DAYS]
-        baseline = replace(self._measure, windows=tuple(windows))
-        chance = chance_of_check(1 / CHECKS_A_DAY, WINDOW_DAYS)
-        return Check(at_days, compare_ratings(baseline, self._window(now), THRESHOLD_PCT, chance))
+        now, length = self._first_day + at_days, float(self._window_days)
+        chance, part = chance_of_check(1 / CHECKS_A_DAY, length), length / NEWEST_PART
+        whole = compare_ratings(self._baseline(at_days, length), self._window(now, length), THRESHOLD_PCT, chance)
+        newest = compare_newest(self._baseline(at_days, part), self._window(now, part), THRESHOLD_PCT, chance)
+        return Check(at_days, with_changes(whole, newest))
 
-    def _window(self, ends_at: float) -> PeriodStatistics:
-        """Return the window that ends at a time, in days."""
-        if ends_at not in self._windows:
-            period = Period.of_microseconds(round((ends_at - WINDOW_DAYS) * DAY), round(ends_at * DAY))
-            self._windows[ends_at] = statistics_between(self._log, self._stream.movies, period, self._measure)
-        return self._windows[ends_at]
+    def _baseline(self, at_days: float, length: float) -> Baseline:
+        """Return the windows of a length before the last night, without those that overlap the newest one."""
+        now, night = self._first_day + at_days, self._first_day + float(np.floor(at_days - SERVED_AFTER_DAYS))
+        ends = [night - nth * length for nth in reversed(range(MAX_WINDOWS))]
+        windows = [self._window(end, length) for end in ends if length <= end <= now - length]
+        return replace(self._measure, window_days=length, windows=tuple(windows))
+
+    def _window(self, ends_at: float, length: float) -> PeriodStatistics:
+        """Return the window of a length that ends at a time, both in days."""
+        if (ends_at, length) not in self._windows:
+            period = Period.of_microseconds(round((ends_at - length) * DAY), round(ends_at * DAY))
+            self._windows[ends_at, length] = statistics_between(self._log, self._stream.movies, period, self._measure)
+        return self._windows[ends_at, length]
 
 
 def false_alarms(checks: Iterable[Check]) -> list[Check]:
@@ -160,6 +166,53 @@ def months_figures() -> dict[str, Any]:
             "month", seed, alarms[-1], {name: [of[-1] for of in by.values()] for name, by in delays.items()}, flush=True
         )
     return {"false_alarms": alarms, "days_until_detected": delays}
+
+
+def real_months_figures(folders: Iterable[Path]) -> dict[str, Any]:
+    """Return for each set of real ratings the false alarms of its month, and the delay of each fault on every day."""
+    figures = {}
+    for folder in folders:
+        imported = open_source(folder).read(SCALE, lambda _fraction, _part: None)
+        calendar = split_by_time(imported.rows, N_DAYS)
+        length = shortest_window_days(calendar, imported.rows.user_codes, round(MARGIN * MIN_USERS))
+        month = ReplayedMonth(by_calendar(imported, calendar), calendar.n_past_days + 1, N_DAYS, length)
+        alarms = [(alarm.at_days, alarm.alerting) for alarm in false_alarms(month.checks())]
+        delays = {
+            name: [days_until_detected(month, partial(fault, part=1.0), day) for day in range(N_DAYS)]
+            for name, fault in FAULTS.items()
+        }
+        print(folder.name, length, alarms, delays, flush=True)
+        figures[folder.name] = {"window_days": length, "false_alarms": alarms, "delays": delays}
+    return figures
+
+
+def by_calendar(imported: ImportedRatings, calendar: Calendar) -> Stream:
+    """Return real ratings at the times that a simulated month gives them; its days follow those of the past."""
+    begun, rows = calendar.n_past_days + 1, imported.rows
+    positions = np.concatenate([calendar.past, *calendar.days])
+    days = [begun - calendar.days_before]
+    days += [begun + nth + np.arange(len(day)) / max(len(day), 1) for nth, day in enumerate(calendar.days)]
+    order = np.argsort(np.concatenate(days), kind="stable")
+    times, at = (np.concatenate(days)[order] * DAY).astype(np.int64), positions[order]
+    whole = replayed(replace(imported, rows=replace(rows, rated_at=np.arange(len(rows), dtype=np.int64))))
+    columns = (rows.user_codes[at].astype(np.int64), rows.movie_codes[at].astype(np.int64), rows.ratings[at], times)
+    return Stream(*columns, whole.movies, imported.scale)
+
+
+def real_months_text(figures: Mapping[str, Any]) -> list[str]:
+    """Return the table of real months; empty without them."""
+    if not figures:
+        return []
+    rows = [
+        [name, str(of["window_days"]), str(len(of["false_alarms"])), *map(_detections, of["delays"].values())]
+        for name, of in figures.items()
+    ]
+    columns = (f"{name}: days of {N_DAYS} (median delay)" for name in FAULTS)
+    note = (
+        f"The ratings of the simulated month, without the service: {N_DAYS} days, eight checks a day. Each fault is "
+        f"injected into each of the {N_DAYS} days by itself, and counts if it is detected before that day is over."
+    )
+    return [table_of(["real ratings", "days of a window", "false alarms", *columns], rows, note)]
 
 
 def months_text(figures: dict[str, Any]) -> str:

@@ -15,6 +15,8 @@ MAX_DAILY_RATINGS = 100
 MIN_RATINGS_PER_DAY = 20
 MAX_WINDOW_DAYS = 7
 SHARE_OF_FULL_WINDOWS = 0.8
+MARGIN = 1.25
+"""Users in a typical drift window, as a multiple of the users that a check needs, so that quiet windows have enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.month.calendar import shortest_window_days, split_by_time
+from benchmarks.month.calendar import MARGIN, shortest_window_days, split_by_time
 from benchmarks.month.evaluation import Month, evaluated
 from benchmarks.month.page import page_of
 from benchmarks.month.plan import MonthPlan
@@ -15,9 +15,6 @@ from benchmarks.month.service import Past, ratings_of, running_service, temporar
 from benchmarks.month.simulation import Simulation
 from cineclub.domain.drift.comparison import MIN_USERS
 from cineclub.runtime.child_processes import stop_requests
-
-MARGIN = 1.25
-"""Users in a typical drift window, as a multiple of the users that a check needs, so that quiet windows have enough."""
 
 
 def run_month(plan: MonthPlan, report_progress: Callable[[str], None]) -> MonthReport:

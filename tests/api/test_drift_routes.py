@@ -10,7 +10,8 @@ from drifting_ratings import A_WEEK, fill_weeks, promote_with_baseline
 from httpx import Response
 from small_service import Service, error_of, running
 
-from cineclub.domain.drift.compared_statistics import RATING_STATISTICS, RESPONSE_STATISTICS
+from cineclub.domain.drift.compared_statistics import NEWEST_STATISTICS, RATING_STATISTICS, RESPONSE_STATISTICS
+from cineclub.domain.drift.periods import NEWEST_PART
 
 pytestmark = pytest.mark.anyio
 QUIET: dict[str, Any] = {"drift_check_hours": 1000.0, "drift_action": "off"}
@@ -39,7 +40,8 @@ async def test_a_usual_week_is_ok(database_url: str, home: Path) -> None:
     assert (check["verdict"], check["window"]["n_ratings"], check["window"]["days"]) == ("OK", A_WEEK, 7.0)
     [comparison] = check["comparisons"]
     assert (comparison["baseline"], comparison["model_version"], comparison["verdict"]) == ("model", 7, "OK")
-    assert [statistic["name"] for statistic in comparison["statistics"]] == [*RATING_STATISTICS, *RESPONSE_STATISTICS]
+    names = [*RATING_STATISTICS, *NEWEST_STATISTICS, *RESPONSE_STATISTICS]
+    assert [statistic["name"] for statistic in comparison["statistics"]] == names
     assert {named(check)[name]["verdict"] for name in RESPONSE_STATISTICS} == {"NOT_ENOUGH_DATA"}
     assert again["check_id"] == check["check_id"]
     own = next(past_check for past_check in history if past_check["check_id"] == check["check_id"])
@@ -131,7 +133,7 @@ async def test_what_is_pinned_or_no_longer_counts_from_the_next_request_on(datab
 
 
 async def test_other_lengths_are_compared_with_windows_of_their_own(database_url: str, home: Path) -> None:
-    """A check of 14 days has a baseline of 14-day windows, computed once."""
+    """A check of 14 days has a baseline of 14-day windows and of their newest parts, computed once."""
     promote_with_baseline(database_url, fill_weeks(database_url, datetime.now(UTC)))
     async with running(database_url, home, **QUIET) as service:
         check = await drift_of(service, window="14d")
@@ -139,7 +141,8 @@ async def test_other_lengths_are_compared_with_windows_of_their_own(database_url
     assert (check["verdict"], check["window"]["days"], check["comparisons"][0]["n_windows"]) == ("OK", 14.0, 8)
     assert check["window"]["n_ratings"] == 2 * A_WEEK
     with psycopg.connect(database_url) as connection:
-        assert connection.execute("SELECT window_days FROM cineclub.drift_baseline_lengths").fetchall() == [(14.0,)]
+        lengths = connection.execute("SELECT window_days FROM cineclub.drift_baseline_lengths").fetchall()
+    assert lengths == [(14.0,), (14.0 / NEWEST_PART,)]
 
 
 @pytest.mark.parametrize(

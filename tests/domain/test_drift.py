@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cineclub.domain.drift.changes import Distribution, Figure
-from cineclub.domain.drift.compared_statistics import RATING_STATISTICS, RESPONSE_STATISTICS, VOLUMES
+from cineclub.domain.drift.compared_statistics import NEWEST_STATISTICS, RATING_STATISTICS, RESPONSE_STATISTICS, VOLUMES
 from cineclub.domain.drift.comparison import (
     DriftComparison,
+    compare_newest,
     compare_ratings,
     compare_responses,
     overall,
     summary_of,
-    with_responses,
+    with_changes,
 )
+from cineclub.domain.drift.periods import NEWEST_PART, Period
 from cineclub.domain.drift.responses import ResponseStatistics
 from cineclub.domain.drift.statistics import Baseline, PeriodStatistics
 from cineclub.domain.ratings.log import RatingScale
@@ -99,6 +101,30 @@ def test_a_mean_is_an_alert_beyond_the_threshold_and_beyond_what_is_normal() -> 
     assert isinstance(mean, Figure)
     assert (mean.baseline, mean.current) == (pytest.approx(3.5), pytest.approx(3.01))
     assert (mean.change_pct, mean.threshold) == (pytest.approx(-14, abs=0.1), pytest.approx(10))
+
+
+def test_the_newest_part_of_a_window_is_compared_by_its_own_and_needs_a_part_of_the_data() -> None:
+    """Lower ratings of few people in the newest part are an alert with the part's own name; fewer are not compared."""
+    few = {"n_ratings": 40, "n_users": 8}
+    parts = replace(baseline(), windows=tuple(week(nth, **few) for nth in range(12)))
+    usual, lower = (compare_newest(parts, week(12, mean=mean, **few), 10) for mean in (3.5, 2.0))
+    assert tuple(statistic.name for statistic in usual) == NEWEST_STATISTICS
+    assert {statistic.verdict for statistic in usual} <= {"OK", "NOT_ENOUGH_DATA"}
+    assert {statistic.name: statistic.verdict for statistic in lower}["newest_mean_rating"] == "ALERT"
+    whole = with_changes(compare_ratings(baseline(), week(12), 10), lower)
+    assert whole.verdict == "ALERT"
+    assert "newest mean rating (-43 %)" in summary_of([whole])
+    for n_ratings, n_users in ((33, 8), (40, 6)):
+        unknown = compare_newest(parts, week(12, n_ratings, n_users, mean=2.0), 10)
+        assert {statistic.verdict for statistic in unknown} == {"NOT_ENOUGH_DATA"}
+        assert with_changes(compare_ratings(baseline(), week(12), 10), unknown).verdict == "OK"
+
+
+def test_the_newest_part_ends_with_its_window() -> None:
+    """It is a third of the window, at its end."""
+    whole = Period(MONDAY, MONDAY + timedelta(days=3))
+    assert NEWEST_PART == 3
+    assert whole.newest_part == Period(MONDAY + timedelta(days=2), MONDAY + timedelta(days=3))
 
 
 def test_what_varies_anyway_is_normal() -> None:
@@ -208,7 +234,7 @@ def test_responses_are_compared_as_ratings_are() -> None:
         "answers_head_share",
         "answers_cold_start_share",
     }
-    both = with_responses(compare_ratings(baseline(), week(12), 10), popular)
+    both = with_changes(compare_ratings(baseline(), week(12), 10), popular)
     assert both.verdict == "ALERT"
     assert "head share of answers (+80 %)" in summary_of([both])
 
@@ -241,7 +267,7 @@ def test_few_responses_take_nothing_from_what_the_ratings_say() -> None:
     assert {statistic.verdict for statistic in few} == {"NOT_ENOUGH_DATA"}
     assert {change.verdict for change in compare_responses([responses(0)], responses(1), 10)} == {"NOT_ENOUGH_DATA"}
     of_ratings = compare_ratings(baseline(), week(12), 10)
-    assert with_responses(of_ratings, few).verdict == "OK"
+    assert with_changes(of_ratings, few).verdict == "OK"
 
 
 def test_scores_of_another_model_are_not_compared() -> None:

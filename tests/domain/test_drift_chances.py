@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cineclub.domain.drift.chances import PROMISED_WINDOWS, chance_of_check, chance_of_each
-from cineclub.domain.drift.compared_statistics import N_PARTS, OF_RATINGS, OF_RESPONSES
-from cineclub.domain.drift.comparison import compare_ratings
+from cineclub.domain.drift.compared_statistics import N_PARTS, OF_NEWEST, OF_RATINGS, OF_RESPONSES
+from cineclub.domain.drift.comparison import compare_newest, compare_ratings, with_changes
 from cineclub.domain.drift.statistics import Baseline, PeriodStatistics
 from cineclub.domain.ratings.log import RatingScale
 from cineclub.domain.ratings.segments import ACTIVITY, DECADE, GENRE, POPULARITY, SegmentRatings
@@ -62,7 +62,10 @@ def is_alert(n_windows: int, chance: float, rng: np.random.Generator, shift: flo
     """Return whether a window after some others is an alert, whatever the size of its change."""
     windows = tuple(window(nth, rng) for nth in range(n_windows))
     baseline = Baseline(SCALE, 1.0, 500, (1,), windows[0], windows)
-    return compare_ratings(baseline, window(n_windows, rng, shift), 0.1, chance).verdict == "ALERT"
+    compared = compare_ratings(baseline, window(n_windows, rng, shift), 0.1, chance)
+    parts = replace(baseline, windows=tuple(window(nth, rng) for nth in range(n_windows)))
+    newest = compare_newest(parts, window(n_windows, rng, shift), 0.1, chance)
+    return with_changes(compared, newest).verdict == "ALERT"
 
 
 @given(st.floats(1e-5, 366), st.floats(1e-3, 366))
@@ -78,7 +81,8 @@ def test_the_checks_of_a_period_share_one_false_alarm(interval_days: float, wind
 def test_baselines_and_statistics_share_the_chance_of_a_check(chance: float, n_baselines: int) -> None:
     """The parts of all statistics and baselines add up to the chance, and without a second baseline none is lost."""
     of_baseline = chance_of_each(chance, n_baselines)
-    parts = sum(statistic.part * chance_of_each(of_baseline, N_PARTS) for statistic in (*OF_RATINGS, *OF_RESPONSES))
+    everything = (*OF_RATINGS, *OF_NEWEST, *OF_RESPONSES)
+    parts = sum(statistic.part * chance_of_each(of_baseline, N_PARTS) for statistic in everything)
     assert max(n_baselines, 1) * parts == pytest.approx(chance)
 
 

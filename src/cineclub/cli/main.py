@@ -1,10 +1,13 @@
 """``cineclub``: all commands by name, and errors as one sentence."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # before anything loads numpy, as in the worker
 
 import typer
 

@@ -9,8 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from cineclub.domain.drift.chances import chance_of_check, chance_of_each
-from cineclub.domain.drift.comparison import compare_ratings, compare_responses, overall, summary_of, with_responses
-from cineclub.domain.drift.periods import Measure, Period
+from cineclub.domain.drift.comparison import (
+    compare_newest,
+    compare_ratings,
+    compare_responses,
+    overall,
+    summary_of,
+    with_changes,
+)
+from cineclub.domain.drift.periods import NEWEST_PART, Measure, Period
 from cineclub.domain.drift.records import (
     BaselineComparison,
     BaselineKind,
@@ -70,9 +77,16 @@ class DriftRequest:
 
 @dataclass(frozen=True, slots=True)
 class CurrentStatistics:
-    """Statistics of a window with the measure of one baseline; responses of earlier windows, then of the window."""
+    """Statistics of a window with the measure of one baseline.
+
+    Attributes:
+        ratings: those of the window.
+        newest: those of its newest part.
+        responses: those of earlier windows, then of the window.
+    """
 
     ratings: PeriodStatistics
+    newest: PeriodStatistics
     responses: Sequence[ResponseStatistics]
 
 
@@ -146,12 +160,12 @@ class DriftFlow:
             return replace(check, check_id=check_id)
 
     async def load_baseline(self, window_days: float) -> Baselines:
-        """Return the baseline of the model in production and the pinned one, with windows of a length."""
+        """Return the baseline of the model in production and the pinned one, with windows of a length and of a part."""
         stored = await self._store.baselines()
         return replace(
             stored,
-            model=stored.model and await self._of_length(stored.model, window_days),
-            pinned=stored.pinned and await self._of_length(stored.pinned, window_days),
+            model=stored.model and await self._of_lengths(stored.model, window_days),
+            pinned=stored.pinned and await self._of_lengths(stored.pinned, window_days),
         )
 
     async def compute_current(self, period: Period, loaded: Baselines) -> dict[int, CurrentStatistics]:
@@ -162,11 +176,12 @@ class DriftFlow:
         for stored in loaded.by_kind.values():
             if stored.baseline_id not in current:
                 measure = stored.baseline.measure
-                ratings, responses = await asyncio.gather(
+                ratings, newest, responses = await asyncio.gather(
                     self._queries.of_ratings(period, measure),
+                    self._queries.of_ratings(period.newest_part, measure),
                     self._queries.of_responses([*earlier, period], measure.head_movie_ids, loaded.model_version),
                 )
-                current[stored.baseline_id] = CurrentStatistics(ratings, responses)
+                current[stored.baseline_id] = CurrentStatistics(ratings, newest, responses)
         return current
 
     async def compare(
@@ -257,15 +272,20 @@ class DriftFlow:
             n_responses = (await self._queries.of_responses([period], (), None))[0].n_responses
         return CheckedWindow(period.starts_at, period.ends_at, window_days, n_ratings, n_responses)
 
-    async def _of_length(self, stored: StoredBaseline, window_days: float) -> StoredBaseline:
+    async def _of_lengths(self, stored: StoredBaseline, window_days: float) -> StoredBaseline:
+        """Return a baseline with windows of a length, and of the newest part of such a window."""
+        whole, newest = [await self._of_length(stored, days) for days in (window_days, window_days / NEWEST_PART)]
+        return replace(stored, baseline=whole, newest=newest)
+
+    async def _of_length(self, stored: StoredBaseline, window_days: float) -> Baseline:
         """Return a baseline with windows of a length: as taken, stored before, or computed up to the baseline's end."""
         if stored.baseline.window_days == window_days:
-            return stored
+            return stored.baseline
         baseline = await self._store.baseline_of_length(stored.baseline_id, window_days)
         if baseline is None:
             baseline = await self._with_windows(stored.baseline, window_days)
             await self._store.keep_length(stored.baseline_id, baseline)
-        return replace(stored, baseline=baseline)
+        return baseline
 
     async def _baseline_now(self) -> Baseline:
         """Return a baseline of the ratings as they are."""
@@ -291,15 +311,22 @@ def _compared(
     threshold_pct: float,
     chance: float,
 ) -> BaselineComparison:
-    """Return the comparison of a window with those windows of a baseline that it does not overlap."""
+    """Return the comparison of a window and its newest part with the windows of a baseline that they do not overlap."""
     kind, stored = baseline
-    windows = tuple(window for window in stored.baseline.windows if not window.period.overlaps(period))
-    of_ratings = compare_ratings(replace(stored.baseline, windows=windows), current.ratings, threshold_pct, chance)
+    compared = compare_ratings(_apart_from(stored.baseline, period), current.ratings, threshold_pct, chance)
+    if stored.newest is not None:
+        beside = _apart_from(stored.newest, period.newest_part)
+        compared = with_changes(compared, compare_newest(beside, current.newest, threshold_pct, chance))
     of_responses = compare_responses(current.responses[:-1], current.responses[-1], threshold_pct, chance)
-    both = with_responses(of_ratings, of_responses)
-    return BaselineComparison(
-        kind, stored.model_version, stored.taken_at, both.n_windows, both.verdict, both.statistics, both.segments
-    )
+    compared = with_changes(compared, of_responses)
+    numbers = (compared.n_windows, compared.verdict, compared.statistics, compared.segments)
+    return BaselineComparison(kind, stored.model_version, stored.taken_at, *numbers)
+
+
+def _apart_from(baseline: Baseline, period: Period) -> Baseline:
+    """Return a baseline without the windows that overlap a period."""
+    windows = tuple(window for window in baseline.windows if not window.period.overlaps(period))
+    return replace(baseline, windows=windows)
 
 
 def _missing_baseline(model_version: int | None) -> str:

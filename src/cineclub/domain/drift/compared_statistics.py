@@ -100,6 +100,21 @@ OF_RATINGS: tuple[
 )
 """The statistics of ratings; a new one needs a row here and its number in ``PeriodStatistics``."""
 
+OF_NEWEST: tuple[FigureStatistic[PeriodStatistics] | DistributionStatistic[PeriodStatistics] | TasteStatistic, ...] = (
+    FigureStatistic("newest_mean_rating", "ratings", lambda period: period.mean_rating, BY_PEOPLE),
+    DistributionStatistic(
+        "newest_rating_distribution", "ratings", lambda period: _by_position(period.rating_shares), _n_ratings, BY_FILMS
+    ),
+    TasteStatistic("newest_taste_by_genre", "ratings", BY_PEOPLE),
+    FigureStatistic(
+        "newest_mean_of_users",
+        "ratings",
+        lambda period: period.mean_of_users,
+        (lambda period: float(period.n_active_users),),
+    ),
+)
+"""The statistics of the ratings in the newest part of a window: those that do not swing with the days of the week."""
+
 OF_RESPONSES: tuple[FigureStatistic[ResponseStatistics] | DistributionStatistic[ResponseStatistics], ...] = (
     FigureStatistic(
         "answers_head_share",
@@ -128,9 +143,10 @@ OF_RESPONSES: tuple[FigureStatistic[ResponseStatistics] | DistributionStatistic[
 )
 """The statistics of responses."""
 
-N_PARTS = sum(statistic.part for statistic in (*OF_RATINGS, *OF_RESPONSES))
+N_PARTS = sum(statistic.part for statistic in (*OF_RATINGS, *OF_NEWEST, *OF_RESPONSES))
 """The statistics that share the chance of a check; some need a part of a share."""
 
 RATING_STATISTICS = tuple(statistic.name for statistic in OF_RATINGS)
+NEWEST_STATISTICS = tuple(statistic.name for statistic in OF_NEWEST)
 RESPONSE_STATISTICS = tuple(statistic.name for statistic in OF_RESPONSES)
 VOLUMES = tuple(statistic.name for statistic in OF_RATINGS if isinstance(statistic, VolumeStatistic))

@@ -9,8 +9,16 @@ from dataclasses import dataclass, replace
 
 from cineclub.domain.drift.chances import chance_of_check, chance_of_each
 from cineclub.domain.drift.changes import DriftVerdict, Figure, StatisticChange
-from cineclub.domain.drift.compared_statistics import MIN_RESPONSES, N_PARTS, OF_RATINGS, OF_RESPONSES, VOLUMES
+from cineclub.domain.drift.compared_statistics import (
+    MIN_RESPONSES,
+    N_PARTS,
+    OF_NEWEST,
+    OF_RATINGS,
+    OF_RESPONSES,
+    VOLUMES,
+)
 from cineclub.domain.drift.normal_range import MIN_WINDOWS
+from cineclub.domain.drift.periods import NEWEST_PART
 from cineclub.domain.drift.responses import ResponseStatistics
 from cineclub.domain.drift.segment_changes import SegmentChange, segment_changes
 from cineclub.domain.drift.statistic_kinds import (
@@ -63,9 +71,24 @@ def compare_ratings(
     return DriftComparison(_verdict_of(changes), len(windows), changes, segments)
 
 
-def is_enough(period: PeriodStatistics) -> bool:
-    """Return whether a period has enough ratings of enough users to be compared."""
-    return period.n_ratings >= MIN_RATINGS and period.n_active_users >= MIN_USERS
+def is_enough(period: PeriodStatistics, n_parts: int = 1) -> bool:
+    """Return whether a window, or one of its parts, has enough ratings of enough users to be compared."""
+    return n_parts * period.n_ratings >= MIN_RATINGS and n_parts * period.n_active_users >= MIN_USERS
+
+
+def compare_newest(
+    baseline: Baseline, current: PeriodStatistics, threshold_pct: float, chance: float = USUAL_CHANCE
+) -> tuple[StatisticChange, ...]:
+    """Return the ratings in the newest part of a window beside a baseline whose windows have the length of that part.
+
+    A fault of one day moves a window of three days by a third of what it moves that day alone.
+    """
+    windows = [window for window in baseline.windows if is_enough(window, NEWEST_PART)]
+    if len(windows) < MIN_WINDOWS or not is_enough(current, NEWEST_PART):
+        return tuple(statistic.unknown for statistic in OF_NEWEST)
+    width = baseline.scale.highest - baseline.scale.lowest
+    beside = WindowComparison(windows, current, threshold_pct, width, chance_of_each(chance, N_PARTS))
+    return tuple(statistic.compare(beside) for statistic in OF_NEWEST)
 
 
 def compare_responses(
@@ -82,13 +105,13 @@ def compare_responses(
     return tuple(statistic.compare(beside) for statistic in OF_RESPONSES)
 
 
-def with_responses(comparison: DriftComparison, of_responses: tuple[StatisticChange, ...]) -> DriftComparison:
-    """Return a comparison of ratings and responses; responses that cannot be compared do not change its verdict."""
-    is_alert = any(change.verdict == "ALERT" for change in of_responses)
+def with_changes(comparison: DriftComparison, further: tuple[StatisticChange, ...]) -> DriftComparison:
+    """Return a comparison with further statistics; those that cannot be compared do not change its verdict."""
+    is_alert = any(change.verdict == "ALERT" for change in further)
     return replace(
         comparison,
         verdict="ALERT" if is_alert else comparison.verdict,
-        statistics=(*comparison.statistics, *of_responses),
+        statistics=(*comparison.statistics, *further),
     )
 
 

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from cineclub.domain.ratings.log import EPOCH, RatingScale
 
 MICROSECOND = timedelta(microseconds=1)
+NEWEST_PART = 3
+"""The newest of so many equal parts of a window is compared beside the whole: a fault of a day fills more of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Period:
         return [
             Period(self.ends_at - (nth + 1) * length, self.ends_at - nth * length) for nth in reversed(range(n_windows))
         ]
+
+    @property
+    def newest_part(self) -> "Period":
+        """The newest part of the period, one of ``NEWEST_PART``."""
+        return Period(self.ends_at - (self.ends_at - self.starts_at) / NEWEST_PART, self.ends_at)
 
     def overlaps(self, other: "Period") -> bool:
         """Return whether both have a time in common."""

@@ -17,12 +17,21 @@ CheckOrigin = Literal["api", "cli", "watch"]
 
 @dataclass(frozen=True, slots=True)
 class StoredBaseline:
-    """A baseline with its id, its time, and the version that learned from its ratings (None: taken for a pin)."""
+    """A baseline as it is stored.
+
+    Attributes:
+        baseline_id: its id.
+        model_version: the version that learned from its ratings; None: taken for a pin.
+        taken_at: its time.
+        baseline: the statistics.
+        newest: the same with windows as long as the newest part of a checked window; None before a check.
+    """
 
     baseline_id: int
     model_version: int | None
     taken_at: datetime
     baseline: Baseline
+    newest: Baseline | None = None
 
 
 @dataclass(frozen=True, slots=True)
