@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cineclub.adapters.files import open_source
-from cineclub.domain.drift.comparison import DriftComparison, compare_newest, compare_ratings, with_changes
+from cineclub.domain.drift.comparison import DriftComparison, compare_ratings, with_newest
 from cineclub.domain.drift.periods import NEWEST_PART, Period
 from cineclub.domain.drift.statistics import WINDOW_DAYS, Baseline, baseline_of, statistics_between
 from drift_months import months_figures, months_text, real_months_figures, real_months_text
@@ -100,7 +100,7 @@ def week_compared(whole: Stream, week: int, pinned: WeeklyBaseline | None = None
     current = statistics_between(log, whole.movies, period, baseline.weeks)
     newest = statistics_between(log, whole.movies, period.newest_part, baseline.parts)
     compared = compare_ratings(baseline.weeks, current, THRESHOLD_PCT)
-    return with_changes(compared, compare_newest(baseline.parts, newest, THRESHOLD_PCT))
+    return with_newest(compared, baseline.parts, newest, THRESHOLD_PCT)
 
 
 def alarms_in(whole: Stream, weeks: Sequence[int]) -> list[int]:

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from cineclub.adapters.files import open_source
 from cineclub.domain.drift.chances import chance_of_check
-from cineclub.domain.drift.comparison import MIN_USERS, DriftComparison, compare_newest, compare_ratings, with_changes
+from cineclub.domain.drift.comparison import MIN_USERS, DriftComparison, compare_ratings, with_newest
 from cineclub.domain.drift.periods import NEWEST_PART, Period
 from cineclub.domain.drift.statistics import (
     DAY,
@@ -25,6 +24,7 @@ from cineclub.domain.drift.statistics import (
     statistics_between,
 )
 from cineclub.domain.ratings.imported import ImportedRatings
+from cineclub.domain.ratings.log import RatingLog
 from month.calendar import MARGIN, Calendar, shortest_window_days, split_by_time
 from release_streams import ReleaseShape, release_stream
 from section import table_of
@@ -53,51 +53,67 @@ class Check:
         return [change.name for change in self.comparison.statistics if change.verdict == "ALERT"]
 
 
+@dataclass(frozen=True)
 class ReplayedMonth:
-    """The checks of the last ``n_days`` of a stream; its days count from 0."""
+    """The checks of the last ``n_days`` of a stream; its days count from 0.
 
-    def __init__(self, stream: Stream, first_day: int, n_days: int, window_days: int = WINDOW_DAYS) -> None:
-        """Take the ratings, the day on which the month begins, its length, and that of a window."""
-        self._stream, self._first_day, self._n_days, self._window_days = stream, first_day, n_days, window_days
-        self._log = stream.log()
-        before = self._log.take(np.flatnonzero(self._log.rated_at < first_day * DAY))
-        self._measure = baseline_of(before, stream.movies, float(window_days))
-        self._windows: dict[tuple[float, float], PeriodStatistics] = {}
+    Attributes:
+        stream: the ratings.
+        first_day: the day of the stream on which the month begins.
+        n_days: its length.
+        window_days: the length of a window.
+        windows: the statistics of windows by their end and length, in days; filled when they are needed.
+    """
+
+    stream: Stream
+    first_day: int
+    n_days: int
+    window_days: int = WINDOW_DAYS
+    windows: dict[tuple[float, float], PeriodStatistics] = field(default_factory=dict)
+
+    @cached_property
+    def log(self) -> RatingLog:
+        """The ratings."""
+        return self.stream.log()
+
+    @cached_property
+    def measure(self) -> Baseline:
+        """The baseline of the ratings before the month."""
+        before = self.log.take(np.flatnonzero(self.log.rated_at < self.first_day * DAY))
+        return baseline_of(before, self.stream.movies, float(self.window_days))
 
     def with_fault(self, fault: Callable[[Stream, int], Stream], day: int) -> "ReplayedMonth":
-        """Return the month with a fault that changes the ratings of a day, and keeps everything before it."""
-        begun, month = self._first_day + day, copy(self)
-        month._stream = fault(self._stream, begun)  # noqa: SLF001 - of the copy
-        month._log = month._stream.log()  # noqa: SLF001
-        month._windows = {key: of_key for key, of_key in self._windows.items() if key[0] <= begun}  # noqa: SLF001
-        return month
+        """Return the month with a fault that changes the ratings of a day, and keeps the windows before it."""
+        begun = self.first_day + day
+        earlier = {key: of_key for key, of_key in self.windows.items() if key[0] <= begun}
+        return replace(self, stream=fault(self.stream, begun), windows=earlier)
 
     def checks(self, after: float = 0.0) -> Iterator[Check]:
         """Yield the checks after a time, in days after the start of the month."""
-        times = [nth / CHECKS_A_DAY for nth in range(1, self._n_days * CHECKS_A_DAY + 1)]
+        times = [nth / CHECKS_A_DAY for nth in range(1, self.n_days * CHECKS_A_DAY + 1)]
         return (self._check(at) for at in times if at > after)
 
     def _check(self, at_days: float) -> Check:
         """Return a check beside the windows of the model in production that it does not overlap."""
-        now, length = self._first_day + at_days, float(self._window_days)
+        now, length = self.first_day + at_days, float(self.window_days)
         chance, part = chance_of_check(1 / CHECKS_A_DAY, length), length / NEWEST_PART
         whole = compare_ratings(self._baseline(at_days, length), self._window(now, length), THRESHOLD_PCT, chance)
-        newest = compare_newest(self._baseline(at_days, part), self._window(now, part), THRESHOLD_PCT, chance)
-        return Check(at_days, with_changes(whole, newest))
+        newest = self._baseline(at_days, part), self._window(now, part)
+        return Check(at_days, with_newest(whole, *newest, THRESHOLD_PCT, chance))
 
     def _baseline(self, at_days: float, length: float) -> Baseline:
         """Return the windows of a length before the last night, without those that overlap the newest one."""
-        now, night = self._first_day + at_days, self._first_day + float(np.floor(at_days - SERVED_AFTER_DAYS))
+        now, night = self.first_day + at_days, self.first_day + float(np.floor(at_days - SERVED_AFTER_DAYS))
         ends = [night - nth * length for nth in reversed(range(MAX_WINDOWS))]
         windows = [self._window(end, length) for end in ends if length <= end <= now - length]
-        return replace(self._measure, window_days=length, windows=tuple(windows))
+        return replace(self.measure, window_days=length, windows=tuple(windows))
 
     def _window(self, ends_at: float, length: float) -> PeriodStatistics:
         """Return the window of a length that ends at a time, both in days."""
-        if (ends_at, length) not in self._windows:
+        if (ends_at, length) not in self.windows:
             period = Period.of_microseconds(round((ends_at - length) * DAY), round(ends_at * DAY))
-            self._windows[ends_at, length] = statistics_between(self._log, self._stream.movies, period, self._measure)
-        return self._windows[ends_at, length]
+            self.windows[ends_at, length] = statistics_between(self.log, self.stream.movies, period, self.measure)
+        return self.windows[ends_at, length]
 
 
 def false_alarms(checks: Iterable[Check]) -> list[Check]:

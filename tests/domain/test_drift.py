@@ -12,12 +12,12 @@ from cineclub.domain.drift.changes import Distribution, Figure
 from cineclub.domain.drift.compared_statistics import NEWEST_STATISTICS, RATING_STATISTICS, RESPONSE_STATISTICS, VOLUMES
 from cineclub.domain.drift.comparison import (
     DriftComparison,
-    compare_newest,
     compare_ratings,
     compare_responses,
     overall,
     summary_of,
     with_changes,
+    with_newest,
 )
 from cineclub.domain.drift.periods import NEWEST_PART, Period
 from cineclub.domain.drift.responses import ResponseStatistics
@@ -103,21 +103,40 @@ def test_a_mean_is_an_alert_beyond_the_threshold_and_beyond_what_is_normal() -> 
     assert (mean.change_pct, mean.threshold) == (pytest.approx(-14, abs=0.1), pytest.approx(10))
 
 
-def test_the_newest_part_of_a_window_is_compared_by_its_own_and_needs_a_part_of_the_data() -> None:
-    """Lower ratings of few people in the newest part are an alert with the part's own name; fewer are not compared."""
-    few = {"n_ratings": 40, "n_users": 8}
-    parts = replace(baseline(), windows=tuple(week(nth, **few) for nth in range(12)))
-    usual, lower = (compare_newest(parts, week(12, mean=mean, **few), 10) for mean in (3.5, 2.0))
-    assert tuple(statistic.name for statistic in usual) == NEWEST_STATISTICS
-    assert {statistic.verdict for statistic in usual} <= {"OK", "NOT_ENOUGH_DATA"}
-    assert {statistic.name: statistic.verdict for statistic in lower}["newest_mean_rating"] == "ALERT"
-    whole = with_changes(compare_ratings(baseline(), week(12), 10), lower)
-    assert whole.verdict == "ALERT"
-    assert "newest mean rating (-43 %)" in summary_of([whole])
-    for n_ratings, n_users in ((33, 8), (40, 6)):
-        unknown = compare_newest(parts, week(12, n_ratings, n_users, mean=2.0), 10)
-        assert {statistic.verdict for statistic in unknown} == {"NOT_ENOUGH_DATA"}
-        assert with_changes(compare_ratings(baseline(), week(12), 10), unknown).verdict == "OK"
+def of_newest(comparison: DriftComparison) -> dict[str, str]:
+    """Return the verdicts of the statistics of the newest part."""
+    return {name: verdict for name, verdict in verdicts(comparison).items() if name in NEWEST_STATISTICS}
+
+
+def test_the_newest_part_of_a_window_is_compared_by_its_own() -> None:
+    """Lower ratings of few people in the newest part are an alert with the part's own name and its own segments."""
+    parts = replace(baseline(), windows=tuple(week(nth, 700, 70) for nth in range(12)))
+    whole = compare_ratings(baseline(), week(12), 10)
+    usual = with_newest(whole, parts, week(12, 700, 70), 10)
+    assert tuple(of_newest(usual)) == NEWEST_STATISTICS
+    assert (usual.verdict, usual.segments) == ("OK", whole.segments)
+    war = with_genres(
+        week(12, 700, 70, mean=2.0), {"Drama": part(0.6), "War": SegmentRatings(0.4, 1.0, (0.5, 0.5, *(0.0,) * 8))}
+    )
+    lower = with_newest(whole, parts, war, 10)
+    assert (lower.verdict, of_newest(lower)["newest_mean_rating"]) == ("ALERT", "ALERT")
+    assert summary_of([lower]).endswith("newest mean rating (-43 %); most of it: genre War")
+
+
+@pytest.mark.parametrize(("n_ratings", "n_users"), [(33, 8), (40, 6)])
+def test_the_newest_part_needs_a_part_of_the_data(n_ratings: int, n_users: int) -> None:
+    """A part with fewer than 34 ratings of 7 users is not compared, and changes no verdict."""
+    parts = replace(baseline(), windows=tuple(week(nth, 40, 8) for nth in range(12)))
+    compared = with_newest(compare_ratings(baseline(), week(12), 10), parts, week(12, n_ratings, n_users, mean=2.0), 10)
+    assert (compared.verdict, set(of_newest(compared).values())) == ("OK", {"NOT_ENOUGH_DATA"})
+
+
+def test_the_newest_part_of_a_window_that_cannot_be_compared_is_not_compared_either() -> None:
+    """A window with too few users, or beside too few windows, stays at not enough data whatever its part shows."""
+    parts = replace(baseline(), windows=tuple(week(nth, 40, 8) for nth in range(12)))
+    for whole in (compare_ratings(baseline(), week(12, 1500, 19), 10), compare_ratings(baseline(3), week(12), 10)):
+        compared = with_newest(whole, parts, week(12, 40, 8, mean=2.0), 10)
+        assert (compared.verdict, set(of_newest(compared).values())) == (whole.verdict, {"NOT_ENOUGH_DATA"})
 
 
 def test_the_newest_part_ends_with_its_window() -> None:

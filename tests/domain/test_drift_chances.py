@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cineclub.domain.drift.chances import PROMISED_WINDOWS, chance_of_check, chance_of_each
 from cineclub.domain.drift.compared_statistics import N_PARTS, OF_NEWEST, OF_RATINGS, OF_RESPONSES
-from cineclub.domain.drift.comparison import compare_newest, compare_ratings, with_changes
+from cineclub.domain.drift.comparison import compare_ratings, with_newest
 from cineclub.domain.drift.statistics import Baseline, PeriodStatistics
 from cineclub.domain.ratings.log import RatingScale
 from cineclub.domain.ratings.segments import ACTIVITY, DECADE, GENRE, POPULARITY, SegmentRatings
@@ -64,8 +64,7 @@ def is_alert(n_windows: int, chance: float, rng: np.random.Generator, shift: flo
     baseline = Baseline(SCALE, 1.0, 500, (1,), windows[0], windows)
     compared = compare_ratings(baseline, window(n_windows, rng, shift), 0.1, chance)
     parts = replace(baseline, windows=tuple(window(nth, rng) for nth in range(n_windows)))
-    newest = compare_newest(parts, window(n_windows, rng, shift), 0.1, chance)
-    return with_changes(compared, newest).verdict == "ALERT"
+    return with_newest(compared, parts, window(n_windows, rng, shift), 0.1, chance).verdict == "ALERT"
 
 
 @given(st.floats(1e-5, 366), st.floats(1e-3, 366))

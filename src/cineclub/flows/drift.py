@@ -10,12 +10,12 @@ from typing import Literal
 
 from cineclub.domain.drift.chances import chance_of_check, chance_of_each
 from cineclub.domain.drift.comparison import (
-    compare_newest,
     compare_ratings,
     compare_responses,
     overall,
     summary_of,
     with_changes,
+    with_newest,
 )
 from cineclub.domain.drift.periods import NEWEST_PART, Measure, Period
 from cineclub.domain.drift.records import (
@@ -316,7 +316,7 @@ def _compared(
     compared = compare_ratings(_apart_from(stored.baseline, period), current.ratings, threshold_pct, chance)
     if stored.newest is not None:
         beside = _apart_from(stored.newest, period.newest_part)
-        compared = with_changes(compared, compare_newest(beside, current.newest, threshold_pct, chance))
+        compared = with_newest(compared, beside, current.newest, threshold_pct, chance)
     of_responses = compare_responses(current.responses[:-1], current.responses[-1], threshold_pct, chance)
     compared = with_changes(compared, of_responses)
     numbers = (compared.n_windows, compared.verdict, compared.statistics, compared.segments)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 # before anything loads numpy: beside a busy service, threads of OpenBLAS that wait for each other would take the
-# processor from the one they wait for, and a training would take four times as long; now they sleep after 2^4 cycles
+# processor from the one they wait for; now they sleep after 2^4 cycles
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from cineclub import __version__

@@ -23,7 +23,7 @@ from cineclub.domain.promotion.versions import RegisteredVersion
 
 SQL = named_queries("drift_store.sql")
 WRITE_LIMIT_SECONDS = 10.0
-LENGTHS_KEPT = 16
+LENGTHS_KEPT = 32
 CLAIM_SECONDS = 120.0
 """Claims to send a notice expire after this time: their processes have died."""
 

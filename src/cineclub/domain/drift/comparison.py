@@ -76,19 +76,34 @@ def is_enough(period: PeriodStatistics, n_parts: int = 1) -> bool:
     return n_parts * period.n_ratings >= MIN_RATINGS and n_parts * period.n_active_users >= MIN_USERS
 
 
-def compare_newest(
-    baseline: Baseline, current: PeriodStatistics, threshold_pct: float, chance: float = USUAL_CHANCE
-) -> tuple[StatisticChange, ...]:
-    """Return the ratings in the newest part of a window beside a baseline whose windows have the length of that part.
+def with_newest(
+    whole: DriftComparison,
+    baseline: Baseline,
+    current: PeriodStatistics,
+    threshold_pct: float,
+    chance: float = USUAL_CHANCE,
+) -> DriftComparison:
+    """Return the comparison of a window with that of its newest part.
 
-    A fault of one day moves a window of three days by a third of what it moves that day alone.
+    A fault of one day moves a window of three days by a third of what it moves that day alone. The part is compared if
+    the window is, beyond its volumes. If it alone is an alert, the segments are those of the part.
+
+    Args:
+        whole: the comparison of the window.
+        baseline: with windows as long as the part.
+        current: the ratings of the part.
+        threshold_pct: as for the window.
+        chance: as for the window.
     """
     windows = [window for window in baseline.windows if is_enough(window, NEWEST_PART)]
-    if len(windows) < MIN_WINDOWS or not is_enough(current, NEWEST_PART):
-        return tuple(statistic.unknown for statistic in OF_NEWEST)
+    is_compared = any(change.verdict != "NOT_ENOUGH_DATA" for change in whole.statistics if change.name not in VOLUMES)
+    if not is_compared or len(windows) < MIN_WINDOWS or not is_enough(current, NEWEST_PART):
+        return with_changes(whole, tuple(statistic.unknown for statistic in OF_NEWEST))
     width = baseline.scale.highest - baseline.scale.lowest
     beside = WindowComparison(windows, current, threshold_pct, width, chance_of_each(chance, N_PARTS))
-    return tuple(statistic.compare(beside) for statistic in OF_NEWEST)
+    both = with_changes(whole, tuple(statistic.compare(beside) for statistic in OF_NEWEST))
+    is_of_part = whole.verdict != "ALERT" and both.verdict == "ALERT"
+    return replace(both, segments=segment_changes(windows, current, width)) if is_of_part else both
 
 
 def compare_responses(
