@@ -23,7 +23,7 @@ MONTH_DATA ?= $(wildcard ../shared/data/ml-latest-small)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-attack test-faults test-system check audit dashboards bench-crowd bench-data bench-drift bench-drift-queries bench-flow bench-gate \
-	bench-memory bench-middleware bench-models bench-moving bench-scale bench-serve bench-setup bench-snapshots bench-time lock month screenshots clean
+	bench-memory bench-middleware bench-models bench-moving bench-new-films bench-scale bench-serve bench-setup bench-snapshots bench-time lock month screenshots clean
 
 help: ## list of the targets
 	@echo "make setup          .venv with the packages of requirements.lock, and cineclub itself"
@@ -47,6 +47,7 @@ help: ## list of the targets
 	@echo "make bench-memory   memory of several API processes, and of one after 200,000 requests and 20 hot reloads"
 	@echo "make bench-middleware  cost of measuring every request, as a share of the throughput; fails above 5 %"
 	@echo "make bench-moving   hits of lists with films that step back; DATA=PATH for other ratings"
+	@echo "make bench-new-films  films that nobody has rated, ranked by genres and year; some minutes; DATA=PATH for other ratings"
 	@echo "make bench-models   models compared with Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 by default"
 	@echo "make bench-snapshots  storing, loading and rewriting snapshots, statistics; RATINGS=10000000 by default"
@@ -142,6 +143,9 @@ $(BENCH_INSTALLED): requirements.lock requirements-bench.lock pyproject.toml
 	@$(BENCH_PIP) install --require-hashes -r requirements-bench.lock
 	@$(BENCH_PIP) install --no-deps --editable .
 	@touch $@
+
+bench-new-films: setup
+	$(BIN)/python benchmarks/new_films.py $(if $(DATA),--data "$(DATA)")
 
 bench-models: bench-setup
 	$(BENCH_BIN)/python benchmarks/models.py $(if $(DATA),--data "$(DATA)") $(if $(ONLY),--only $(ONLY))

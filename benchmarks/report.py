@@ -22,6 +22,7 @@ TITLES = {
     "snapshots": "Snapshots and statistics (`make bench-snapshots`)",
     "serving": "Predictions over HTTP (`make bench-serve`)",
     "middleware": "Cost of measuring every request (`make bench-middleware`)",
+    "new-films": "Films that nobody has rated (`make bench-new-films`)",
     "moving": "Lists that move (`make bench-moving`)",
     "memory": "Memory of several API processes and over time (`make bench-memory`)",
 }

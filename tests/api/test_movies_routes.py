@@ -34,9 +34,6 @@ async def test_movies_are_found_by_title_also_those_no_model_knows(service: Serv
     ]
     assert (await got(service, "/movies/9"))["title"] == "Godfather, The"
     assert len((await got(service, "/movies/", search="film", limit=7))["movies"]) == 7
-    response = await service.client.get("/movies/9/similar")
-    assert response.status_code == 404
-    assert "not learned film 9 yet" in error_of(response)["message"]
 
 
 async def test_movies_like_another_are_those_that_its_friends_like(service: Service) -> None:
@@ -99,3 +96,23 @@ async def test_movies_like_another_need_a_model(untrained: Service) -> None:
     response = await untrained.client.get(f"/movies/{FIRST_EXTERNAL_ID}/similar")
     assert response.status_code == 503
     assert "start a training" in error_of(response)["message"]
+
+
+async def test_a_film_that_nobody_has_rated_has_similar_films(service: Service, trained_url: str) -> None:
+    """They are of its genre and time, the nearest first; one that nothing is known of has the popular ones."""
+    with psycopg.connect(trained_url) as connection:
+        connection.execute("UPDATE cineclub.movies SET genres = ARRAY['Comedy'] WHERE id % 2 = 1")
+        connection.execute(
+            "INSERT INTO cineclub.movies (external_id, title, year, genres) VALUES"
+            " ('9', 'New comedy', 2001, ARRAY['comedy']), ('8', 'Nothing known', NULL, '{}')"
+        )
+    similar = await got(service, "/movies/9/similar", limit=3)
+    assert (similar["movie"]["title"], similar["model"]["name"]) == ("New comedy", "ease")
+    assert similar["strategy"] == "attributes"
+    assert [movie["year"] for movie in similar["movies"]] == [2001, 1999, 2003]
+    assert {movie["genres"][0] for movie in similar["movies"]} == {"Comedy"}
+    scores = [movie["score"] for movie in similar["movies"]]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == 1
+    nothing = await got(service, "/movies/8/similar", limit=3)
+    assert (nothing["strategy"], len(nothing["movies"])) == ("popular", 3)

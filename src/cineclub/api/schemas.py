@@ -183,7 +183,9 @@ class SimilarOut(BaseModel):
     """Films similar to one, by the model in production."""
 
     movie: MovieOut
-    strategy: Literal["model", "popular"] = Field(description="popular: the model has no similar films")
+    strategy: Literal["model", "attributes", "popular"] = Field(
+        description="attributes: the model has learned nothing of the film; popular: it has neither genres nor a year"
+    )
     model: ModelOut
     movies: list[ScoredMovieOut]
 

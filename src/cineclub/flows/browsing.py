@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import NotEnoughData, NotFound, StorageUnavailable
+from cineclub.domain.movies.attributes import AttributeTable
+from cineclub.domain.movies.similarity import MovieSimilarity
 from cineclub.domain.ratings.crowd import HALF_LIVES_DAYS, CrowdCounts
 from cineclub.domain.ratings.log import EPOCH, Movie, UserRatings
 from cineclub.domain.ratings.title_search import TitleSearch
@@ -17,9 +20,10 @@ from cineclub.domain.ratings.vocabulary import Vocabulary
 from cineclub.domain.recommend.cold_start import Strategy
 from cineclub.domain.recommend.filters import Filters
 from cineclub.domain.recommend.live_model import LiveModel
-from cineclub.domain.recommend.recommend import recommend_similar
+from cineclub.domain.recommend.recommend import recommend, recommend_similar
 from cineclub.domain.recommend.recommendations import Recommendation
 from cineclub.domain.recommend.records import PopularMovie
+from cineclub.domain.recommend.request import RecommendationRequest
 from cineclub.domain.recommend.trends import likes_of_days, trend_scores
 from cineclub.runtime.fresh_cache import FreshCache
 
@@ -82,12 +86,19 @@ class _Trends:
     by_days: dict[int, Trend] = field(default_factory=dict)
 
 
+SimilarStrategy = Literal[Strategy, "attributes"]
+"""The origin of similar movies: the model, their genres and years, or neither."""
+
+
 @dataclass(frozen=True, slots=True)
 class SimilarMovies:
-    """Movies similar to another, best first; ``strategy`` is popular if the model knows none."""
+    """Movies similar to another, best first.
+
+    ``strategy`` is attributes if the model has learned nothing of the movie, and popular if nothing is known of it.
+    """
 
     movie: Movie
-    strategy: Strategy
+    strategy: SimilarStrategy
     model_name: str
     model_version: int
     movies: tuple[Recommendation, ...]
@@ -137,6 +148,7 @@ class BrowsingFlow:
         self._load_model = load_model
         self._crowd = crowd
         self._trends: _Trends | None = None
+        self._similarity: tuple[Catalogue, MovieSimilarity] | None = None
         self._catalogues: FreshCache[None, Catalogue] = FreshCache(self._read_catalogue, "catalogue")
 
     async def search(self, text: str, limit: int) -> list[Movie]:
@@ -161,25 +173,44 @@ class BrowsingFlow:
     async def similar(self, movie_id: str, limit: int) -> SimilarMovies:
         """Return the movies that the model recommends for this movie alone, rated today with the highest rating.
 
+        For a movie of which the model has learned nothing they are those most similar by genres and year, and the
+        popular ones for a movie without genres and year.
+
         Raises:
-            NotFound: there is no such movie, or the model has not learned it yet.
+            NotFound: there is no such movie.
             NotEnoughData: no model is in production.
         """
         model = self._load_model()
         if model is None:
             message = "no model is in production yet: start a training with POST /training/"
             raise NotEnoughData(message)
-        position = model.vocabulary.by_external_id.get(movie_id)
-        if position is None:
-            await self.movie(movie_id)
-            message = (
-                f"the model has not learned film {movie_id[:100]} yet: it had too few ratings at the last training"
-            )
-            raise NotFound(message)
-        similar, recipe = recommend_similar(model, position, limit), model.fitted.recipe
-        return SimilarMovies(
-            model.movies[position], similar.strategy, recipe.model, model.version, similar.recommendations
-        )
+        position, name = model.vocabulary.by_external_id.get(movie_id), model.fitted.recipe.model
+        learned = None if position is None else recommend_similar(model, position, limit)
+        if position is not None and learned is not None and learned.strategy == "model":
+            movie = model.movies[position]
+            return SimilarMovies(movie, learned.strategy, name, model.version, learned.recommendations)
+        movie, by_attributes = await self._similar_by_attributes(movie_id, limit)
+        if by_attributes:
+            return SimilarMovies(movie, "attributes", name, model.version, by_attributes)
+        popular = learned or recommend(model, RecommendationRequest(limit), UserRatings.none())
+        return SimilarMovies(movie, "popular", name, model.version, popular.recommendations)
+
+    async def _similar_by_attributes(self, movie_id: str, limit: int) -> tuple[Movie, tuple[Recommendation, ...]]:
+        """Return a movie by the caller's id, and those that are most similar to it by genres and year.
+
+        Raises:
+            NotFound: there is no such movie.
+        """
+        movie, catalogue = await self.movie(movie_id), await self._catalogue()
+        if self._similarity is None or self._similarity[0] is not catalogue:
+            table = await asyncio.to_thread(AttributeTable.of, catalogue.movies)
+            self._similarity = catalogue, MovieSimilarity(table)
+        position = catalogue.positions.get(movie.movie_id)
+        if position is None:  # the catalogue was read again meanwhile, without the movie
+            return movie, ()
+        best, cosines = self._similarity[1].most_similar(position, catalogue.popularity, limit)
+        scored = enumerate(zip(best.tolist(), cosines.tolist(), strict=True), start=1)
+        return movie, tuple(Recommendation(rank, catalogue.movies[at], cosine) for rank, (at, cosine) in scored)
 
     async def popular(self, window_days: int | None, filters: Filters, limit: int) -> list[PopularMovie]:
         """Return the most popular movies of the last days, or of all time.

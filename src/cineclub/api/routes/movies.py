@@ -50,7 +50,11 @@ async def popular(
     "/movies/{movie_id:text}/similar", response_model=SimilarOut, responses=failures(404, 422, 503), openapi_extra=READ
 )
 async def similar(movie_id: PathId, parts: Parts, limit: Limit = 10) -> dict[str, Any]:
-    """Return the recommendations for a history with this film alone, at the highest rating."""
+    """Return the recommendations for a history with this film alone, at the highest rating.
+
+    For a film that the model has not learned, because too few people have rated it, they are the films most similar to
+    it by genres and year.
+    """
     integers = bool(parts.live.movie_ids_are_integers)
     similar = await parts.browser.similar(movie_id, limit)
     return {

@@ -1,0 +1,1 @@
+"""What is known of films beside their ratings, and how similar they are by it."""

@@ -1,0 +1,66 @@
+"""Attributes of films as a table: their genres and the time they are from."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.ratings.log import Movie
+
+GENRE, YEAR = "genre", "year"
+YEARS_APART = 5
+"""Two times of films are so far apart. A film lies between two of them, so that it shares its time with its decade."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeTable:
+    """The attributes of films, by film; each attribute of a film once.
+
+    Attributes:
+        attributes: (n_attributes,) kind and folded name of each.
+        starts: (n_movies + 1,) int64, the first entry of each film.
+        codes: (n_entries,) int32, the attribute of each entry.
+        weights: (n_entries,) float32, above 0, at most 1.
+    """
+
+    attributes: tuple[tuple[str, str], ...]
+    starts: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, movies: Sequence[Movie]) -> "AttributeTable":
+        """Return the attributes of films in their order."""
+        code_of: dict[tuple[str, str], int] = {}
+        starts, codes = [0], list[int]()
+        weights: list[float] = []
+        for movie in movies:
+            of_movie = dict(_attributes_of(movie))
+            codes += [code_of.setdefault(attribute, len(code_of)) for attribute in of_movie]
+            weights += of_movie.values()
+            starts.append(len(codes))
+        columns = np.array(starts, np.int64), np.array(codes, np.int32), np.array(weights, np.float32)
+        return cls(tuple(code_of), *columns)
+
+    def __len__(self) -> int:
+        """Return the number of films."""
+        return len(self.starts) - 1
+
+
+def folded(name: str) -> str:
+    """Return a name in small letters of one form, with single blanks, so that two spellings of it are equal."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _attributes_of(movie: Movie) -> Iterator[tuple[tuple[str, str], float]]:
+    """Yield kind and folded name of a film's attributes with their weights."""
+    for genre in movie.genres:
+        if name := folded(genre):
+            yield (GENRE, name), 1.0
+    if movie.year is not None:
+        earlier, years = divmod(movie.year, YEARS_APART)
+        yield (YEAR, str(earlier * YEARS_APART)), 1 - years / YEARS_APART
+        if years:
+            yield (YEAR, str((earlier + 1) * YEARS_APART)), years / YEARS_APART
