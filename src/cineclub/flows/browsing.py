@@ -202,15 +202,21 @@ class BrowsingFlow:
             NotFound: there is no such movie.
         """
         movie, catalogue = await self.movie(movie_id), await self._catalogue()
-        if self._similarity is None or self._similarity[0] is not catalogue:
-            table = await asyncio.to_thread(AttributeTable.of, catalogue.movies)
-            self._similarity = catalogue, MovieSimilarity(table)
+        similarity = await self._similarity_of(catalogue)
         position = catalogue.positions.get(movie.movie_id)
         if position is None:  # the catalogue was read again meanwhile, without the movie
             return movie, ()
-        best, cosines = self._similarity[1].most_similar(position, catalogue.popularity, limit)
+        best, cosines = similarity.most_similar(position, catalogue.popularity, limit)
         scored = enumerate(zip(best.tolist(), cosines.tolist(), strict=True), start=1)
         return movie, tuple(Recommendation(rank, catalogue.movies[at], cosine) for rank, (at, cosine) in scored)
+
+    async def _similarity_of(self, catalogue: Catalogue) -> MovieSimilarity:
+        """Return the similarity of the movies of a catalogue, made once while it does not change."""
+        if self._similarity is not None and self._similarity[0] is catalogue:
+            return self._similarity[1]
+        similarity = await asyncio.to_thread(lambda: MovieSimilarity(AttributeTable.of(catalogue.movies)))
+        self._similarity = catalogue, similarity
+        return similarity
 
     async def popular(self, window_days: int | None, filters: Filters, limit: int) -> list[PopularMovie]:
         """Return the most popular movies of the last days, or of all time.
