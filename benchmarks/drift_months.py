@@ -188,7 +188,8 @@ def real_months_figures(folders: Iterable[Path]) -> dict[str, Any]:
     """Return for each set of real ratings the false alarms of its month, and the delay of each fault on every day."""
     figures = {}
     for folder in folders:
-        imported = open_source(folder).read(SCALE, lambda _fraction, _part: None)
+        source = open_source(folder)
+        imported = source.read(source.scale or SCALE, lambda _fraction, _part: None)
         calendar = split_by_time(imported.rows, N_DAYS)
         length = shortest_window_days(calendar, imported.rows.user_codes, round(MARGIN * MIN_USERS))
         month = ReplayedMonth(by_calendar(imported, calendar), calendar.n_past_days + 1, N_DAYS, length)

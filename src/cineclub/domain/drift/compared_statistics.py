@@ -105,7 +105,7 @@ OF_NEWEST: tuple[FigureStatistic[PeriodStatistics] | DistributionStatistic[Perio
     DistributionStatistic(
         "newest_rating_distribution", "ratings", lambda period: _by_position(period.rating_shares), _n_ratings, BY_FILMS
     ),
-    TasteStatistic("newest_taste_by_genre", "ratings", BY_PEOPLE),
+    TasteStatistic("newest_taste_by_genre", "ratings", BY_FILMS),
     FigureStatistic(
         "newest_mean_of_users",
         "ratings",
@@ -113,7 +113,10 @@ OF_NEWEST: tuple[FigureStatistic[PeriodStatistics] | DistributionStatistic[Perio
         (lambda period: float(period.n_active_users),),
     ),
 )
-"""The statistics of the ratings in the newest part of a window: those that do not swing with the days of the week."""
+"""The statistics of the ratings in the newest part of a window: the level of ratings, not volumes, newcomers and mixes.
+
+One film that opens can have half of a genre's ratings of a part, so that tastes are as certain as the films allow.
+"""
 
 OF_RESPONSES: tuple[FigureStatistic[ResponseStatistics] | DistributionStatistic[ResponseStatistics], ...] = (
     FigureStatistic(
