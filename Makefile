@@ -39,7 +39,7 @@ help: ## list of the targets
 	@echo "make bench-data     loading and importing 10 M generated rows, compared with psql's own copy"
 	@echo "make bench-crowd    seconds of the crowd's counts; RATINGS=25000000 by default"
 	@echo "make bench-drift-queries  seconds of a drift check; RATINGS=25000000 by default"
-	@echo "make bench-gate     simulated false promotions, power and first models of the gate; half an hour"
+	@echo "make bench-gate     simulated false promotions, power and first models of the gate; some minutes"
 	@echo "make bench-time     trends, models and the combination walked in time; ONLY=large runs 25 M generated ratings"
 	@echo "make bench-drift    simulated false alarms and detected faults of drift checks; some minutes"
 	@echo "make bench-flow     the training flow on ml-latest-small, and the demo from start to ready"
