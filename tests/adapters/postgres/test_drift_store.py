@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cineclub.adapters.postgres.drift import PostgresDriftStatistics
-from cineclub.adapters.postgres.drift_store import PostgresDriftStore, baseline_of_document
+from cineclub.adapters.postgres.drift_store import LENGTHS_KEPT, PostgresDriftStore, baseline_of_document
 from cineclub.adapters.postgres.outcomes import PostgresOutcomes
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.domain.documents import to_document
@@ -214,11 +214,12 @@ def test_of_many_lengths_of_a_baseline_the_newest_stay(database_url: str) -> Non
         store = PostgresDriftStore(pool)
         stored = (await store.baselines()).model
         assert stored is not None
-        for days in range(20, 0, -1):
+        for days in range(LENGTHS_KEPT + 4, 0, -1):
             await store.keep_length(stored.baseline_id, replace(stored.baseline, window_days=days + 0.5))
-        return [await store.baseline_of_length(stored.baseline_id, days + 0.5) is not None for days in range(1, 21)]
+        lengths = [days + 0.5 for days in range(1, LENGTHS_KEPT + 5)]
+        return [await store.baseline_of_length(stored.baseline_id, length) is not None for length in lengths]
 
-    assert with_pool(database_url, work) == [True] * 16 + [False] * 4
+    assert with_pool(database_url, work) == [True] * LENGTHS_KEPT + [False] * 4
 
 
 def test_pinning_waits_for_a_check_under_way(database_url: str) -> None:
