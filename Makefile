@@ -23,7 +23,7 @@ MONTH_DATA ?= $(wildcard ../shared/data/ml-latest-small)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-attack test-faults test-system check audit dashboards bench-crowd bench-data bench-drift bench-drift-queries bench-flow bench-gate \
-	bench-memory bench-middleware bench-models bench-moving bench-new-films bench-scale bench-serve bench-setup bench-snapshots bench-time lock month screenshots clean
+	bench-memory bench-middleware bench-models bench-moving bench-new-films bench-scale bench-serve bench-setup bench-snapshots bench-time lock month month-tables screenshots clean
 
 help: ## list of the targets
 	@echo "make setup          .venv with the packages of requirements.lock, and cineclub itself"
@@ -34,6 +34,7 @@ help: ## list of the targets
 	@echo "make test-attack    damaged backups, mutated files, kills under load, slow heads, planted secrets; ATTACK=short for a part"
 	@echo "make check          format, lint, types, layers, sizes of files and functions, installed packages; no tests"
 	@echo "make month          a simulated month of 30 days with the whole service (8 minutes); SCENARIO=all DATA=PATH SEED=0 DAYS=3 MODELS=ease,popular STEP_BACK=0 OUTPUT=PATH"
+	@echo "make month-tables   the tables of docs/month.md and docs/evaluation.md, from the months kept in docs/month"
 	@echo "make audit          known vulnerabilities of the packages in requirements.lock, from an advisory service"
 	@echo "make dashboards     the files of Grafana, Prometheus and Alertmanager in ops/, written from the code in ops/"
 	@echo "make bench-data     loading and importing 10 M generated rows, compared with psql's own copy"
@@ -109,6 +110,9 @@ month: setup
 		--scenario $(SCENARIO) --seed $(SEED) --days $(DAYS) --output "$(OUTPUT)" \
 		$(if $(MODELS),--models $(MODELS)) $(if $(STEP_BACK),--step-back $(STEP_BACK)) \
 		$(if $(DAY_SECONDS),--day-seconds $(DAY_SECONDS)) $(if $(MAX_DAILY_RATINGS),--max-daily-ratings $(MAX_DAILY_RATINGS))
+
+month-tables: setup
+	@$(BIN)/python -m benchmarks.month.summary docs/month
 
 bench-gate: setup
 	$(BIN)/python benchmarks/gate.py

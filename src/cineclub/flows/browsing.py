@@ -185,14 +185,16 @@ class BrowsingFlow:
             message = "no model is in production yet: start a training with POST /training/"
             raise NotEnoughData(message)
         position, name = model.vocabulary.by_external_id.get(movie_id), model.fitted.recipe.model
-        learned = None if position is None else recommend_similar(model, position, limit)
-        if position is not None and learned is not None and learned.strategy == "model":
-            movie = model.movies[position]
-            return SimilarMovies(movie, learned.strategy, name, model.version, learned.recommendations)
+        if position is not None:
+            learned = recommend_similar(model, position, limit)
+            if learned.strategy == "model":
+                movie = model.movies[position]
+                return SimilarMovies(movie, "model", name, model.version, learned.recommendations)
         movie, by_attributes = await self._similar_by_attributes(movie_id, limit)
         if by_attributes:
             return SimilarMovies(movie, "attributes", name, model.version, by_attributes)
-        popular = learned or recommend(model, RecommendationRequest(limit), UserRatings.none())
+        request = RecommendationRequest(limit, filters=Filters(exclude_movie_ids=(movie_id,)))
+        popular = recommend(model, request, UserRatings.none())
         return SimilarMovies(movie, "popular", name, model.version, popular.recommendations)
 
     async def _similar_by_attributes(self, movie_id: str, limit: int) -> tuple[Movie, tuple[Recommendation, ...]]:
