@@ -34,12 +34,15 @@ def combination_in(live: LiveModel) -> Combination:
 
 
 def similar_to(live: LiveModel, movie: int) -> SimilarMovies:
-    """Return the similar films of a flow that has a model and no database."""
+    """Return the similar films of a flow that has a model and its films, and no ratings."""
+
+    async def all_movies() -> list[Movie]:
+        return list(live.movies)
 
     async def nothing(*_: object) -> dict[int, Movie]:
         return {}
 
-    queries = CatalogueQueries(nothing, nothing, nothing, nothing)  # type: ignore[arg-type]
+    queries = CatalogueQueries(all_movies, nothing, nothing, nothing)  # type: ignore[arg-type]
     return asyncio.run(BrowsingFlow(queries, lambda: live).similar(str(movie), 10))
 
 
