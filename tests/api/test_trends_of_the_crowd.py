@@ -136,9 +136,10 @@ async def test_while_postgresql_is_away_the_list_comes_from_memory(
 ) -> None:
     """The counts and the movies of the model are in memory."""
 
-    async def is_away(_: object) -> None:
+    async def is_away() -> None:
         raise StorageUnavailable
 
     async with running(trending_url, home) as service:
-        monkeypatch.setattr(service.parts.browser._catalogues, "get", is_away)
+        monkeypatch.setattr(service.parts.catalogue, "_read_all", is_away)
+        monkeypatch.setattr(service.parts.catalogue, "_catalogue", None)
         assert (await popular(service, window_days=1))[0]["movie_id"] == NEW + FIRST_EXTERNAL_ID - 1

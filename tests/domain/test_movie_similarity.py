@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cineclub.domain.movies.attributes import AttributeTable, folded
+from cineclub.domain.movies.attributes import AttributeTable
 from cineclub.domain.movies.similarity import MovieSimilarity
+from cineclub.domain.ratings.labels import folded
 from cineclub.domain.ratings.log import Movie
 
 GENRES = ("Drama", "drama", " ", "Comedy", "Криминал", "криминал ", "科幻")
@@ -54,7 +55,7 @@ def test_the_most_similar_movies_are_those_of_a_full_sort(movies: list[Movie], t
             (at for at in range(len(movies)) if at != position and cosines[at] > 0),
             key=lambda at: (-cosines[at], -popularity[at], at),
         )
-        best, values = similarity.most_similar(position, popularity, top_n)
+        best, values = similarity.most_similar(position, popularity, top_n, np.ones(len(popularity), np.bool_))
         assert best.tolist() == expected[:top_n]
         assert values.tolist() == cosines[best].tolist()
 
@@ -81,5 +82,5 @@ def test_a_movie_of_which_nothing_is_known_is_similar_to_nothing() -> None:
     """Without genres and year there is no similar movie, and no division by zero."""
     similarity = similarity_of(movie(None), movie(1990, "Drama"))
     assert similarity.of(0).tolist() == [0, 0]
-    assert not len(similarity.most_similar(0, np.ones(2, np.float32), 5)[0])
+    assert not len(similarity.most_similar(0, np.ones(2, np.float32), 5, np.ones(2, np.bool_))[0])
     assert similarity.of(1).tolist() == pytest.approx([0, 1])

@@ -9,6 +9,7 @@ import pytest
 
 from cineclub.domain.ratings.log import Movie, RatingScale, UserRatings
 from cineclub.domain.recommend.filters import Filters
+from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.recent_responses import RecentResponses
 from cineclub.domain.recommend.recipe import Recipe
 from cineclub.domain.recommend.recommendations import Recommendation, RecommendationList
@@ -24,10 +25,11 @@ def history() -> UserRatings:
     return UserRatings(np.array([1]), np.array([4], np.float32), np.array([0]))
 
 
-def model() -> FittedModel:
+def model() -> LiveModel:
     """Return a model of its own, equal to every other of this test."""
     scores = np.zeros(1, np.float32)
-    return FittedModel(Recipe("random"), Random(scores), np.array([1]), scores, RatingScale(1, 5))
+    fitted = FittedModel(Recipe("random"), Random(scores), np.array([1]), scores, RatingScale(1, 5))
+    return LiveModel.of(1, fitted, {1: Movie(1, "1", "One", 1999, ())})
 
 
 def recommended(n_movies: int) -> RecommendationList:
@@ -93,7 +95,7 @@ def test_responses_without_movies_and_long_histories_take_room_too() -> None:
 def test_a_former_model_is_let_go() -> None:
     """After a hot reload the former model is released at once, and its entries at the next one."""
     responses, known, former = RecentResponses(), history(), model()
-    alive = weakref.ref(former.popularity)
+    alive = weakref.ref(former.fitted)
     responses.remember(REQUEST, known, former, recommended(10))
     del former
     gc.collect()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from trends_of_days import N_DAYS, N_MOVIES, fitted, log_of_trends
 
+from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.ratings.log import Movie
 from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.recommender import History
@@ -35,14 +36,15 @@ def combination_in(live: LiveModel) -> Combination:
 
 def similar_to(live: LiveModel, movie: int) -> SimilarMovies:
     """Return the similar films of a flow that has a model and its films, and no ratings."""
+    movies = Catalogue.of(live.movies, live.fitted.popularity.tolist())
 
-    async def all_movies() -> list[Movie]:
-        return list(live.movies)
+    async def catalogue() -> Catalogue:
+        return movies
 
     async def nothing(*_: object) -> dict[int, Movie]:
         return {}
 
-    queries = CatalogueQueries(all_movies, nothing, nothing, nothing)  # type: ignore[arg-type]
+    queries = CatalogueQueries(catalogue, lambda: movies, nothing, nothing, nothing)  # type: ignore[arg-type]
     return asyncio.run(BrowsingFlow(queries, lambda: live).similar(str(movie), 10))
 
 

@@ -7,9 +7,15 @@ import orjson
 
 from cineclub.domain.promotion.records import Promotion
 from cineclub.domain.promotion.versions import KnownVersion
+from cineclub.domain.ratings.labels import label_document
 from cineclub.domain.ratings.log import Movie
 from cineclub.domain.recommend.live_model import LiveModel
-from cineclub.domain.recommend.recommendations import PredictionResponse, Recommendation, RecommendationList
+from cineclub.domain.recommend.recommendations import (
+    PredictionResponse,
+    Recommendation,
+    RecommendationList,
+    SimilarTo,
+)
 from cineclub.domain.recommend.records import PopularMovie
 
 SCORE_DIGITS = 6
@@ -47,12 +53,25 @@ def movie_document(movie: Movie, *, integers: bool) -> dict[str, Any]:
         "genres": movie.genres,
         "imdb_id": movie.imdb_id,
         "tmdb_id": movie.tmdb_id,
+        "labels": label_document(movie.labels),
+        "runtime_minutes": movie.runtime_minutes,
+        "available": movie.is_available,
     }
 
 
+def movie_detail_document(movie: Movie, *, integers: bool) -> dict[str, Any]:
+    """Return a movie of the catalogue with its overview."""
+    return {**movie_document(movie, integers=integers), "overview": movie.overview}
+
+
 def scored_document(scored: PopularMovie | Recommendation, *, integers: bool) -> dict[str, Any]:
-    """Return a movie with its score."""
-    return {**movie_document(scored.movie, integers=integers), "score": round(scored.score, SCORE_DIGITS)}
+    """Return a movie with its score, and what speaks for it if the model has not learned it."""
+    similar_to = scored.similar_to if isinstance(scored, Recommendation) else None
+    return {
+        **movie_document(scored.movie, integers=integers),
+        "score": round(scored.score, SCORE_DIGITS),
+        "similar_to": _similar_to(similar_to, integers=integers),
+    }
 
 
 def production_document(promotion: Promotion, live: LiveModel) -> dict[str, Any]:
@@ -131,9 +150,26 @@ def _recommendation(recommendation: Recommendation, *, integers: bool) -> dict[s
             for reason in recommendation.reasons
         ],
         "crowd_weight": None if crowd_weight is None else round(crowd_weight, SCORE_DIGITS),
+        "similar_to": _similar_to(recommendation.similar_to, integers=integers),
+    }
+
+
+def _similar_to(similar_to: SimilarTo | None, *, integers: bool) -> dict[str, Any] | None:
+    """Return the movie that speaks for another, with what they share."""
+    if similar_to is None:
+        return None
+    return {
+        "movie_id": _public_id(similar_to.movie, integers=integers),
+        "title": similar_to.movie.title,
+        "shared": [{"kind": kind, "name": name} for kind, name in similar_to.attributes],
     }
 
 
 def _public_id(movie: Movie, *, integers: bool) -> int | str:
-    """Return a movie's external id as an integer or as text."""
-    return int(movie.external_id) if integers else movie.external_id
+    """Return a movie's external id as an integer or as text; as text too if it is the first one that is no integer."""
+    if not integers:
+        return movie.external_id
+    try:
+        return int(movie.external_id)
+    except ValueError:  # added since it was read whether all are integers
+        return movie.external_id

@@ -4,7 +4,10 @@ from dataclasses import fields
 from typing import Any
 
 from cineclub.api.filters import FiltersIn
+from cineclub.api.movie_schemas import MovieIn
 from cineclub.api.schemas import BatchRequest, GivenRatingIn, PredictRequest
+from cineclub.domain.ratings.imported import NewMovie
+from cineclub.domain.ratings.labels import Label, settled_labels
 from cineclub.domain.recommend.filters import NO_FILTERS, Filters
 from cineclub.domain.recommend.request import GivenRating, RecommendationRequest
 
@@ -46,3 +49,24 @@ def filters_of(body: FiltersIn) -> Filters:
 def _immutable(value: Any) -> Any:
     """Return a list of texts or ids as a tuple of texts, and any other value as it is."""
     return tuple(map(str, value)) if isinstance(value, list) else value
+
+
+def new_movie(movie_id: str, body: MovieIn) -> NewMovie:
+    """Return what a body says of a movie, each genre and label once."""
+    labels = (
+        Label(kind, entry) if isinstance(entry, str) else Label(kind, entry.name, entry.weight, entry.since)
+        for kind, entries in body.labels.items()
+        for entry in entries
+    )
+    return NewMovie(
+        external_id=movie_id,
+        title=body.title,
+        year=body.year,
+        genres=tuple(dict.fromkeys(body.genres)),
+        imdb_id=None if body.imdb_id is None else str(body.imdb_id),
+        tmdb_id=None if body.tmdb_id is None else str(body.tmdb_id),
+        labels=settled_labels(labels),
+        runtime_minutes=body.runtime_minutes,
+        overview=body.overview or None,
+        is_available=body.available,
+    )

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from cineclub.api.fields import REFUSED, ExternalId, ExternalIds, RatedAt, RatingValue, Request, Share, Text, TopN
 from cineclub.api.filters import FiltersIn
+from cineclub.api.movie_schemas import MovieOut, ScoredMovieOut, SimilarToOut
 
 MAX_RATINGS = 1000
 MAX_USERS = 1000
@@ -94,6 +95,9 @@ class RecommendationOut(BaseModel):
         description="contribution of the likes of all users, of the last days above all; absent where they did not "
         "raise the score, or the model does not follow them",
     )
+    similar_to: SimilarToOut | None = Field(
+        default=None, description="what speaks for a film that the model has not learned; null for others"
+    )
 
 
 class ModelOut(BaseModel):
@@ -147,36 +151,6 @@ class BatchResponse(BaseModel):
     """Recommendations for each user, in the order of the request; none of them are logged."""
 
     answers: list[PredictResponse]
-
-
-class MovieOut(BaseModel):
-    """One film of the catalogue."""
-
-    movie_id: int | str
-    title: str
-    year: int | None
-    genres: list[str]
-    imdb_id: str | None
-    tmdb_id: str | None
-
-
-class MoviesOut(BaseModel):
-    """Films, the best first."""
-
-    movies: list[MovieOut]
-
-
-class ScoredMovieOut(MovieOut):
-    """A film with the score that orders the list."""
-
-    score: float = Field(description="comparable within one response only")
-
-
-class PopularOut(BaseModel):
-    """Films by damped popularity."""
-
-    window_days: int | None
-    movies: list[ScoredMovieOut]
 
 
 class SimilarOut(BaseModel):

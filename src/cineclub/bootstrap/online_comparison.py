@@ -1,5 +1,6 @@
 """Settings -> the shadow and the probation of versions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from random import SystemRandom
@@ -9,6 +10,7 @@ from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.processes.promotion_decider import PromotionDecider
 from cineclub.adapters.prometheus.metrics import PrometheusMetrics
 from cineclub.bootstrap.storage import database_url, external_schema, model_store, promotions
+from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.promotion.cooldown import RecentRollback, recent_rollbacks_of
 from cineclub.domain.promotion.online_comparison import PairOutcomes, PairVerdict
 from cineclub.domain.promotion.online_records import ProbationCheck
@@ -39,15 +41,19 @@ class Comparing:
 
 
 def comparing(
-    settings: Settings, pool: ServingPool, metrics: PrometheusMetrics, promoter: PromotionDecider
+    settings: Settings,
+    pool: ServingPool,
+    metrics: PrometheusMetrics,
+    promoter: PromotionDecider,
+    last_catalogue: Callable[[], Catalogue | None],
 ) -> Comparing:
-    """Return the parts that compare versions on real requests and check probations."""
+    """Return the parts that compare versions on real requests, all with the same movies, and check probations."""
     store = PostgresComparisons(pool, external_schema(settings))
     days, window_days = settings.probation_days, settings.outcome_window_days
     rules = ProbationRules(settings.probation, days, window_days, settings.outcome_refresh_seconds)
     queries = ComparisonQueries(store.standing, store.count, store.checks, store.record_check)
     report = ComparisonReport(queries, _evaluate_pair, rules, now)
-    shadow = _shadow(settings, store, metrics)
+    shadow = _shadow(settings, store, metrics, last_catalogue)
     if shadow is None:
         return Comparing(report)
 
@@ -58,7 +64,12 @@ def comparing(
     return Comparing(report, (shadow,), (checks,))
 
 
-def _shadow(settings: Settings, store: PostgresComparisons, metrics: PrometheusMetrics) -> Shadow | None:
+def _shadow(
+    settings: Settings,
+    store: PostgresComparisons,
+    metrics: PrometheusMetrics,
+    last_catalogue: Callable[[], Catalogue | None],
+) -> Shadow | None:
     """Return the shadow; None where no setting wants other versions compared."""
     has_challenger, is_on_probation = settings.shadow == "challenger", settings.probation != "off"
     if not has_challenger and not is_on_probation:
@@ -79,6 +90,7 @@ def _shadow(settings: Settings, store: PostgresComparisons, metrics: PrometheusM
         rules,
         now,
         SystemRandom().random,  # forked workers must not draw alike
+        last_catalogue,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from cineclub.adapters.postgres.jobs import PostgresTrainingJobs
+    from cineclub.adapters.postgres.movie_writes import PostgresMovieWriter, ReadOnlyMovies
     from cineclub.adapters.postgres.promotions import PostgresPromotions
     from cineclub.adapters.postgres.rating_writes import PostgresRatingWriter, ReadOnlyRatings
     from cineclub.adapters.processes.promotion_decider import PromotionDecider
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from cineclub.domain.access import AccessControl
     from cineclub.flows.browsing import BrowsingFlow
     from cineclub.flows.cached_histories import CachedHistories
+    from cineclub.flows.catalogue_keeper import CatalogueKeeper
     from cineclub.flows.crowd import CrowdKeeper
     from cineclub.flows.drift import DriftFlow
     from cineclub.flows.erasing import ErasingReport
@@ -51,6 +53,8 @@ class ApiParts:
         predictor: the prediction flow.
         browser: the flow that finds movies.
         ratings: the writer of single ratings.
+        movies: the writer of movies.
+        catalogue: the keeper of the catalogue.
         histories: the histories; the readiness probe takes the popular list from them while no model is loaded.
         live: the model in memory and its promotion.
         crowd: the crowd's counts.
@@ -74,6 +78,8 @@ class ApiParts:
     predictor: "PredictionFlow"
     browser: "BrowsingFlow"
     ratings: "PostgresRatingWriter | ReadOnlyRatings"
+    movies: "PostgresMovieWriter | ReadOnlyMovies"
+    catalogue: "CatalogueKeeper"
     histories: "CachedHistories"
     live: "LiveModelHolder"
     crowd: "CrowdKeeper"

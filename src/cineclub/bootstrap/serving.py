@@ -9,6 +9,7 @@ from time import monotonic
 from cineclub.adapters.postgres.api_keys import KeyRing
 from cineclub.adapters.postgres.crowd import PostgresCrowd
 from cineclub.adapters.postgres.histories import PostgresHistories
+from cineclub.adapters.postgres.movie_writes import PostgresMovieWriter, ReadOnlyMovies
 from cineclub.adapters.postgres.movies import PostgresMovies
 from cineclub.adapters.postgres.outcomes import PostgresOutcomes
 from cineclub.adapters.postgres.predictions import PostgresPredictionLog
@@ -37,6 +38,7 @@ from cineclub.domain.recommend.history_cache import HistoryCache
 from cineclub.domain.recommend.request import RecommendationRequest
 from cineclub.flows.browsing import BrowsingFlow, CatalogueQueries
 from cineclub.flows.cached_histories import CachedHistories, HistoryRefresher
+from cineclub.flows.catalogue_keeper import CatalogueKeeper, CatalogueReads
 from cineclub.flows.crowd import CrowdKeeper, CrowdQueries
 from cineclub.flows.erasing import erase_user
 from cineclub.flows.live_model import LiveModelHolder, LiveModelMetrics
@@ -92,20 +94,24 @@ def api_parts(settings: Settings, processes: Processes | None = None) -> ApiPart
     monitoring, tasks, tasks_once = _monitoring(settings, pool, metrics)
     drift, drift_checks = drift_parts(settings, pool, metrics)
     crowd = _crowd(pool, movies, schema, metrics)
-    compared = comparing(settings, pool, metrics, promoter := PromotionDecider(database_url(settings), settings.home))
+    keeper = _catalogue_keeper(movies, live, cache)
+    promoter = PromotionDecider(database_url(settings), settings.home)
+    compared = comparing(settings, pool, metrics, promoter, keeper.last)
     predictor = _predictor(settings, histories, cache, live, (log, *compared.shadows), metrics, crowd)
-    notices = _notices(settings, pool, cache, predictor, crowd)
+    notices = _notices(settings, pool, cache, predictor, crowd, keeper)
     return ApiParts(
         jobs=jobs,
         predictor=predictor,
-        browser=_browser(movies, histories, live, crowd),
+        browser=_browser(keeper, movies, histories, live, crowd),
         ratings=ReadOnlyRatings() if schema else PostgresRatingWriter(pool, cache),
+        movies=ReadOnlyMovies() if schema else PostgresMovieWriter(pool),
+        catalogue=keeper,
         histories=histories,
         live=live,
         crowd=crowd,
         metrics=metrics,
         is_database_reachable=pool.is_reachable,
-        services=(pool, keys, notices, refresher, log, live, crowd, *compared.shadows, *tasks),
+        services=(pool, keys, keeper, notices, refresher, log, live, crowd, *compared.shadows, *tasks),
         services_once=(*tasks_once, drift_checks, *compared.probations),
         model_names=tuple(catalogue.CATALOGUE),
         promoter=promoter,
@@ -141,22 +147,37 @@ def _crowd(pool: ServingPool, movies: PostgresMovies, schema: str | None, metric
 
 
 def _notices(
-    settings: Settings, pool: ServingPool, cache: HistoryCache, predictor: PredictionFlow, crowd: CrowdKeeper
+    settings: Settings,
+    pool: ServingPool,
+    cache: HistoryCache,
+    predictor: PredictionFlow,
+    crowd: CrowdKeeper,
+    keeper: CatalogueKeeper,
 ) -> RatingNotices:
-    """Return the listener to changed ratings, which tells the cache, the prediction flow and the crowd's counts."""
+    """Return the listener to changes, which tells the cache, the flow, the crowd's counts and the catalogue."""
 
     def forget(user_id: str) -> None:
         predictor.forget(user_id)
         crowd.renew_soon()
 
-    return RatingNotices(database_url(settings), pool, cache, forget, crowd.renew_soon)
+    return RatingNotices(database_url(settings), pool, cache, forget, crowd.renew_soon, keeper.note_changes)
+
+
+def _catalogue_keeper(movies: PostgresMovies, live: LiveModelHolder, cache: HistoryCache) -> CatalogueKeeper:
+    """Return the keeper of the catalogue, which tells the model that serves."""
+    reads = CatalogueReads(movies.everything, movies.texts_of, lambda: movies.popularity(None))
+    return CatalogueKeeper(reads, live.take_catalogue, lambda: cache.is_trusted)
 
 
 def _browser(
-    movies: PostgresMovies, histories: CachedHistories, live: LiveModelHolder, crowd: CrowdKeeper
+    keeper: CatalogueKeeper,
+    movies: PostgresMovies,
+    histories: CachedHistories,
+    live: LiveModelHolder,
+    crowd: CrowdKeeper,
 ) -> BrowsingFlow:
     """Return the flow that finds movies."""
-    queries = CatalogueQueries(movies.everything, movies.texts_of, movies.popularity, histories.ratings_of)
+    queries = CatalogueQueries(keeper.get, keeper.last, movies.texts_of, movies.popularity, histories.ratings_of)
     return BrowsingFlow(queries, live.current, crowd.current)
 
 

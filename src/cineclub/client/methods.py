@@ -8,6 +8,15 @@ from typing import TypeVar, Unpack
 
 from cineclub.api.drift_schemas import BaselinesOut, DriftHistoryOut, DriftOut, PinRequest
 from cineclub.api.model_schemas import DecisionRequest, ModelsOut, ProductionOut, PromotionOut, VersionDetailOut
+from cineclub.api.movie_schemas import (
+    IdentifiedMovieIn,
+    MovieDetailOut,
+    MovieIn,
+    MoviesIn,
+    MoviesOut,
+    MoviesWritten,
+    PopularOut,
+)
 from cineclub.api.outcome_schemas import ComparisonsOut, RecommendationOutcomesOut
 from cineclub.api.schemas import (
     BatchRequest,
@@ -15,9 +24,6 @@ from cineclub.api.schemas import (
     ErasedOut,
     GivenRatingIn,
     HealthOut,
-    MovieOut,
-    MoviesOut,
-    PopularOut,
     PredictRequest,
     PredictResponse,
     RatingRequest,
@@ -106,9 +112,34 @@ class Methods(BaseClient[Transport]):
         return await self._send(Call("GET", "/movies/", MoviesOut, {"search": title, "limit": limit}))
 
     @Method
-    async def movie(self, movie_id: Id) -> MovieOut:
+    async def movie(self, movie_id: Id) -> MovieDetailOut:
         """Return one film."""
-        return await self._send(Call("GET", f"/movies/{path_part(movie_id)}", MovieOut))
+        return await self._send(Call("GET", f"/movies/{path_part(movie_id)}", MovieDetailOut))
+
+    @Method
+    async def put_movie(self, movie_id: Id, movie: MovieIn, *, ids_become_text: bool | None = None) -> MovieDetailOut:
+        """Add a film, or replace what is known of it, and return it."""
+        call = Call(
+            "PUT",
+            f"/movies/{path_part(movie_id)}",
+            MovieDetailOut,
+            {"ids_become_text": ids_become_text},
+            checked_body(MovieIn, movie),
+        )
+        return await self._send(call)
+
+    @Method
+    async def put_movies(
+        self, movies: Sequence[IdentifiedMovieIn], *, ids_become_text: bool | None = None
+    ) -> MoviesWritten:
+        """Add up to 1000 films, or replace what is known of them, all or none."""
+        query, body = {"ids_become_text": ids_become_text}, checked_body(MoviesIn, list(movies))
+        return await self._send(Call("POST", "/movies/", MoviesWritten, query, body))
+
+    @Method
+    async def delete_movie(self, movie_id: Id) -> None:
+        """Delete a film that nobody has rated."""
+        await self._send(Call("DELETE", f"/movies/{path_part(movie_id)}", type(None), good=(NO_CONTENT,)))
 
     @Method
     async def similar(self, movie_id: Id, *, limit: int | None = None) -> SimilarOut:

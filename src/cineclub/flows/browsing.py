@@ -11,21 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import NotEnoughData, NotFound, StorageUnavailable
-from cineclub.domain.movies.attributes import AttributeTable
-from cineclub.domain.movies.similarity import MovieSimilarity
+from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.ratings.crowd import HALF_LIVES_DAYS, CrowdCounts
 from cineclub.domain.ratings.log import EPOCH, Movie, UserRatings
-from cineclub.domain.ratings.title_search import TitleSearch
-from cineclub.domain.ratings.vocabulary import Vocabulary
 from cineclub.domain.recommend.cold_start import Strategy
 from cineclub.domain.recommend.filters import Filters
 from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.recommend import recommend, recommend_similar
-from cineclub.domain.recommend.recommendations import Recommendation
+from cineclub.domain.recommend.recommendations import Recommendation, SimilarTo
 from cineclub.domain.recommend.records import PopularMovie
 from cineclub.domain.recommend.request import RecommendationRequest
 from cineclub.domain.recommend.trends import likes_of_days, trend_scores
-from cineclub.runtime.fresh_cache import FreshCache
 
 MAX_TRENDS = 6
 """The trends in memory, of different days; each holds 12 bytes a movie."""
@@ -35,46 +31,20 @@ Popularity = Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
-    """Every movie with its indexes, by rising internal id.
-
-    Attributes:
-        movies: (n_movies,) in the order of ``vocabulary`` and ``search``.
-        vocabulary: their index.
-        search: the search of their titles.
-        positions: those of the movies, by internal id.
-        popularity: (n_movies,) damped, over all time.
-    """
-
-    movies: Sequence[Movie]
-    vocabulary: Vocabulary
-    search: TitleSearch
-    positions: Mapping[int, int]
-    popularity: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, movies: Sequence[Movie], popularity: Sequence[float]) -> "Catalogue":
-        """Return movies with their indexes; ``popularity`` is theirs, in their order."""
-        scores = np.array(popularity, np.float32)
-        search = TitleSearch([movie.title for movie in movies], scores)
-        positions = {movie.movie_id: position for position, movie in enumerate(movies)}
-        return cls(movies, Vocabulary.of(movies), search, positions, scores)
-
-    def trend(self, crowd: CrowdCounts, days: int) -> "Trend":
-        """Return the liked movies by their decayed likes, most first."""
-        likes = likes_of_days(crowd.aligned(np.fromiter(self.positions, np.int64)), days)
-        scores = trend_scores(likes, self.popularity)
-        liked = np.flatnonzero(likes > 0)
-        order = liked[np.argsort(-scores[liked], kind="stable")]
-        return Trend(order, scores[order])
-
-
-@dataclass(frozen=True, slots=True)
 class Trend:
     """Movies of a catalogue by falling score; both (n,)."""
 
     positions: NDArray[np.int64]
     scores: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, crowd: CrowdCounts, days: int) -> "Trend":
+        """Return the liked movies of a catalogue by their decayed likes, most first."""
+        likes = likes_of_days(crowd.aligned(np.fromiter(catalogue.positions, np.int64)), days)
+        scores = trend_scores(likes, catalogue.popularity)
+        liked = np.flatnonzero(likes > 0)
+        order = liked[np.argsort(-scores[liked], kind="stable")]
+        return cls(order, scores[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +88,22 @@ class CatalogueQueries:
     """Queries on the catalogue and its ratings; each raises ``StorageUnavailable`` while PostgreSQL is away.
 
     Attributes:
-        all_movies: returns all movies by rising internal id.
-        texts_of: returns movies by internal id.
+        catalogue: returns the catalogue, its popularity at most a minute old.
+        last_catalogue: returns the one that was read last; None before the first.
+        texts_of: returns movies by internal id, with their overviews.
         popularity: returns the popularity by the ratings of the last days, or of all time.
         ratings_of: returns the ratings of a user, oldest first.
     """
 
-    all_movies: Callable[[], Awaitable[Sequence[Movie]]]
+    catalogue: Callable[[], Awaitable[Catalogue]]
+    last_catalogue: Callable[[], Catalogue | None]
     texts_of: Callable[[Sequence[int]], Awaitable[Mapping[int, Movie]]]
     popularity: Callable[[int | None], Awaitable[Popularity]]
     ratings_of: Callable[[str], Awaitable[UserRatings]]
 
 
 class BrowsingFlow:
-    """Movies, and what is known of them; the catalogue stays in memory and is read again each minute that it is used.
+    """Movies, and what is known of them.
 
     While PostgreSQL is away, ``search``, ``movie`` and ``popular`` by the crowd's counts use the last catalogue, else
     the movies of the model in memory. Otherwise, and where neither is in memory, methods raise ``StorageUnavailable``.
@@ -148,8 +120,7 @@ class BrowsingFlow:
         self._load_model = load_model
         self._crowd = crowd
         self._trends: _Trends | None = None
-        self._similarity: tuple[Catalogue, MovieSimilarity] | None = None
-        self._catalogues: FreshCache[None, Catalogue] = FreshCache(self._read_catalogue, "catalogue")
+        self._of_model: tuple[LiveModel, Catalogue] | None = None
 
     async def search(self, text: str, limit: int) -> list[Movie]:
         """Return the movies whose titles are most like a text, best first."""
@@ -158,16 +129,34 @@ class BrowsingFlow:
         return [catalogue.movies[position] for position in positions]
 
     async def movie(self, movie_id: str) -> Movie:
-        """Return a movie by the caller's id.
+        """Return a movie by the caller's id, with its overview unless PostgreSQL is away.
 
         Raises:
             NotFound: there is no such movie.
         """
+        movie = await self._in_catalogue(movie_id)
+        try:
+            return (await self._queries.texts_of([movie.movie_id])).get(movie.movie_id, movie)
+        except StorageUnavailable:
+            return movie
+
+    async def stored(self, external_id: str, movie_ids: Sequence[int]) -> Movie:
+        """Return a movie that was just written, with its overview, as PostgreSQL has it now.
+
+        Raises:
+            NotFound: it has been deleted since.
+        """
+        movies = await self._queries.texts_of(movie_ids)
+        if not movies:
+            raise NotFound(_unknown_movie(external_id))
+        return next(iter(movies.values()))
+
+    async def _in_catalogue(self, movie_id: str) -> Movie:
+        """Return a movie of the catalogue by the caller's id, or raise ``NotFound``."""
         catalogue = await self._catalogue()
         position = catalogue.vocabulary.by_external_id.get(movie_id)
         if position is None:
-            message = f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title"
-            raise NotFound(message)
+            raise NotFound(_unknown_movie(movie_id))
         return catalogue.movies[position]
 
     async def similar(self, movie_id: str, limit: int) -> SimilarMovies:
@@ -185,7 +174,7 @@ class BrowsingFlow:
             message = "no model is in production yet: start a training with POST /training/"
             raise NotEnoughData(message)
         position, name = model.vocabulary.by_external_id.get(movie_id), model.fitted.recipe.model
-        if position is not None:
+        if position is not None and position < len(model.fitted.movie_ids):
             learned = recommend_similar(model, position, limit)
             if learned.strategy == "model":
                 movie = model.movies[position]
@@ -203,22 +192,18 @@ class BrowsingFlow:
         Raises:
             NotFound: there is no such movie.
         """
-        movie, catalogue = await self.movie(movie_id), await self._catalogue()
-        similarity = await self._similarity_of(catalogue)
+        movie, catalogue = await self._in_catalogue(movie_id), await self._catalogue()
         position = catalogue.positions.get(movie.movie_id)
         if position is None:  # the catalogue was read again meanwhile, without the movie
             return movie, ()
-        best, cosines = similarity.most_similar(position, catalogue.popularity, limit)
+        best, cosines = await asyncio.to_thread(
+            catalogue.similarity.most_similar, position, catalogue.popularity, limit, catalogue.is_available
+        )
         scored = enumerate(zip(best.tolist(), cosines.tolist(), strict=True), start=1)
-        return movie, tuple(Recommendation(rank, catalogue.movies[at], cosine) for rank, (at, cosine) in scored)
-
-    async def _similarity_of(self, catalogue: Catalogue) -> MovieSimilarity:
-        """Return the similarity of the movies of a catalogue, made once while it does not change."""
-        if self._similarity is not None and self._similarity[0] is catalogue:
-            return self._similarity[1]
-        similarity = await asyncio.to_thread(lambda: MovieSimilarity(AttributeTable.of(catalogue.movies)))
-        self._similarity = catalogue, similarity
-        return similarity
+        return movie, tuple(
+            Recommendation(rank, catalogue.movies[at], cosine, similar_to=SimilarTo.of(catalogue.movies[at], movie))
+            for rank, (at, cosine) in scored
+        )
 
     async def popular(self, window_days: int | None, filters: Filters, limit: int) -> list[PopularMovie]:
         """Return the most popular movies of the last days, or of all time.
@@ -240,7 +225,7 @@ class BrowsingFlow:
             catalogue = await self._catalogue()
             trend = await self._trend(catalogue, crowd, window_days)
             scored = ((int(at), float(score)) for at, score in zip(trend.positions, trend.scores, strict=True))
-        is_excluded = np.zeros(len(catalogue.movies), np.bool_)
+        is_excluded = ~catalogue.is_available
         is_excluded[filters.excluded(catalogue.vocabulary, np.empty(0, np.int32))] = True
         movies = (PopularMovie(catalogue.movies[at], score) for at, score in scored if not is_excluded[at])
         return list(islice(movies, limit))
@@ -253,7 +238,7 @@ class BrowsingFlow:
         if days not in by_days:
             if len(by_days) >= MAX_TRENDS:
                 del by_days[next(iter(by_days))]
-            by_days[days] = await asyncio.to_thread(catalogue.trend, crowd, days)
+            by_days[days] = await asyncio.to_thread(Trend.of, catalogue, crowd, days)
         return by_days[days]
 
     async def ratings_of(self, user_id: str, limit: int) -> list[RatedMovie]:
@@ -271,16 +256,18 @@ class BrowsingFlow:
     async def _catalogue(self) -> Catalogue:
         """Return the catalogue; while PostgreSQL is away the last one, or else the movies of the model in memory."""
         try:
-            return await self._catalogues.get(None)
+            return await self._queries.catalogue()
         except StorageUnavailable:
-            if (last := self._catalogues.last(None)) is not None:
+            if (last := self._queries.last_catalogue()) is not None:
                 return last
             if (model := self._load_model()) is None:
                 raise
-            return await asyncio.to_thread(Catalogue.of, list(model.movies), model.fitted.popularity.tolist())
+            if self._of_model is None or self._of_model[0] is not model:
+                popularity = model.fitted.popularity.tolist()
+                self._of_model = model, await asyncio.to_thread(Catalogue.of, list(model.movies), popularity)
+            return self._of_model[1]
 
-    async def _read_catalogue(self, _: None) -> Catalogue:
-        """Read every movie, and index them in a thread."""
-        movies = await self._queries.all_movies()
-        popularity = dict(await self._queries.popularity(None))
-        return await asyncio.to_thread(Catalogue.of, movies, [popularity.get(movie.movie_id, 0.0) for movie in movies])
+
+def _unknown_movie(movie_id: str) -> str:
+    """Return the message about a movie that the catalogue lacks."""
+    return f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
+from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.promotion.records import ProductionState, Promotion, RequestedBy
 from cineclub.domain.promotion.versions import VersionKey
 from cineclub.domain.recommend.live_model import LiveModel
@@ -47,6 +48,7 @@ class LiveModelHolder:
         self._poll_seconds = poll_seconds
         self._after_swap = after_swap
         self._live: LiveModel | None = None
+        self._catalogue: Catalogue | None = None
         self._polling = PeriodicTask("live_model", self.refresh, Intervals(poll_seconds, poll_seconds))
         self._refused: VersionKey | None = None
         self._retry_seconds = 0.0
@@ -57,6 +59,11 @@ class LiveModelHolder:
     def current(self) -> LiveModel | None:
         """Return the model that serves now; None before the first one was loaded."""
         return self._live
+
+    async def take_catalogue(self, catalogue: Catalogue) -> None:
+        """Serve the movies of a catalogue from the next request on, with this model and later ones."""
+        self._catalogue = catalogue
+        await self._keep_up()
 
     async def start(self) -> None:
         """Load the promoted model, or the last good local copy while PostgreSQL is away, then keep polling."""
@@ -99,12 +106,26 @@ class LiveModelHolder:
             self._refuse(promotion, error)
             return
         self._swap(promotion, live)
+        await self._keep_up()
         await asyncio.to_thread(self._store.note_served, promotion, movie_ids_are_integers=state.movie_ids_are_integers)
         await asyncio.to_thread(self._after_swap)
 
     def _loaded(self, promotion: Promotion) -> LiveModel:
         """Return the checked model of a promotion's local copy."""
-        return LiveModel.of(promotion.version, *self._store.read(*promotion.key, promotion.artifact_folder))
+        live = LiveModel.of(promotion.version, *self._store.read(*promotion.key, promotion.artifact_folder))
+        return live if self._catalogue is None else live.within(self._catalogue)
+
+    async def _keep_up(self) -> None:
+        """Give the model that serves the movies of the newest catalogue, which may change meanwhile, as the model may.
+
+        The model serves with the movies of before until it is ready.
+        """
+        while (live := self._live) is not None and (catalogue := self._catalogue) is not None:
+            if live.has_movies_of(catalogue):
+                return
+            extended = await asyncio.to_thread(live.within, catalogue)
+            if self._live is live:
+                self._live = extended
 
     def _swap(self, promotion: Promotion, live: LiveModel) -> None:
         """Serve a loaded model from the next request on."""

@@ -149,6 +149,7 @@ class PredictionFlow:
         else:
             recommendations = self._recommend(model, request, follows, may_keep=may_keep)
         name, version = (model.fitted.recipe.model, model.version) if model else (None, None)
+        n_own = len(model.fitted.movie_ids) if model else 0
         return PredictionResponse(
             recommendation_id=_recommendation_id(self._now()),
             user_id=request.user_id,
@@ -156,7 +157,7 @@ class PredictionFlow:
             model_name=name,
             model_version=version,
             recommendation_list=recommendations,
-            unknown_films=unknown_films(model.vocabulary, request.ratings) if model else (),
+            unknown_films=unknown_films(model.vocabulary, n_own, request.ratings) if model else (),
         )
 
     def _recommend(
@@ -164,15 +165,15 @@ class PredictionFlow:
     ) -> RecommendationList:
         """Return the recommendations of the model, from memory where they would be the same again."""
         user_ratings, crowd, impressions = follows
-        is_dated = crowd is not None and (request.fresh > 0 or model.latest_context is not None)
+        is_dated = crowd is not None and (request.fresh > 0 or model.follows_crowd)
         epoch = crowd.epoch if crowd is not None and is_dated else 0
-        recalled = self._recent_responses.recall(request, user_ratings, model.fitted, epoch, impressions)
+        recalled = self._recent_responses.recall(request, user_ratings, model, epoch, impressions)
         if recalled is not None:
             return recalled
         history = history_for(model, request, user_ratings, self._now())
         recommendations = recommend(model, request, history, crowd, impressions)
         if may_keep:
-            self._recent_responses.remember(request, user_ratings, model.fitted, recommendations, epoch, impressions)
+            self._recent_responses.remember(request, user_ratings, model, recommendations, epoch, impressions)
         return recommendations
 
     async def _recommend_without_model(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cineclub.domain.errors import BrokenArtifact, StorageUnavailable
+from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.promotion.online_comparison import (
     Compose,
     Purpose,
@@ -91,8 +92,12 @@ class Shadow:
         rules: ShadowRules,
         now: Callable[[], datetime],
         random: Callable[[], float],
+        last_catalogue: Callable[[], Catalogue | None] = lambda: None,
     ) -> None:
-        """Take the queries, which raise ``StorageUnavailable``, and the loader; ``random`` returns 0 up to 1."""
+        """Take the queries, which raise ``StorageUnavailable``, and the loader; ``random`` returns 0 up to 1.
+
+        Opponents have the movies of the catalogue that ``last_catalogue`` returns, as the serving version has.
+        """
         self._read_standing = read_standing
         self._write_comparisons = write
         self._load = load
@@ -100,6 +105,7 @@ class Shadow:
         self._rules = rules
         self._now = now
         self._random = random
+        self._last_catalogue = last_catalogue
         self._recommend = recommend
         self._compose: Compose = served_alone
         self._opponents: dict[Opponent, LiveModel] = {}
@@ -199,11 +205,11 @@ class Shadow:
     async def _compare(self, served: ServedResponse) -> None:
         """Compute the recommendations of every opponent, in a thread."""
         self._in_progress = served
-        for opponent, model in tuple(self._opponents.items()):
+        for opponent in tuple(self._opponents):
             if opponent.served_version != served.response.model_version:
                 continue
             try:
-                compared = await asyncio.to_thread(self._compared, served, opponent, model)
+                compared = await asyncio.to_thread(self._compared, served, opponent)
             except Exception as error:  # noqa: BLE001 - an opponent may fail in any way: the others are still compared
                 self._metrics.lost("failed")
                 if opponent not in self._failed:  # the first failure is logged
@@ -217,8 +223,11 @@ class Shadow:
                 self._metrics.compared(opponent.purpose)
         self._in_progress = None
 
-    def _compared(self, served: ServedResponse, opponent: Opponent, model: LiveModel) -> ComparedResponse:
-        """Return a response with the list of an opponent; blocks."""
+    def _compared(self, served: ServedResponse, opponent: Opponent) -> ComparedResponse:
+        """Return a response with the list of an opponent, of the movies of the newest catalogue; blocks."""
+        model, catalogue = self._opponents[opponent], self._last_catalogue()
+        if catalogue is not None and not model.has_movies_of(catalogue):
+            model = self._opponents[opponent] = model.within(catalogue)
         history = history_for(model, served.request, served.user_ratings, served.served_at)
         other = self._recommend(model, served.request, history, served.crowd, served.impressions)
         served_movie_ids, other_movie_ids = served.response.recommendation_list.movie_ids, other.movie_ids

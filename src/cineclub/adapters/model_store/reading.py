@@ -20,6 +20,7 @@ from cineclub.adapters.model_store.manifest import (
     sha256_of,
 )
 from cineclub.domain.errors import BrokenArtifact, CineclubError
+from cineclub.domain.ratings.labels import labels_in
 from cineclub.domain.ratings.log import Movie, SnapshotIdentity
 from cineclub.domain.recommend.recommender import FittedModel
 from cineclub.models import catalogue
@@ -140,7 +141,8 @@ def _movies(path: Path, facts: FileFacts, movie_ids: NDArray[np.int64]) -> dict[
     while rows:  # each row is freed once it is read: every process that serves has all movies in memory
         fields = rows.pop()
         genres = tuple(fields["genres"])
-        movies.append(Movie(**(fields | {"genres": combinations.setdefault(genres, genres)})))
+        lists = {"genres": combinations.setdefault(genres, genres), "labels": labels_in(fields.get("labels"))}
+        movies.append(Movie(**(fields | lists)))
     if [movie.movie_id for movie in movies] != movie_ids.tolist():
         message = f"{path.name} has the texts of {len(movies)} films, the vocabulary has {len(movie_ids)}"
         raise BrokenArtifact(message)

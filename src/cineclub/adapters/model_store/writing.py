@@ -28,9 +28,13 @@ from cineclub.adapters.model_store.manifest import (
 from cineclub.adapters.model_store.reading import read_artifact
 from cineclub.adapters.model_store.samples import sample_scores
 from cineclub.domain.errors import BrokenArtifact
+from cineclub.domain.ratings.labels import label_document
 from cineclub.domain.ratings.log import Movie, SnapshotIdentity
 from cineclub.domain.recommend.recommender import FittedModel
 from cineclub.runtime.unfinished import folder_to_disk, unfinished_folder
+
+MOVIE_FIELDS = ("movie_id", "external_id", "title", "year", "genres", "imdb_id", "tmdb_id")
+"""What an artifact holds of each movie."""
 
 
 def write_artifact(
@@ -137,8 +141,20 @@ def _write_movies(path: Path, fitted: FittedModel, movies: Sequence[Movie]) -> F
     if missing := [movie_id for movie_id in vocabulary if movie_id not in by_id]:
         message = f"{len(missing)} films of the model have no title, the first is {missing[0]}: import the films again"
         raise BrokenArtifact(message)
-    _write_bytes(path, orjson.dumps([by_id[movie_id] for movie_id in vocabulary]))
+    _write_bytes(path, orjson.dumps([_document_of(by_id[movie_id]) for movie_id in vocabulary]))
     return FileFacts(sha256_of(path), path.stat().st_size)
+
+
+def _document_of(movie: Movie) -> dict[str, Any]:
+    """Return what an artifact holds of a movie: no overview, and neither labels nor runtime where it has none."""
+    document: dict[str, Any] = {name: getattr(movie, name) for name in MOVIE_FIELDS}
+    if movie.labels:
+        document["labels"] = label_document(movie.labels)
+    if movie.runtime_minutes is not None:
+        document["runtime_minutes"] = movie.runtime_minutes
+    if not movie.is_available:
+        document["is_available"] = False
+    return document
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -34,6 +34,16 @@ CONTRACT = {
     "rating_scale": {"lowest": (NUMBERS, "a number"), "highest": (NUMBERS, "a number")},
 }
 
+OPTIONAL = {
+    "movies": {
+        "labels": (frozenset({"jsonb"}), "jsonb"),
+        "runtime_minutes": (INTEGERS, "integer"),
+        "overview": (TEXTS, "text"),
+        "available": (frozenset({"boolean"}), "boolean"),
+    }
+}
+"""Columns that a view may lack."""
+
 
 class ExternalSource:
     """The three views of one schema, read over one connection."""
@@ -94,6 +104,9 @@ class ExternalSource:
                     yield f"{place} lacks the column {column}: add it to the view as {wanted}"
                 elif actual not in allowed:
                     yield f"{place}.{column} is {actual}, not {wanted}: cast it in the view"
+            for column, (allowed, wanted) in OPTIONAL.get(view, {}).items():
+                if (actual := types[view].get(column, wanted)) not in allowed:
+                    yield f"{place}.{column} is {actual}, not {wanted}: cast it in the view"
 
     def _movie_faults(self) -> Iterator[str]:
         """Yield the faults of the movies."""
@@ -102,6 +115,9 @@ class ExternalSource:
             yield f"{place} has {fault['ids']:,} rows whose movie_id is null or not 1 to 256 characters: leave them out"
         if fault["titles"]:
             yield f"{place} has {fault['titles']:,} films without a title: use coalesce(title, '') in the view"
+        if fault["labels"]:
+            object_of = "jsonb_build_object('director', jsonb_build_array('Michael Mann'))"
+            yield f"{place} has {fault['labels']:,} films whose labels are no JSON object: build them as {object_of}"
         if fault["repeated"]:
             yield f"{place} repeats {fault['repeated']:,} movie_ids: one row a film, use SELECT DISTINCT ON (movie_id)"
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from psycopg.types.json import Jsonb
 
 from cineclub.adapters.postgres.copy_stream import EPOCH_2000_MICROSECONDS, ROW
 from cineclub.adapters.postgres.sessions import Row, named_queries, session
@@ -15,6 +16,7 @@ from cineclub.domain.errors import Conflict, ReadOnlySource
 from cineclub.domain.ratings.canonical_order import canonical_order
 from cineclub.domain.ratings.import_counts import ImportCounts, ImportProgress
 from cineclub.domain.ratings.imported import NewMovie, RatingRows, are_integers
+from cineclub.domain.ratings.labels import label_document
 from cineclub.domain.ratings.log import RatingScale
 
 SQL = named_queries("importing.sql")
@@ -22,6 +24,9 @@ COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 ROWS_AT_A_TIME = 200_000
 FIELD_BYTES: Mapping[str, int] = {"n_fields": 4, "user_bytes": 8, "movie_bytes": 8, "rating_bytes": 4, "time_bytes": 8}
+N_DETAILS = 9
+"""The columns of a staged movie beside its code and its id."""
+
 Connection = psycopg.Connection[Row]
 
 
@@ -218,8 +223,10 @@ class Transaction:
 def _movie_record(code: int, external_id: str, movie: NewMovie | None) -> tuple[Any, ...]:
     """Return the record of a movie, with or without texts."""
     if movie is None:
-        return (code, external_id, None, None, None, None, None)
-    return (code, external_id, movie.title, movie.year, list(movie.genres), movie.imdb_id, movie.tmdb_id)
+        return (code, external_id, *[None] * N_DETAILS)
+    texts = movie.title, movie.year, list(movie.genres), movie.imdb_id, movie.tmdb_id
+    labels = Jsonb(label_document(movie.labels))
+    return (code, external_id, *texts, labels, movie.runtime_minutes, movie.overview, movie.is_available)
 
 
 def _unpacked(row: Row) -> NDArray[np.int64]:

@@ -19,9 +19,13 @@ ALTER TABLE cineclub.ratings ENABLE TRIGGER ratings_announce_insert,
     ENABLE TRIGGER ratings_older_insert, ENABLE TRIGGER ratings_older_update, ENABLE TRIGGER ratings_older_update_from;
 
 -- name: set_catalogue
--- Store the scale; ids are integers only if those of every import are.
+-- Store the scale; ids are integers only if those of every import are, and of every movie that was added before.
 INSERT INTO cineclub.catalogue (scale_lowest, scale_highest, movie_ids_are_integers, user_ids_are_integers, holds_demo)
-VALUES (%(lowest)s, %(highest)s, %(movies)s, %(users)s, %(demo)s)
+VALUES (
+    %(lowest)s, %(highest)s,
+    %(movies)s AND NOT EXISTS (SELECT FROM cineclub.movies WHERE external_id !~ '^(0|-?[1-9][0-9]{0,17})$'),
+    %(users)s, %(demo)s
+)
 ON CONFLICT (singleton) DO UPDATE
 SET movie_ids_are_integers = catalogue.movie_ids_are_integers AND excluded.movie_ids_are_integers,
     user_ids_are_integers = catalogue.user_ids_are_integers AND excluded.user_ids_are_integers,
@@ -30,27 +34,38 @@ SET movie_ids_are_integers = catalogue.movie_ids_are_integers AND excluded.movie
 -- name: stage_movies
 -- The movies of the import; one without texts occurs in ratings only.
 CREATE TEMPORARY TABLE import_movies (
-    code integer, external_id text, title text, year integer, genres text[], imdb_id text, tmdb_id text
+    code integer, external_id text, title text, year integer, genres text[], imdb_id text, tmdb_id text,
+    labels jsonb, runtime_minutes integer, overview text, available boolean
 ) ON COMMIT DROP;
 
 -- name: copy_movies
 COPY import_movies FROM STDIN;
 
 -- name: update_movies
--- Update the texts of known movies; values that the import lacks stay.
+-- Update what is known of movies; values and kinds of labels that the import lacks stay.
 UPDATE cineclub.movies m
-SET title = i.title, year = coalesce(i.year, m.year), genres = CASE i.genres WHEN '{}' THEN m.genres ELSE i.genres END,
-    imdb_id = coalesce(i.imdb_id, m.imdb_id), tmdb_id = coalesce(i.tmdb_id, m.tmdb_id)
-FROM import_movies i
-WHERE m.external_id = i.external_id AND i.title IS NOT NULL
-  AND (m.title, m.year, m.genres, m.imdb_id, m.tmdb_id) IS DISTINCT FROM
-      (i.title, coalesce(i.year, m.year), CASE i.genres WHEN '{}' THEN m.genres ELSE i.genres END,
-       coalesce(i.imdb_id, m.imdb_id), coalesce(i.tmdb_id, m.tmdb_id));
+SET title = n.title, year = n.year, genres = n.genres, imdb_id = n.imdb_id, tmdb_id = n.tmdb_id, labels = n.labels,
+    runtime_minutes = n.runtime_minutes, overview = n.overview, available = n.available
+FROM (
+    SELECT o.id, coalesce(i.title, o.title) AS title, coalesce(i.year, o.year) AS year,
+           CASE WHEN i.genres IS NULL OR i.genres = '{}' THEN o.genres ELSE i.genres END AS genres,
+           coalesce(i.imdb_id, o.imdb_id) AS imdb_id, coalesce(i.tmdb_id, o.tmdb_id) AS tmdb_id,
+           o.labels || coalesce(i.labels, '{}') AS labels,
+           coalesce(i.runtime_minutes, o.runtime_minutes) AS runtime_minutes,
+           coalesce(i.overview, o.overview) AS overview, coalesce(i.available, o.available) AS available
+    FROM import_movies i JOIN cineclub.movies o USING (external_id)
+) n
+WHERE n.id = m.id
+  AND (m.title, m.year, m.genres, m.imdb_id, m.tmdb_id, m.labels, m.runtime_minutes, m.overview, m.available)
+      IS DISTINCT FROM
+      (n.title, n.year, n.genres, n.imdb_id, n.tmdb_id, n.labels, n.runtime_minutes, n.overview, n.available);
 
 -- name: insert_movies
 -- Add new movies; one without texts gets its id as title.
-INSERT INTO cineclub.movies (external_id, title, year, genres, imdb_id, tmdb_id)
-SELECT external_id, coalesce(title, external_id), year, coalesce(genres, '{}'), imdb_id, tmdb_id
+INSERT INTO cineclub.movies
+    (external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, overview, available)
+SELECT external_id, coalesce(title, external_id), year, coalesce(genres, '{}'), imdb_id, tmdb_id,
+       coalesce(labels, '{}'), runtime_minutes, overview, coalesce(available, true)
 FROM import_movies
 WHERE NOT EXISTS (SELECT FROM cineclub.movies m WHERE m.external_id = import_movies.external_id)
 ORDER BY code

@@ -12,6 +12,7 @@ from cineclub.adapters.postgres.failures import statement_failed
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import Row, named_queries
 from cineclub.domain.errors import StorageMismatch, StorageUnavailable
+from cineclub.domain.ratings.labels import labels_in
 from cineclub.domain.ratings.log import Movie
 from cineclub.domain.ratings.popularity import damped_popularity
 from cineclub.domain.recommend.records import PopularMovie
@@ -143,6 +144,17 @@ class PostgresMovies:
 
 
 def movie_of(row: Row) -> Movie:
-    """Return the movie of a row."""
-    texts = row["external_id"], row["title"], row["year"], tuple(row["genres"] or ()), row["imdb_id"], row["tmdb_id"]
-    return Movie(row["id"], *texts)
+    """Return the movie of a row, with its overview where that was read."""
+    return Movie(
+        movie_id=row["id"],
+        external_id=row["external_id"],
+        title=row["title"],
+        year=row["year"],
+        genres=tuple(row["genres"] or ()),
+        imdb_id=row["imdb_id"],
+        tmdb_id=row["tmdb_id"],
+        labels=labels_in(row["labels"]),
+        runtime_minutes=row["runtime_minutes"],
+        is_available=row["available"],
+        overview=row.get("overview"),
+    )

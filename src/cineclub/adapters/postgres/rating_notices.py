@@ -1,9 +1,9 @@
-"""Notices of changed ratings: LISTEN/NOTIFY at each commit, with a pulse that proves that notices still arrive."""
+"""Notices of changed ratings and movies: LISTEN/NOTIFY at each commit, with a pulse that proves that they arrive."""
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg
 
@@ -14,7 +14,7 @@ from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
 
 log = logging.getLogger(__name__)
 
-RATINGS, ERASED, PULSE = "cineclub_ratings", "cineclub_erased", "cineclub_pulse"
+RATINGS, ERASED, MOVIES, PULSE = "cineclub_ratings", "cineclub_erased", "cineclub_movies", "cineclub_pulse"
 PULSE_SECONDS = 2.0
 NAME = "cineclub notices"
 RECONNECT_SECONDS = 1.0
@@ -39,6 +39,7 @@ class RatingNotices:
         cache: HistoryCache,
         on_erased: Callable[[str], None],
         on_many: Callable[[], None] = lambda: None,
+        on_movies: Callable[[Sequence[int] | None], None] = lambda _movie_ids: None,
     ) -> None:
         """Take what listens, and who is told.
 
@@ -48,12 +49,14 @@ class RatingNotices:
             cache: is told of every change.
             on_erased: called with each erased user.
             on_many: called when the ratings of many users changed at once, as by an import.
+            on_movies: called with the internal ids of changed movies; with None for many, or if some may be missed.
         """
         self._database_url = database_url
         self._pool = pool
         self._cache = cache
         self._on_erased = on_erased
         self._on_many = on_many
+        self._on_movies = on_movies
         self._expected_pulse: str | None = None
         self._is_receiving = False
         self._listening = PeriodicTask("rating_notices", self._listen, Intervals(RECONNECT_SECONDS))
@@ -88,10 +91,11 @@ class RatingNotices:
             StorageUnavailable: it could not be sent.
         """
         async with asyncio.timeout(LISTEN_SECONDS):
-            for channel in (RATINGS, ERASED, PULSE):
+            for channel in (RATINGS, ERASED, MOVIES, PULSE):
                 await connection.execute(f"LISTEN {channel}".encode())
             for (user_id,) in await (await connection.execute(ERASED_MEANWHILE)).fetchall():
                 self._on_erased(user_id)
+        self._on_movies(None)
         while True:
             pulse = asyncio.create_task(self._send_pulse(), name="rating notices pulse")
             try:
@@ -111,7 +115,7 @@ class RatingNotices:
             await connection.execute("SELECT pg_notify(%s, %s)", (PULSE, self._expected_pulse))
 
     def _receive(self, notice: psycopg.Notify) -> None:
-        """Handle one notice: one user's ratings, many users', an erased user, or an own pulse."""
+        """Handle one notice: one user's ratings, many users', an erased user, changed movies, or an own pulse."""
         if notice.channel == RATINGS:
             if notice.payload:
                 self._cache.invalidate(notice.payload)
@@ -120,6 +124,8 @@ class RatingNotices:
                 self._on_many()
         elif notice.channel == ERASED:
             self._on_erased(notice.payload)
+        elif notice.channel == MOVIES:
+            self._on_movies([int(movie_id) for movie_id in notice.payload.split(",")] if notice.payload else None)
         elif notice.payload == self._expected_pulse:
             self._expected_pulse = None
             self._cache.trust()

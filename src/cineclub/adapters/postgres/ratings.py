@@ -122,4 +122,4 @@ def _snapshot_of(columns: RatingColumns, scale: RatingScale, movies: tuple[Movie
         for array in arrays:
             array[:] = array[order]
     log = RatingLog(*arrays, scale)
-    return Snapshot(log, movies, SnapshotIdentity.of(log))
+    return Snapshot(log, movies, SnapshotIdentity.of(log, movies))

@@ -50,11 +50,12 @@ COPY (
 
 -- name: movies
 -- All movies.
-SELECT id, external_id, title, year, genres, imdb_id, tmdb_id FROM cineclub.movies ORDER BY id;
+SELECT id, external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, available
+FROM cineclub.movies ORDER BY id;
 
 -- name: movies_external
 -- All movies of the owner's view.
-SELECT m.id, m.external_id, m.title, m.year, m.genres, m.imdb_id, m.tmdb_id
+SELECT m.id, m.external_id, m.title, m.year, m.genres, m.imdb_id, m.tmdb_id, m.labels, m.runtime_minutes, m.available
 FROM cineclub.movies m
 WHERE EXISTS (SELECT FROM {schema}.movies v WHERE v.movie_id::text = m.external_id)
 ORDER BY m.id;

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import BrokenArtifact
+from cineclub.domain.ratings.labels import label_document, labels_in
 from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale, Snapshot, SnapshotIdentity
 
 FORMAT = 1
@@ -40,6 +40,9 @@ MOVIE_COLUMNS = pa.schema(
         pa.field("genres", pa.list_(pa.string()), nullable=False),
         pa.field("imdb_id", pa.string()),
         pa.field("tmdb_id", pa.string()),
+        pa.field("labels", pa.string(), nullable=False),
+        pa.field("runtime_minutes", pa.int32()),
+        pa.field("is_available", pa.bool_(), nullable=False),
     ]
 )
 # users and times ascend, so their differences are small; movies and ratings have few different values
@@ -69,8 +72,12 @@ def write_ratings(path: Path, log: RatingLog, identity: SnapshotIdentity) -> Non
 
 
 def write_movies(path: Path, movies: Sequence[Movie]) -> None:
-    """Write movies as a new file, through to the disk."""
-    rows = [asdict(movie) | {"genres": list(movie.genres)} for movie in movies]
+    """Write movies as a new file, through to the disk; labels in JSON, no overviews."""
+    rows = [
+        {name: getattr(movie, name) for name in MOVIE_COLUMNS.names}
+        | {"genres": list(movie.genres), "labels": json.dumps(label_document(movie.labels))}
+        for movie in movies
+    ]
     with path.open("xb") as file:
         pq.write_table(pa.Table.from_pylist(rows, schema=MOVIE_COLUMNS), file, compression="zstd")
         _to_disk(file)
@@ -84,11 +91,17 @@ def read_snapshot(folder: Path) -> Snapshot:
     """
     with parquet_errors(folder):
         rows = pq.read_table(folder / MOVIES, page_checksum_verification=True).to_pylist()
-        movies = tuple(Movie(**(row | {"genres": tuple(row["genres"])})) for row in rows)
+        movies = tuple(map(_movie_of, rows))
         with pq.ParquetFile(folder / RATINGS, page_checksum_verification=True) as file:
             head = _head_of(file)
             log = _log_of(file, RatingScale(head["lowest"], head["highest"]))
-    return Snapshot(log, movies, SnapshotIdentity.of(log))
+    return Snapshot(log, movies, SnapshotIdentity.of(log, movies))
+
+
+def _movie_of(row: dict[str, Any]) -> Movie:
+    """Return the movie of a row; those of earlier releases have no labels."""
+    lists = {"genres": tuple(row["genres"]), "labels": labels_in(json.loads(row.get("labels", "{}")))}
+    return Movie(**(row | lists))
 
 
 def holds_any(path: Path, user_ids: Collection[int]) -> bool:

@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from cineclub.api.access import ADMIN, READ, GuardedRoute
+from cineclub.api.access import ADMIN, READ, WRITE, GuardedRoute
 from cineclub.api.fields import MAX_GENRE_LENGTH, MAX_ID_LENGTH, Text
-from cineclub.api.presentation import RATING_DIGITS, movie_document, scored_document
+from cineclub.api.movie_schemas import MovieDetailOut, MovieIn, MoviesIn, MoviesOut, MoviesWritten, PopularOut
+from cineclub.api.presentation import RATING_DIGITS, movie_detail_document, movie_document, scored_document
+from cineclub.api.requests import new_movie
 from cineclub.api.routes.dependencies import Parts, failures
-from cineclub.api.schemas import ErasedOut, MovieOut, MoviesOut, PopularOut, SimilarOut, UserRatingsOut
+from cineclub.api.schemas import ErasedOut, SimilarOut, UserRatingsOut
 from cineclub.domain.recommend.filters import Filters
 
 router = APIRouter(tags=["movies"], route_class=GuardedRoute)
@@ -22,6 +24,9 @@ Window = Annotated[
 ]
 OneGenre = Annotated[Text | None, Query(min_length=1, max_length=MAX_GENRE_LENGTH, description="of this genre only")]
 PathId = Annotated[Text, Path(min_length=1, max_length=MAX_ID_LENGTH)]
+IdsBecomeText = Annotated[
+    bool, Query(description="an id that is no integer may be the first: responses write all ids as text from then on")
+]
 
 
 @router.get("/movies/", response_model=MoviesOut, responses=failures(422, 503), openapi_extra=READ)
@@ -65,10 +70,49 @@ async def similar(movie_id: PathId, parts: Parts, limit: Limit = 10) -> dict[str
     }
 
 
-@router.get("/movies/{movie_id:text}", response_model=MovieOut, responses=failures(404, 422, 503), openapi_extra=READ)
+@router.get(
+    "/movies/{movie_id:text}", response_model=MovieDetailOut, responses=failures(404, 422, 503), openapi_extra=READ
+)
 async def movie(movie_id: PathId, parts: Parts) -> dict[str, Any]:
     """Return one film."""
-    return movie_document(await parts.browser.movie(movie_id), integers=bool(parts.live.movie_ids_are_integers))
+    movie = await parts.browser.movie(movie_id)
+    return movie_detail_document(movie, integers=bool(parts.live.movie_ids_are_integers))
+
+
+@router.post("/movies/", responses=failures(409, 422, 503), openapi_extra=WRITE)
+async def add_movies(body: MoviesIn, parts: Parts, ids_become_text: IdsBecomeText = False) -> MoviesWritten:  # noqa: FBT002 - of the query
+    """Add one film, or a list of up to 1000, or replace what is known of them; all or none.
+
+    They are found by search, as similar films and in lists within a second, without a training. To send the same again
+    changes nothing.
+    """
+    movies = [new_movie(str(movie.movie_id), movie) for movie in (body if isinstance(body, list) else [body])]
+    written = await parts.movies.write(movies, ids_become_text=ids_become_text)
+    parts.catalogue.note_changes(written.movie_ids)
+    return MoviesWritten(added=written.n_added, changed=written.n_changed, unchanged=written.n_unchanged)
+
+
+@router.put(
+    "/movies/{movie_id:text}", response_model=MovieDetailOut, responses=failures(409, 422, 503), openapi_extra=WRITE
+)
+async def put_movie(
+    movie_id: PathId,
+    body: MovieIn,
+    parts: Parts,
+    ids_become_text: IdsBecomeText = False,  # noqa: FBT002 - of the query
+) -> dict[str, Any]:
+    """Add a film, or replace what is known of it, and return it; `available: false` withdraws it from all lists."""
+    written = await parts.movies.write([new_movie(movie_id, body)], ids_become_text=ids_become_text)
+    parts.catalogue.note_changes(written.movie_ids)
+    movie = await parts.browser.stored(movie_id, written.movie_ids)
+    return movie_detail_document(movie, integers=bool(parts.live.movie_ids_are_integers))
+
+
+@router.delete("/movies/{movie_id:text}", status_code=204, responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
+async def delete_movie(movie_id: PathId, parts: Parts) -> Response:
+    """Delete a film that nobody has rated; withdraw a rated one with `available: false`."""
+    parts.catalogue.note_changes([await parts.movies.delete(movie_id)])
+    return Response(status_code=204)
 
 
 @router.get(

@@ -1,15 +1,16 @@
-"""Attributes of films as a table: their genres and the time they are from."""
+"""Attributes of films as a table: their genres, their labels and the time they are from."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.ratings.labels import GENRE, folded, place_of_kind
 from cineclub.domain.ratings.log import Movie
 
-GENRE, YEAR = "genre", "year"
+YEAR = "year"
 YEARS_APART = 5
 """Two times of films are so far apart. A film lies between two of them, so that it shares its time with its decade."""
 
@@ -31,13 +32,13 @@ class AttributeTable:
     weights: NDArray[np.float32]
 
     @classmethod
-    def of(cls, movies: Sequence[Movie]) -> "AttributeTable":
-        """Return the attributes of films in their order."""
+    def of(cls, movies: Sequence[Movie], moment: datetime | None = None) -> "AttributeTable":
+        """Return the attributes of films in their order, labels that are known later than at ``moment`` left out."""
         code_of: dict[tuple[str, str], int] = {}
         starts, codes = [0], list[int]()
         weights: list[float] = []
         for movie in movies:
-            of_movie = dict(_attributes_of(movie))
+            of_movie = dict(_attributes_of(movie, moment))
             codes += [code_of.setdefault(attribute, len(code_of)) for attribute in of_movie]
             weights += of_movie.values()
             starts.append(len(codes))
@@ -49,18 +50,25 @@ class AttributeTable:
         return len(self.starts) - 1
 
 
-def folded(name: str) -> str:
-    """Return a name in small letters of one form, with single blanks, so that two spellings of it are equal."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def _attributes_of(movie: Movie) -> Iterator[tuple[tuple[str, str], float]]:
+def _attributes_of(movie: Movie, moment: datetime | None) -> Iterator[tuple[tuple[str, str], float]]:
     """Yield kind and folded name of a film's attributes with their weights."""
     for genre in movie.genres:
         if name := folded(genre):
             yield (GENRE, name), 1.0
+    for label in movie.labels:
+        if moment is None or label.since is None or label.since <= moment:
+            yield (label.kind, folded(label.name)), label.weight
     if movie.year is not None:
         earlier, years = divmod(movie.year, YEARS_APART)
         yield (YEAR, str(earlier * YEARS_APART)), 1 - years / YEARS_APART
         if years:
             yield (YEAR, str((earlier + 1) * YEARS_APART)), years / YEARS_APART
+
+
+def shared_attributes(movie: Movie, other: Movie) -> tuple[tuple[str, str], ...]:
+    """Return kind and name of the labels and genres that a movie shares with another, the most telling kinds first."""
+    of_other = {(GENRE, folded(genre)) for genre in other.genres}
+    of_other |= {(label.kind, folded(label.name)) for label in other.labels}
+    own = [(label.kind, label.name) for label in movie.labels] + [(GENRE, genre) for genre in movie.genres]
+    shared = [(kind, name) for kind, name in own if (kind, folded(name)) in of_other]
+    return tuple(sorted(shared, key=lambda attribute: place_of_kind(attribute[0])))

@@ -1,5 +1,7 @@
 """Similarity of films by their attributes: the cosine of weighted attributes (Salton and Buckley 1988)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,40 @@ from cineclub.domain.movies.attributes import AttributeTable
 
 COSINE_DIGITS = 5
 """Cosines are rounded, so that films with the same attributes are equally similar whatever the order of the sums."""
+
+N_NEAREST, SHARPNESS = 24, 3
+"""The most similar movies whose values are averaged, and the power of the cosine that is their weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearestMovies:
+    """The movies most similar to each of some, with their weights in a mean.
+
+    Attributes:
+        positions: (m, k) int32.
+        weights: (m, k) float32, of each row together 1, or 0 for a movie that is similar to none.
+    """
+
+    positions: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def none(cls) -> "NearestMovies":
+        """Return those of no movies."""
+        return cls(np.empty((0, 1), np.int32), np.empty((0, 1), np.float32))
+
+    def means(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the weighted mean of the values of the most similar movies, shape (m,); 0 where there are none.
+
+        It is the kernel regression of Nadaraya and Watson (1964) of values, (n_movies,), on attributes.
+        """
+        means: NDArray[np.float32] = np.einsum("mk,mk->m", values[self.positions], self.weights)
+        return means
+
+    @property
+    def is_similar_to_any(self) -> NDArray[np.bool_]:
+        """Whether each movie is similar to any, shape (m,)."""
+        return np.asarray(self.weights[:, 0] > 0)
 
 
 class MovieSimilarity:
@@ -40,14 +76,45 @@ class MovieSimilarity:
         return np.minimum(cosines.round(COSINE_DIGITS), np.float32(1))
 
     def most_similar(
-        self, position: int, popularity: NDArray[np.float32], top_n: int
+        self, position: int, popularity: NDArray[np.float32], top_n: int, is_wanted: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the films most similar to one and their cosines, (n,) each, above 0, at most ``top_n`` of them.
 
-        Equally similar films follow their ``popularity``, (n_movies,), then their position.
+        Only movies of the mask ``is_wanted``, (n_movies,), are returned. Equally similar ones follow their
+        ``popularity``, (n_movies,), then their position.
         """
         cosines = self.of(position)
         cosines[position] = 0
+        cosines[~is_wanted] = 0
         similar = np.flatnonzero(cosines)
         best = similar[np.lexsort((-popularity[similar], -cosines[similar]))][:top_n]
         return best, cosines[best]
+
+    def nearest(self, positions: NDArray[np.integer], is_known: NDArray[np.bool_]) -> NearestMovies:
+        """Return the movies most similar to each of some, positions (m,), among those of a mask, (n_movies,).
+
+        Movies with the same attributes have the same ones, found once.
+        """
+        n_nearest = max(min(N_NEAREST, int(np.count_nonzero(is_known))), 1)
+        nearest = np.zeros((len(positions), n_nearest), np.int32)
+        weights = np.zeros((len(positions), n_nearest), np.float32)
+        found: dict[bytes, int] = {}
+        for row, position in enumerate(positions.tolist()):
+            entries = slice(self._table.starts[position], self._table.starts[position + 1])
+            key = self._table.codes[entries].tobytes() + self._table.weights[entries].tobytes()
+            former = found.setdefault(key, row)
+            if former != row:
+                nearest[row], weights[row] = nearest[former], weights[former]
+                continue
+            cosines = self.of(position)
+            cosines[~is_known] = 0
+            cosines[position] = 0
+            best = (
+                np.argpartition(-cosines, n_nearest - 1)[:n_nearest] if n_nearest < len(cosines) else cosines.argsort()
+            )
+            best = best[np.lexsort((best, -cosines[best]))][:n_nearest]
+            powers = cosines[best].astype(np.float64) ** SHARPNESS
+            nearest[row] = best
+            if powers.any():
+                weights[row] = powers / powers.sum()
+        return NearestMovies(nearest, weights)

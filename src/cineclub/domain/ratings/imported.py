@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import InvalidInput
+from cineclub.domain.ratings.labels import Label
 from cineclub.domain.ratings.log import RatingLog, RatingScale
 
 MAX_ID_CHARACTERS = 256
@@ -45,14 +46,18 @@ class ColumnMapping:
 
 @dataclass(frozen=True, slots=True)
 class NewMovie:
-    """A movie of a file; ``external_id`` is the file's own id, as text."""
+    """A movie of a file; ``external_id`` is the file's own id, as text, and what the file lacks is None or empty."""
 
     external_id: str
-    title: str
+    title: str | None
     year: int | None = None
     genres: tuple[str, ...] = ()
     imdb_id: str | None = None
     tmdb_id: str | None = None
+    labels: tuple[Label, ...] = ()
+    runtime_minutes: int | None = None
+    overview: str | None = None
+    is_available: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

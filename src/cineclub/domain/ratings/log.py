@@ -1,6 +1,8 @@
 """Ratings as flat arrays: the rating log, the ratings of one user, movies, and snapshots."""
 
 import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.ratings.canonical_order import canonical_order
+from cineclub.domain.ratings.labels import Label, label_document
 
 RELEVANT_FRACTION_OF_SCALE = 0.8
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,7 +151,21 @@ class RatingLog:
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """A movie of the catalogue; ``external_id`` is the caller's own id, as text."""
+    """A movie of the catalogue.
+
+    Attributes:
+        movie_id: the internal id.
+        external_id: the caller's own id, as text.
+        title: without the year.
+        year: of its release.
+        genres: as they are written.
+        imdb_id: IMDb's id, with or without ``tt``.
+        tmdb_id: TMDB's number.
+        labels: each name of a kind once (``domain.ratings.labels``).
+        runtime_minutes: its length.
+        is_available: whether it may be recommended; one that was withdrawn is still known from histories.
+        overview: a text about it; read for single movies only.
+    """
 
     movie_id: int
     external_id: str
@@ -157,22 +174,33 @@ class Movie:
     genres: tuple[str, ...]
     imdb_id: str | None = None
     tmdb_id: str | None = None
+    labels: tuple[Label, ...] = ()
+    runtime_minutes: int | None = None
+    is_available: bool = True
+    overview: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotIdentity:
-    """The identity of a snapshot: row count, newest rating, SHA-256 of the canonical columns."""
+    """The identity of a snapshot: row count, newest rating, SHA-256 of the canonical columns and of the labels."""
 
     n_ratings: int
     newest_rated_at: datetime | None
     content_sha256: str
 
     @classmethod
-    def of(cls, log: RatingLog) -> "SnapshotIdentity":
-        """Return the identity of a log; the hash is over the little-endian bytes of its columns, one after another."""
+    def of(cls, log: RatingLog, movies: Iterable[Movie] = ()) -> "SnapshotIdentity":
+        """Return the identity of a log and its movies.
+
+        The hash is over the little-endian bytes of the columns, one after another, then over the labels of the movies
+        that have some, by rising id, in JSON; without any label it is that of the ratings alone.
+        """
         digest = hashlib.sha256()
         for column in (log.user_ids, log.movie_ids, log.ratings, log.rated_at):
             digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")).data)
+        for movie in sorted(movies, key=lambda movie: movie.movie_id):
+            if movie.labels:
+                digest.update(json.dumps([movie.movie_id, label_document(movie.labels)], sort_keys=True).encode())
         newest = EPOCH + timedelta(microseconds=int(log.rated_at.max())) if len(log) else None
         return cls(len(log), newest, digest.hexdigest())
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,13 @@ class TitleSearch:
         """Take the titles and the popularity of each movie, shape (n_movies,), in any unit; it decides among equals."""
         self._titles = [comparable_title(title)[:MAX_LETTERS] for title in titles]
         self._lengths = np.array([len(title) for title in self._titles], np.int64)
-        highest = float(popularity.max(initial=0.0))
-        self._popularity = np.clip(popularity / highest, 0, 1) if highest > 0 else np.zeros(len(titles), np.float32)
+        self._popularity = _shares_of_highest(popularity)
+
+    def with_popularity(self, popularity: NDArray[np.float32]) -> "TitleSearch":
+        """Return the search of the same titles with another popularity of each movie, shape (n_movies,)."""
+        other = copy(self)
+        other._popularity = _shares_of_highest(popularity)  # noqa: SLF001 - of its own class
+        return other
 
     def best(self, text: str, limit: int) -> list[int]:
         """Return the positions of the titles most similar to a text, best first; empty if none is similar.
@@ -54,3 +60,9 @@ class TitleSearch:
         points = similarity + POINTS_OF_THE_WHOLE * whole + POINTS_OF_POPULARITY * self._popularity
         order = np.lexsort((np.arange(len(points)), -points))
         return [int(position) for position in order[: 10 * limit] if similarity[position] >= FEWEST_POINTS][:limit]
+
+
+def _shares_of_highest(popularity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the popularity of each movie as a share of the highest, shape (n_movies,)."""
+    highest = float(popularity.max(initial=0.0))
+    return np.clip(popularity / highest, 0, 1) if highest > 0 else np.zeros(len(popularity), np.float32)

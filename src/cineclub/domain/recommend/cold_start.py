@@ -38,6 +38,7 @@ class MovieScores:
         explain: the contribution of each rating to the scores.
         crowd: (n_movies,) the part of the scores that is not of single ratings; None for a model without such a part.
         trend: (n_movies,) the part of ``crowd`` that is of the likes of the last days; None where ``crowd`` is.
+        is_estimated: (n_movies,) whether each score is the mean of those of similar movies; None where none is.
     """
 
     strategy: Strategy
@@ -47,6 +48,7 @@ class MovieScores:
     explain: Explain
     crowd: NDArray[np.float32] | None = None
     trend: NDArray[np.float32] | None = None
+    is_estimated: NDArray[np.bool_] | None = None
 
 
 def is_new_user(fitted: FittedModel, history: History, is_used: NDArray[np.bool_] | None = None) -> bool:

@@ -167,6 +167,11 @@ class HistoryCache:
             for user_id in write.user_ids:
                 self.invalidate(user_id)
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether every change is noticed."""
+        return self._is_trusted
+
     def trust(self) -> None:
         """Count histories that are read from now on as current: every change will be noticed."""
         if not self._has_notices or self._is_trusted:

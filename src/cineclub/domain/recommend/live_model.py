@@ -1,17 +1,21 @@
-"""A fitted model with the movies of its vocabulary, ready to recommend."""
+"""A fitted model with the movies of its vocabulary and of the catalogue, ready to recommend."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.ratings.crowd import CrowdCounts
+from cineclub.domain.movies.catalogue import Catalogue
+from cineclub.domain.movies.similarity import NearestMovies
+from cineclub.domain.ratings.crowd import CrowdCounts, positions_in
 from cineclub.domain.ratings.log import Movie
 from cineclub.domain.ratings.vocabulary import Vocabulary
+from cineclub.domain.recommend.cold_start import MovieScores
 from cineclub.domain.recommend.context import Context
-from cineclub.domain.recommend.recommender import FittedModel, FollowsContext, PredictsStars
+from cineclub.domain.recommend.recommender import FittedModel, FollowsContext, LearnsSome, PredictsStars
 from cineclub.domain.recommend.trends import Trend, fresh_trend
+from cineclub.domain.recommend.unlearned import LatestNewness, UnlearnedMovies
 
 
 class LatestContext:
@@ -33,9 +37,9 @@ class LatestContext:
 class LatestTrend:
     """The trend of fresh lists by the crowd's newest counts in the order of one vocabulary, made once for all."""
 
-    def __init__(self, fitted: FittedModel) -> None:
+    def __init__(self, movie_ids: NDArray[np.int64], popularity: NDArray[np.float32]) -> None:
         """Start without counts."""
-        self._movie_ids, self._popularity = fitted.movie_ids, fitted.popularity
+        self._movie_ids, self._popularity = movie_ids, popularity
         self._latest: tuple[CrowdCounts | None, Trend] = None, Trend.unknown(self._popularity)
 
     def of(self, crowd: CrowdCounts | None) -> Trend:
@@ -46,27 +50,37 @@ class LatestTrend:
         return latest[1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class LiveModel:
-    """A model in memory.
+    """A model in memory; compared by identity.
 
     Attributes:
         version: its number in the registry.
         fitted: the model.
-        movies: its movies, in the order of the vocabulary.
-        vocabulary: index of the movies.
+        movies: (n_movies,) those of its own vocabulary in its order, then those of the catalogue that it lacks.
+        movie_ids: (n_movies,) their internal ids.
+        vocabulary: their index.
+        withdrawn: (n,) positions of movies that are not to be recommended.
+        unlearned: the movies that the model has not learned.
         stars: the model if it predicts ratings, else None.
         latest_trend: the trend made last.
+        latest_newness: the newness made last.
         latest_context: the context made last; None if the model follows none.
+        catalogue: the catalogue that the movies are of; None for those that are stored with the model.
     """
 
     version: int
     fitted: FittedModel
     movies: Sequence[Movie]
+    movie_ids: NDArray[np.int64]
     vocabulary: Vocabulary
+    withdrawn: NDArray[np.int64]
+    unlearned: UnlearnedMovies
     stars: PredictsStars | None
-    latest_trend: LatestTrend = field(compare=False)
-    latest_context: LatestContext | None = field(default=None, compare=False)
+    latest_trend: LatestTrend
+    latest_newness: LatestNewness
+    latest_context: LatestContext | None = None
+    catalogue: Catalogue | None = None
 
     @classmethod
     def of(cls, version: int, fitted: FittedModel, movies: Mapping[int, Movie]) -> "LiveModel":
@@ -74,9 +88,87 @@ class LiveModel:
         in_order = tuple(movies[movie_id] for movie_id in fitted.movie_ids.tolist())
         stars = fitted.recommender if isinstance(fitted.recommender, PredictsStars) else None
         follows = isinstance(fitted.recommender, FollowsContext) and fitted.recommender.follows_context
-        latest_context = LatestContext(fitted.movie_ids) if follows else None
-        return cls(version, fitted, in_order, Vocabulary.of(in_order), stars, LatestTrend(fitted), latest_context)
+        vocabulary, none = Vocabulary.of(in_order), np.empty(0, np.int64)
+        return cls(
+            version=version,
+            fitted=fitted,
+            movies=in_order,
+            movie_ids=fitted.movie_ids,
+            vocabulary=vocabulary,
+            withdrawn=np.flatnonzero([not movie.is_available for movie in in_order]),
+            unlearned=UnlearnedMovies(none, NearestMovies.none()),
+            stars=stars,
+            latest_trend=LatestTrend(fitted.movie_ids, fitted.popularity),
+            latest_newness=LatestNewness(vocabulary.years, fitted.movie_ids, none),
+            latest_context=LatestContext(fitted.movie_ids) if follows else None,
+        )
+
+    def within(self, catalogue: Catalogue) -> "LiveModel":
+        """Return the model with the present movies of a catalogue; takes some seconds with many movies.
+
+        Movies that the catalogue has lost are withdrawn, and its other available movies are unlearned.
+        """
+        own_ids = self.fitted.movie_ids
+        known_ids = set(own_ids.tolist())
+        others = [movie for movie in catalogue.movies if movie.is_available and movie.movie_id not in known_ids]
+        own = [
+            catalogue.movies[catalogue.positions[movie.movie_id]] if movie.movie_id in catalogue.positions else movie
+            for movie in self.movies[: len(own_ids)]
+        ]
+        movies = (*own, *others)
+        movie_ids = np.array([movie.movie_id for movie in movies], np.int64)
+        is_listed = [movie.is_available and movie.movie_id in catalogue.positions for movie in movies]
+        lowest = self.fitted.popularity.min(initial=0.0)
+        popularity = np.concatenate([self.fitted.popularity, np.full(len(others), lowest, np.float32)])
+        vocabulary, unlearned = Vocabulary.of(movies), self._unlearned(catalogue, movie_ids)
+        return replace(
+            self,
+            movies=movies,
+            movie_ids=movie_ids,
+            vocabulary=vocabulary,
+            withdrawn=np.flatnonzero(~np.array(is_listed, np.bool_)),
+            unlearned=unlearned,
+            latest_trend=LatestTrend(movie_ids, popularity),
+            latest_newness=LatestNewness(vocabulary.years, movie_ids, unlearned.positions),
+            catalogue=catalogue,
+        )
+
+    def has_movies_of(self, catalogue: Catalogue) -> bool:
+        """Return whether the movies are those of a catalogue."""
+        return self.catalogue is not None and self.catalogue.movies is catalogue.movies
 
     def context_in(self, crowd: CrowdCounts | None) -> Context | None:
         """Return the context of the crowd's counts; None for the one frozen with the model, or if it follows none."""
         return None if crowd is None or self.latest_context is None else self.latest_context.of(crowd)
+
+    @property
+    def follows_crowd(self) -> bool:
+        """Whether lists follow the crowd's counts: by the context of the model, or by the newness of movies."""
+        return self.latest_context is not None or len(self.unlearned.positions) > 0
+
+    def seen_positions(self, scores: MovieScores, movie_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the positions of the rated movies, (n,) internal ids, of which ``scores`` knows those of the model."""
+        own = scores.history.movie_indices
+        n_own = len(self.fitted.movie_ids)
+        if len(self.movie_ids) == n_own:
+            return own
+        positions, is_there = positions_in(self.movie_ids[n_own:], movie_ids)
+        return np.concatenate([own, (positions[is_there] + n_own).astype(np.int32)])
+
+    def _unlearned(self, catalogue: Catalogue, movie_ids: NDArray[np.int64]) -> UnlearnedMovies:
+        """Return the movies, of a vocabulary of these ids, that the model has not learned."""
+        recommender, n_own = self.fitted.recommender, len(self.fitted.movie_ids)
+        is_learned = np.arange(len(movie_ids)) < n_own
+        if isinstance(recommender, LearnsSome):
+            is_learned[:n_own] = recommender.is_learned
+        in_catalogue = np.array([catalogue.positions.get(movie_id, -1) for movie_id in movie_ids.tolist()], np.int64)
+        positions = np.flatnonzero(~is_learned & (in_catalogue >= 0))
+        if not recommender.is_personal or not len(positions):
+            return UnlearnedMovies(np.empty(0, np.int64), NearestMovies.none())
+        is_there = np.flatnonzero(in_catalogue >= 0)
+        place_of = np.zeros(len(catalogue.movies), np.int32)
+        place_of[in_catalogue[is_there]] = is_there
+        is_known = np.zeros(len(catalogue.movies), np.bool_)
+        is_known[in_catalogue[is_there]] = is_learned[is_there]
+        nearest = catalogue.similarity.nearest(in_catalogue[positions], is_known)
+        return UnlearnedMovies(positions, NearestMovies(place_of[nearest.positions], nearest.weights))

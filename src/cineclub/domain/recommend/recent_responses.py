@@ -6,8 +6,8 @@ from weakref import ref
 
 from cineclub.domain.ratings.log import UserRatings
 from cineclub.domain.recommend.impressions import NO_IMPRESSIONS, Impressions
+from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.recommendations import RecommendationList
-from cineclub.domain.recommend.recommender import FittedModel
 from cineclub.domain.recommend.request import RecommendationRequest
 
 MAX_MOVIES = 20_000
@@ -43,7 +43,7 @@ class RecentResponses:
     def __init__(self, max_movies: int = MAX_MOVIES) -> None:
         """Start empty; ``max_movies`` bounds the size of all entries together."""
         self._by_user: OrderedDict[str, _Entry] = OrderedDict()
-        self._fitted: ref[FittedModel] | None = None
+        self._model: ref[LiveModel] | None = None
         self._max_movies = max_movies
         self._size = 0
 
@@ -51,13 +51,13 @@ class RecentResponses:
         self,
         request: RecommendationRequest,
         user_ratings: UserRatings,
-        fitted: FittedModel,
+        model: LiveModel,
         epoch: int = 0,
         impressions: Impressions = NO_IMPRESSIONS,
     ) -> RecommendationList | None:
         """Return the last recommendations to a user if all that they follow from is the same, else None."""
         entry = self._by_user.get(request.user_id or "")
-        if entry is None or not self._is_of(fitted) or (entry.request, entry.epoch) != (request, epoch):
+        if entry is None or not self._is_of(model) or (entry.request, entry.epoch) != (request, epoch):
             return None
         if entry.impressions is not impressions or not entry.user_ratings.is_same_as(user_ratings):
             return None
@@ -68,7 +68,7 @@ class RecentResponses:
         self,
         request: RecommendationRequest,
         user_ratings: UserRatings,
-        fitted: FittedModel,
+        model: LiveModel,
         recommendations: RecommendationList,
         epoch: int = 0,
         impressions: Impressions = NO_IMPRESSIONS,
@@ -76,9 +76,9 @@ class RecentResponses:
         """Keep recommendations to a user in place of the former ones, and drop others where there is no room."""
         if request.user_id is None:
             return
-        if not self._is_of(fitted):
+        if not self._is_of(model):
             self._by_user.clear()
-            self._fitted, self._size = ref(fitted), 0
+            self._model, self._size = ref(model), 0
         self.forget(request.user_id)
         self._by_user[request.user_id] = entry = _Entry(request, user_ratings, epoch, impressions, recommendations)
         self._size += entry.size
@@ -91,9 +91,9 @@ class RecentResponses:
         entry = self._by_user.pop(user_id, None)
         self._size -= 0 if entry is None else entry.size
 
-    def _is_of(self, fitted: FittedModel) -> bool:
+    def _is_of(self, model: LiveModel) -> bool:
         """Return whether the entries are of this model."""
-        return self._fitted is not None and self._fitted() is fitted
+        return self._model is not None and self._model() is model
 
     def __len__(self) -> int:
         """Return the number of users in the cache."""

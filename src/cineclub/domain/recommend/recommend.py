@@ -15,7 +15,7 @@ from cineclub.domain.recommend.diversity import diversify, n_contenders
 from cineclub.domain.recommend.impressions import NO_IMPRESSIONS, Impressions, stepped_back
 from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.ranking import rank_movies
-from cineclub.domain.recommend.recommendations import Reason, Recommendation, RecommendationList
+from cineclub.domain.recommend.recommendations import Reason, Recommendation, RecommendationList, SimilarTo
 from cineclub.domain.recommend.records import PopularMovie
 from cineclub.domain.recommend.request import RecommendationRequest, given_ratings, position_of
 from cineclub.domain.recommend.trends import Trend, fresh_trend, mix
@@ -43,19 +43,36 @@ def recommend(
     Raises:
         InvalidInput: no movie has a genre of the filters.
     """
-    scores = score_movies(model.fitted, history, model.context_in(crowd))
-    excluded = request.filters.excluded(model.vocabulary, scores.history.movie_indices)
+    scores = extended_scores(model, score_movies(model.fitted, history, model.context_in(crowd)))
+    excluded = excluded_positions(model, request, scores, history)
     is_popular = scores.is_new_user or request.fresh == 1  # no rating of the user moved the scores
     recommend_positions = recommend_popular if is_popular else recommend_personal
-    movie_ids, not_taken = model.fitted.movie_ids, impressions.without(history.movie_ids)
+    not_taken = impressions.without(history.movie_ids)
     if not request.fresh:
-        positions = best_positions(model.vocabulary, scores.scores, excluded, request, movie_ids, not_taken)
+        positions = best_positions(model.vocabulary, scores.scores, excluded, request, model.movie_ids, not_taken)
+        newness = model.latest_newness.of(crowd)
+        positions = model.unlearned.placed(positions, scores, excluded, newness, not_taken, model.movie_ids)
         return RecommendationList(scores.strategy, recommend_positions(model, scores, positions))
     mixed = mix(scores.scores, model.latest_trend.of(crowd), excluded, request.fresh, request.top_n)
-    positions = best_positions(model.vocabulary, mixed.scores, excluded, request, movie_ids, not_taken)
+    positions = best_positions(model.vocabulary, mixed.scores, excluded, request, model.movie_ids, not_taken)
     ranked = recommend_positions(model, replace(scores, scores=mixed.scores), positions)
     strategy: Strategy = scores.strategy if request.fresh < 1 else "popular"
     return RecommendationList(strategy, _with_crowd(ranked, mixed.crowd_weights[positions]))
+
+
+def extended_scores(model: LiveModel, scores: MovieScores) -> MovieScores:
+    """Return the scores of a model for its own movies as those of all, with the unlearned ones."""
+    is_moved = model.fitted.recommender.is_personal and not scores.is_new_user
+    return model.unlearned.extended(scores, len(model.movies), is_moved=is_moved)
+
+
+def excluded_positions(
+    model: LiveModel, request: RecommendationRequest, scores: MovieScores, history: UserRatings
+) -> NDArray[np.int64]:
+    """Return the positions of the movies that a list must not hold: of the filters, rated ones and withdrawn ones."""
+    seen = model.seen_positions(scores, history.movie_ids)
+    excluded = request.filters.excluded(model.vocabulary, seen)
+    return np.concatenate([excluded, model.withdrawn]) if len(model.withdrawn) else excluded
 
 
 def recommend_similar(model: LiveModel, position: int, top_n: int) -> RecommendationList:
@@ -71,14 +88,18 @@ def recommend_similar(model: LiveModel, position: int, top_n: int) -> Recommenda
     fitted = model.fitted
     highest = np.array([fitted.scale.highest], np.float32)
     history = undated(fitted, fitted.movie_ids[position : position + 1], highest)
-    scores = score_movies(fitted, history)
-    if scores.crowd is None:
-        return recommend(model, RecommendationRequest(top_n), history)
-    moved, seen = scores.scores - scores.crowd, scores.history.movie_indices
+    of_own, request = score_movies(fitted, history), RecommendationRequest(top_n)
+    if of_own.crowd is None:
+        return recommend(model, request, history)
+    excluded, moved = excluded_positions(model, request, of_own, history), of_own.scores - of_own.crowd
     if not moved.any():
-        return RecommendationList("popular", recommend_popular(model, scores, rank_movies(scores.scores, seen, top_n)))
-    ranked = recommend_personal(model, replace(scores, scores=moved, trend=None), rank_movies(moved, seen, top_n))
-    return RecommendationList(scores.strategy, ranked)
+        scores = extended_scores(model, of_own)
+        positions = rank_movies(scores.scores, excluded, top_n)
+        return RecommendationList("popular", recommend_popular(model, scores, positions))
+    alone = extended_scores(model, replace(of_own, scores=moved, crowd=None, trend=None))
+    positions, newness = rank_movies(alone.scores, excluded, top_n), model.latest_newness.of(None)
+    positions = model.unlearned.placed(positions, alone, excluded, newness, NO_IMPRESSIONS, model.movie_ids)
+    return RecommendationList(of_own.strategy, recommend_personal(model, alone, positions))
 
 
 def history_for(
@@ -91,7 +112,7 @@ def history_for(
     """
     if request.user_id is not None:
         return user_ratings
-    return given_ratings(model.fitted, model.vocabulary, request.ratings, now)
+    return given_ratings(model.movie_ids, model.vocabulary, model.fitted.scale, request.ratings, now)
 
 
 def recommend_popular(
@@ -109,12 +130,14 @@ def recommend_personal(
     model: LiveModel, scores: MovieScores, positions: NDArray[np.int32]
 ) -> tuple[Recommendation, ...]:
     """Return the movies for a user whose ratings the model uses, with stars where it predicts them, and reasons."""
+    reasons = _reasons(model, scores, positions)
     columns = zip(
         positions.tolist(),
         scores.scores[positions].tolist(),
         _predicted_stars(model, scores, positions),
-        _reasons(model, scores, positions),
+        reasons,
         _crowd_weights(scores, positions),
+        _similar_to(model, scores, positions, reasons),
         strict=True,
     )
     return tuple(
@@ -199,9 +222,40 @@ def _with_crowd(ranked: tuple[Recommendation, ...], weights: NDArray[np.float32]
 
 def _predicted_stars(model: LiveModel, scores: MovieScores, positions: NDArray[np.int32]) -> list[float | None]:
     """Return the expected rating of each movie, None each where the model predicts none."""
-    if model.stars is None:
+    stars: list[float | None] = [None] * len(positions)
+    if model.stars is not None:
+        is_own = positions < len(model.fitted.movie_ids)
+        if scores.is_estimated is not None:
+            is_own &= ~scores.is_estimated[positions]
+        predicted = model.stars.predict_stars(scores.history, positions[is_own])
+        for at, value in zip(np.flatnonzero(is_own).tolist(), predicted.tolist(), strict=True):
+            stars[at] = value
+    return stars
+
+
+def _similar_to(
+    model: LiveModel,
+    scores: MovieScores,
+    positions: NDArray[np.int32],
+    reasons: Sequence[tuple[Reason, ...]],
+) -> list[SimilarTo | None]:
+    """Return for each unlearned movie the movie that speaks for it: a reason, or the most similar learned one."""
+    if scores.is_estimated is None:
         return [None] * len(positions)
-    return [float(stars) for stars in model.stars.predict_stars(scores.history, positions)]
+    return [
+        _speaking_for(model, position, reasons_of_movie) if scores.is_estimated[position] else None
+        for position, reasons_of_movie in zip(positions.tolist(), reasons, strict=True)
+    ]
+
+
+def _speaking_for(model: LiveModel, position: int, reasons: tuple[Reason, ...]) -> SimilarTo | None:
+    """Return the first reason that shares a label or a genre with a movie, else the most similar movie that does."""
+    unlearned, movie = model.unlearned, model.movies[position]
+    nearest = unlearned.nearest.positions[np.searchsorted(unlearned.positions, position)].tolist()
+    for other in (*(reason.movie for reason in reasons), *(model.movies[at] for at in nearest)):
+        if (similar_to := SimilarTo.of(movie, other)) is not None:
+            return similar_to
+    return None
 
 
 def _crowd_weights(scores: MovieScores, positions: NDArray[np.int32]) -> list[float | None]:

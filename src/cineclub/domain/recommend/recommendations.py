@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from cineclub.domain.movies.attributes import shared_attributes
 from cineclub.domain.ratings.crowd import CrowdCounts
 from cineclub.domain.ratings.log import Movie, UserRatings
 from cineclub.domain.recommend.cold_start import Strategy
 from cineclub.domain.recommend.impressions import NO_IMPRESSIONS, Impressions
 from cineclub.domain.recommend.request import RecommendationRequest
+
+MAX_SHARED = 3
+"""The attributes that are named as shared by two movies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,20 @@ class Reason:
     movie: Movie
     your_rating: float
     weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarTo:
+    """The movie that speaks for one which the model has not learned, and kind and name of what they share."""
+
+    movie: Movie
+    attributes: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, movie: Movie, other: Movie) -> "SimilarTo | None":
+        """Return that a movie is similar to another by what they share; None if that is nothing but the time."""
+        shared = shared_attributes(movie, other)
+        return cls(other, shared[:MAX_SHARED]) if shared else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,7 @@ class Recommendation:
         reasons: the ratings that raised the score.
         crowd_weight: by how much the likes of the last days raised the score; None where they did not. In a fresh list
             it is the part of the trend, of movies that it lifts more than the model's score does.
+        similar_to: a movie with the same attributes, of a movie that the model has not learned; None of others.
     """
 
     rank: int
@@ -39,6 +58,7 @@ class Recommendation:
     predicted_stars: float | None = None
     reasons: tuple[Reason, ...] = ()
     crowd_weight: float | None = None
+    similar_to: SimilarTo | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

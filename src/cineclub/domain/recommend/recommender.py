@@ -166,6 +166,16 @@ class FollowsContext(Protocol):
 
 
 @runtime_checkable
+class LearnsSome(Protocol):
+    """A model whose vocabulary also has movies of which it has learned nothing."""
+
+    @property
+    def is_learned(self) -> NDArray[np.bool_]:
+        """Whether each movie had a rating in the fit, shape (n_movies,)."""
+        ...
+
+
+@runtime_checkable
 class PredictsStars(Protocol):
     """A model that also predicts ratings."""
 

@@ -1,4 +1,4 @@
-"""Popular movies, and ratings to write."""
+"""Popular movies, ratings to write, and written movies."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,3 +27,13 @@ class NewRating:
     rating: float
     rated_at: datetime | None = None
     naming: Naming = "movie_id"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMovies:
+    """The counts of written movies, of which the unchanged ones were there already, and the internal ids of all."""
+
+    n_added: int
+    n_changed: int
+    n_unchanged: int
+    movie_ids: tuple[int, ...]

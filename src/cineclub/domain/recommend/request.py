@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.ratings.log import EPOCH, RatingScale, UserRatings
 from cineclub.domain.ratings.vocabulary import Vocabulary, imdb_number
 from cineclub.domain.recommend.filters import NO_FILTERS, Filters
-from cineclub.domain.recommend.recommender import FittedModel
 
 Naming = Literal["movie_id", "imdb_id", "tmdb_id"]
 
@@ -46,24 +46,31 @@ def position_of(vocabulary: Vocabulary, movie_id: str, naming: Naming) -> int | 
     return (vocabulary.by_tmdb_id if naming == "tmdb_id" else vocabulary.by_external_id).get(movie_id)
 
 
-def unknown_films(vocabulary: Vocabulary, ratings: Sequence[GivenRating]) -> tuple[str, ...]:
-    """Return the ids, as they were given, of the rated movies that the vocabulary does not hold."""
-    return tuple(
-        rating.movie_id for rating in ratings if position_of(vocabulary, rating.movie_id, rating.naming) is None
-    )
+def unknown_films(vocabulary: Vocabulary, n_own: int, ratings: Sequence[GivenRating]) -> tuple[str, ...]:
+    """Return the ids, as they were given, of the rated movies that are not among the first ``n_own`` of a vocabulary.
+
+    These are the model's own.
+    """
+    positions = (position_of(vocabulary, rating.movie_id, rating.naming) for rating in ratings)
+    named = zip(ratings, positions, strict=True)
+    return tuple(rating.movie_id for rating, position in named if position is None or position >= n_own)
 
 
 def given_ratings(
-    fitted: FittedModel, vocabulary: Vocabulary, ratings: Sequence[GivenRating], now: datetime
+    movie_ids: NDArray[np.int64],
+    vocabulary: Vocabulary,
+    scale: RatingScale,
+    ratings: Sequence[GivenRating],
+    now: datetime,
 ) -> UserRatings:
     """Return the given ratings of movies in the vocabulary as a history, a microsecond apart, beginning now.
 
-    The last rating of a movie counts.
+    The last rating of a movie counts. ``movie_ids``, (n_movies,), are the internal ids of the vocabulary.
 
     Raises:
         InvalidInput: a rating is off the scale of the data.
     """
-    _check_scale(ratings, fitted.scale)
+    _check_scale(ratings, scale)
     last: dict[int, float] = {}
     for rating in ratings:
         position = position_of(vocabulary, rating.movie_id, rating.naming)
@@ -72,7 +79,7 @@ def given_ratings(
             last[position] = rating.rating
     first_rated_at = int((now - EPOCH).total_seconds() * 1_000_000)
     return UserRatings(
-        fitted.movie_ids[list(last)], np.array(list(last.values()), np.float32), first_rated_at + np.arange(len(last))
+        movie_ids[list(last)], np.array(list(last.values()), np.float32), first_rated_at + np.arange(len(last))
     )
 
 

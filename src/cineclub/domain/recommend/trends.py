@@ -121,8 +121,8 @@ def mix(
         return MixedScores(trend.scores, np.where(trend.is_liked, trend.scores, np.float32(0)))
     n_best = n_contenders(top_n)
     candidates = np.union1d(rank_movies(scores, excluded, n_best), rank_movies(trend.scores, excluded, n_best))
-    of_model = (1 - fresh) * _standardized(scores[candidates])
-    of_trend = fresh * _standardized(trend.scores[candidates])
+    of_model = (1 - fresh) * standardized(scores[candidates])
+    of_trend = fresh * standardized(trend.scores[candidates])
     mixed, crowd_weights = np.full(len(scores), -np.inf, np.float32), np.zeros(len(scores), np.float32)
     mixed[candidates] = of_model + of_trend
     is_raised = trend.is_liked[candidates] & (of_trend > of_model) & (of_trend > 0)
@@ -130,7 +130,7 @@ def mix(
     return MixedScores(mixed, crowd_weights)
 
 
-def _standardized(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def standardized(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return values, shape (n,), with mean 0 and standard deviation 1; zeros where all are equal."""
     exact = values.astype(np.float64)
     if not len(exact) or exact.min() == exact.max():

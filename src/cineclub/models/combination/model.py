@@ -19,6 +19,7 @@ from cineclub.models.combination.features import (
     FEATURES,
     LEAST_LIKES,
     N_OF_TREND,
+    NEVER,
     OF_PERSONS,
     SHAPES,
     TREND_OF_WEEK,
@@ -133,6 +134,11 @@ class Combination:
     def follows_context(self) -> bool:
         """True: the crowd's trends are among the features."""
         return True
+
+    @property
+    def is_learned(self) -> NDArray[np.bool_]:
+        """Whether each movie had a rating in the fit, shape (n_movies,)."""
+        return np.asarray(self.figures.first_rated_at != NEVER, np.bool_)
 
     def scores(self, history: History) -> NDArray[np.float32]:
         """Return the scores in the frozen context, shape (n_movies,)."""

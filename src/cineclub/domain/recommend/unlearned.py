@@ -1,0 +1,217 @@
+"""Movies that a model has not learned, scored by the movies most similar to them, and their places in lists.
+
+They are movies outside of the model's vocabulary, and movies in it without a rating. Each has the weighted mean of the
+scores of the most similar learned movies (``domain.movies.similarity``). The scores of the others do not change. A mean
+is cautious, so that few of them reach the first places of a list; a place of ten is theirs where the score speaks for
+one of them.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cineclub.domain.movies.similarity import NearestMovies
+from cineclub.domain.ratings.crowd import CrowdCounts
+from cineclub.domain.ratings.log import EPOCH
+from cineclub.domain.ratings.popularity import MICROSECONDS_PER_DAY
+from cineclub.domain.ratings.vocabulary import UNKNOWN_YEAR
+from cineclub.domain.recommend.cold_start import MovieScores
+from cineclub.domain.recommend.impressions import Impressions, stepped_back
+from cineclub.domain.recommend.recommender import Explain
+from cineclub.domain.recommend.trends import likes_of_days, standardized
+
+PLACES = 10
+"""The last of so many places of a personal list is for an unlearned movie."""
+
+BEST_LEARNED = 100
+"""It is given to a movie whose score is among the first so many of the learned ones (``make bench-new-films``)."""
+
+CONTENDERS = 10
+NEWNESS_DAYS = 90.0
+"""The half-life of the likes by which the weight of newness is learned."""
+
+DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnlearnedMovies:
+    """The unlearned movies of a model, in a vocabulary that begins with its own.
+
+    Attributes:
+        positions: (m,) int64, rising.
+        nearest: the learned movies most similar to them.
+    """
+
+    positions: NDArray[np.int64]
+    nearest: NearestMovies
+
+    def extended(self, scores: MovieScores, n_movies: int, *, is_moved: bool) -> MovieScores:
+        """Return the scores of a model for the whole vocabulary of ``n_movies``.
+
+        Args:
+            scores: of the movies of the model's own vocabulary.
+            n_movies: at least as many.
+            is_moved: whether ratings of a user moved the scores; nobody else gets a movie that nobody knows.
+        """
+        n_own = len(scores.scores)
+        if n_movies == n_own and not len(self.positions):
+            return scores
+        own = _padded(scores.scores, n_movies, float(scores.scores.min(initial=np.inf)))
+        crowd = (
+            None if scores.crowd is None else _padded(scores.crowd, n_movies, float(scores.crowd.min(initial=np.inf)))
+        )
+        trend = None if scores.trend is None else _padded(scores.trend, n_movies, 0.0)
+        is_estimated = np.zeros(n_movies, np.bool_)
+        explain = self._explained(scores.explain, is_estimated, n_own, len(scores.history))
+        if not is_moved:
+            return replace(scores, scores=own, crowd=crowd, trend=trend, explain=explain)
+        means = self.nearest.means(own)
+        is_higher = self.nearest.is_similar_to_any & (means > own[self.positions])
+        estimated = self.positions[is_higher]
+        if crowd is not None:
+            crowd[estimated] = self.nearest.means(crowd)[is_higher]
+        if trend is not None:
+            trend[estimated] = 0
+        own[estimated] = means[is_higher]
+        is_estimated[estimated] = True
+        return replace(scores, scores=own, crowd=crowd, trend=trend, explain=explain, is_estimated=is_estimated)
+
+    def placed(
+        self,
+        best: NDArray[np.int32],
+        scores: MovieScores,
+        excluded: NDArray[np.int64],
+        newness: NDArray[np.float32],
+        impressions: Impressions,
+        movie_ids: NDArray[np.int64],
+    ) -> NDArray[np.int32]:
+        """Return a list, positions (k,), with an unlearned movie in the last of every ``PLACES`` places.
+
+        Where such a part of the list has one already it stays. Contenders are ordered by their score and their newness,
+        both in standard deviations, and step back like other movies.
+
+        Args:
+            best: the list, best first.
+            scores: of the whole vocabulary, as ``extended`` returns them.
+            excluded: positions of the movies that must not be listed.
+            newness: (m,) of the unlearned movies, weighted.
+            impressions: the movies that step back.
+            movie_ids: (n_movies,) the internal ids.
+        """
+        n_places = len(best) // PLACES
+        if not n_places or scores.is_estimated is None:
+            return best
+        contenders = self._contenders(best, scores.scores, scores.is_estimated, excluded, newness)
+        if len(impressions):
+            contenders = contenders[stepped_back(impressions.of(movie_ids[contenders]))]
+        places = PLACES * np.arange(1, n_places + 1) - 1
+        has_some = scores.is_estimated[best[: n_places * PLACES]].reshape(n_places, PLACES).any(axis=1)
+        places = places[~has_some][: len(contenders)]
+        placed = best.copy()
+        placed[places] = contenders[: len(places)]
+        return placed
+
+    def values(
+        self, scores: NDArray[np.float32], is_open: NDArray[np.bool_], newness: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Return the order of the unlearned movies of a mask, shape (n_open,): score and newness, standardized.
+
+        Args:
+            scores: (n_movies,) of the whole vocabulary.
+            is_open: (m,) whether each may be listed.
+            newness: (m,) weighted.
+        """
+        return standardized(scores[self.positions[is_open]]) + newness[is_open]
+
+    def _contenders(
+        self,
+        best: NDArray[np.int32],
+        scores: NDArray[np.float32],
+        is_estimated: NDArray[np.bool_],
+        excluded: NDArray[np.int64],
+        newness: NDArray[np.float32],
+    ) -> NDArray[np.int64]:
+        """Return the unlearned movies that may get a place, positions (n,), best first."""
+        may_be_listed = np.ones(len(scores), np.bool_)
+        may_be_listed[excluded] = False
+        learned = scores[may_be_listed & ~is_estimated]
+        nth = len(learned) - BEST_LEARNED
+        least = np.partition(learned, nth)[nth] if nth > 0 else -np.inf
+        may_be_listed[best] = False
+        is_open = may_be_listed[self.positions] & is_estimated[self.positions]
+        values = self.values(scores, is_open, newness)
+        contenders = self.positions[is_open]
+        is_good = scores[contenders] >= least
+        contenders, values = contenders[is_good], values[is_good]
+        return contenders[np.argsort(-values, kind="stable")[: max(CONTENDERS, len(best) // PLACES)]]
+
+    def _explained(self, explain: Explain, is_estimated: NDArray[np.bool_], n_own: int, n_ratings: int) -> Explain:
+        """Return the explanation of all movies: that of an estimated score is the mean of those it comes from."""
+
+        def explained(movie_indices: NDArray[np.int32]) -> NDArray[np.float32]:
+            estimated = is_estimated[movie_indices]
+            is_own = (movie_indices < n_own) & ~estimated
+            rows = np.searchsorted(self.positions, movie_indices[estimated])
+            nearest, weights = self.nearest.positions[rows], self.nearest.weights[rows]
+            wanted = np.union1d(movie_indices[is_own], nearest).astype(np.int32)
+            known = explain(wanted)
+            reasons = np.zeros((len(movie_indices), n_ratings), np.float32)
+            reasons[is_own] = known[np.searchsorted(wanted, movie_indices[is_own])]
+            reasons[estimated] = np.einsum("mk,mkn->mn", weights, known[np.searchsorted(wanted, nearest)])
+            return reasons
+
+        return explained
+
+
+@dataclass(slots=True)
+class LatestNewness:
+    """The weighted newness of unlearned movies by the crowd's newest likes, made once for all requests.
+
+    Newness is -log(1 + age in years), in standard deviations of the vocabulary. Its weight is its mean in the likes of
+    the last days: if scores are about normal, choosing by them with a weight moves the mean by it.
+
+    Attributes:
+        years: (n_movies,) of the vocabulary.
+        movie_ids: (n_movies,) their internal ids.
+        positions: (m,) of the unlearned movies.
+        latest: the counts that the newness was made of, with it.
+    """
+
+    years: NDArray[np.int16]
+    movie_ids: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    latest: tuple[CrowdCounts, NDArray[np.float32]] | None = None
+
+    def of(self, crowd: CrowdCounts | None) -> NDArray[np.float32]:
+        """Return the newness of the unlearned movies, shape (m,), weighted; zeros without counts."""
+        if crowd is None:
+            return np.zeros(len(self.positions), np.float32)
+        latest = self.latest
+        if latest is None or latest[0] is not crowd:
+            likes = likes_of_days(crowd.aligned(self.movie_ids), NEWNESS_DAYS)
+            year = EPOCH.year + crowd.moment / (MICROSECONDS_PER_DAY * DAYS_PER_YEAR)
+            self.latest = latest = crowd, weighted_newness(self.years, likes, year)[self.positions]
+        return latest[1]
+
+
+def weighted_newness(years: NDArray[np.int16], likes: NDArray[np.float32], now: float) -> NDArray[np.float32]:
+    """Return the newness of movies, shape (n_movies,), times its mean in the likes; 0 for a movie without a year.
+
+    Args:
+        years: (n_movies,) with ``UNKNOWN_YEAR``; movies of later years are as new as those of this one.
+        likes: (n_movies,) decayed.
+        now: the year, with its fraction.
+    """
+    newness = np.zeros(len(years), np.float32)
+    is_known = years != UNKNOWN_YEAR
+    newness[is_known] = standardized(-np.log1p(np.maximum(now - years[is_known].astype(np.float32), 0)))
+    n_likes = float(likes[is_known].sum())
+    return newness * np.float32(likes[is_known] @ newness[is_known] / n_likes if n_likes > 0 else 0.0)
+
+
+def _padded(values: NDArray[np.float32], n_movies: int, rest: np.float32 | float) -> NDArray[np.float32]:
+    """Return values, (n,), with ``rest`` behind them, (n_movies,)."""
+    padded = np.full(n_movies, rest, np.float32)
+    padded[: len(values)] = values
+    return padded

@@ -1,0 +1,155 @@
+"""The catalogue in memory: read at the start, and again when movies change."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from cineclub.domain.errors import StorageUnavailable
+from cineclub.domain.movies.catalogue import Catalogue
+from cineclub.domain.ratings.log import Movie
+from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 60.0
+"""The age up to which a catalogue is used without a look at PostgreSQL."""
+
+RETRY_SECONDS = 1.0
+Popularity = Sequence[tuple[int, float]]
+"""Rated movies by internal id with their damped popularity, most popular first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueReads:
+    """Queries on the movies; each raises ``StorageUnavailable`` while PostgreSQL is away.
+
+    Attributes:
+        all_movies: returns all movies by rising internal id.
+        movies_of: returns movies by internal id.
+        popularity: returns the popularity of all time, counted at most a minute ago.
+    """
+
+    all_movies: Callable[[], Awaitable[Sequence[Movie]]]
+    movies_of: Callable[[Sequence[int]], Awaitable[Mapping[int, Movie]]]
+    popularity: Callable[[], Awaitable[Popularity]]
+
+
+class CatalogueKeeper:
+    """The catalogue, and who is told when its movies change.
+
+    Changes are noticed within a moment where PostgreSQL sends notices, else within a minute.
+    """
+
+    def __init__(
+        self,
+        reads: CatalogueReads,
+        tell: Callable[[Catalogue], Awaitable[None]],
+        has_notices: Callable[[], bool],
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
+        """Take the queries, the receiver of a catalogue with other movies, and whether every change is noticed."""
+        self._reads = reads
+        self._tell = tell
+        self._has_notices = has_notices
+        self._seconds = seconds
+        self._catalogue: Catalogue | None = None
+        self._told: Sequence[Movie] | None = None
+        self._read_at = 0.0
+        self._changed_ids: set[int] = set()
+        self._is_unknown = True
+        self._has_changed = asyncio.Event()
+        self._reading = asyncio.Lock()
+        self._watching = PeriodicTask("catalogue", self._follow, Intervals(0.0, after_failure=RETRY_SECONDS))
+
+    async def start(self) -> None:
+        """Read the catalogue, unless PostgreSQL is away, and follow its changes in the background."""
+        with contextlib.suppress(StorageUnavailable):
+            await self.get()
+        await self._tell_of_other_movies()
+        await self._watching.start()
+
+    async def stop(self) -> None:
+        """Stop to follow changes; the catalogue stays usable."""
+        await self._watching.stop()
+
+    def last(self) -> Catalogue | None:
+        """Return the catalogue that was read last, however old; None before the first."""
+        return self._catalogue
+
+    async def get(self) -> Catalogue:
+        """Return the catalogue with all changes that were noticed, its popularity at most a minute old.
+
+        Raises:
+            StorageUnavailable: it has to be read and PostgreSQL does not answer.
+        """
+        async with self._reading:
+            if self._catalogue is None or self._is_unknown or self._seconds() - self._read_at > FRESH_SECONDS:
+                await self._read_all()
+            elif self._changed_ids:
+                await self._read_changes(self._catalogue)
+            assert self._catalogue is not None  # noqa: S101 - both reads set it
+            if self._catalogue.movies is not self._told:
+                self._has_changed.set()
+            return self._catalogue
+
+    def note_changes(self, movie_ids: Sequence[int] | None) -> None:
+        """Note that movies changed, by internal id; None for any."""
+        if movie_ids is None:
+            self._is_unknown = True
+        else:
+            self._changed_ids.update(movie_ids)
+        self._has_changed.set()
+
+    async def _follow(self) -> None:
+        """Wait for a change, at most a minute, read it, and tell of other movies."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_changed.wait(), FRESH_SECONDS)
+        self._has_changed.clear()
+        if not self._has_notices():
+            self._is_unknown = True
+        if self._catalogue is None or self._is_unknown or self._changed_ids:
+            await self.get()
+        await self._tell_of_other_movies()
+
+    async def _tell_of_other_movies(self) -> None:
+        """Tell of the catalogue, unless its movies were told of before."""
+        catalogue = self._catalogue
+        if catalogue is not None and catalogue.movies is not self._told:
+            await self._tell(catalogue)
+            self._told = catalogue.movies
+
+    async def _read_all(self) -> None:
+        """Read every movie, and index them in a thread; the indexes stay where no movie has changed."""
+        noted, was_unknown = self._changed_ids, self._is_unknown
+        self._changed_ids, self._is_unknown = set(), False
+        try:
+            movies = await self._reads.all_movies()
+            popularity = dict(await self._reads.popularity())
+        except BaseException:
+            self._changed_ids |= noted
+            self._is_unknown |= was_unknown
+            raise
+        scores = [popularity.get(movie.movie_id, 0.0) for movie in movies]
+        self._catalogue = await asyncio.to_thread(_indexed, self._catalogue, movies, scores)
+        self._read_at = self._seconds()
+
+    async def _read_changes(self, catalogue: Catalogue) -> None:
+        """Read the movies that changed, and index all in a thread."""
+        changed, self._changed_ids = self._changed_ids, set()
+        try:
+            movies = await self._reads.movies_of(sorted(changed))
+        except BaseException:
+            self._changed_ids |= changed
+            raise
+        changes = {movie_id: movies.get(movie_id) for movie_id in changed}
+        self._catalogue = await asyncio.to_thread(catalogue.with_changes, changes)
+
+
+def _indexed(former: Catalogue | None, movies: Sequence[Movie], popularity: Sequence[float]) -> Catalogue:
+    """Return the catalogue of movies; that of before with another popularity if they are the same."""
+    if former is not None and list(former.movies) == list(movies):
+        return former.with_popularity(popularity)
+    return Catalogue.of(movies, popularity)
