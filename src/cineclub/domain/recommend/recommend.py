@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.movies.attributes import shared_attributes
 from cineclub.domain.ratings.crowd import CrowdCounts
 from cineclub.domain.ratings.log import UserRatings
 from cineclub.domain.ratings.vocabulary import Vocabulary
@@ -19,6 +20,7 @@ from cineclub.domain.recommend.recommendations import Reason, Recommendation, Re
 from cineclub.domain.recommend.records import PopularMovie
 from cineclub.domain.recommend.request import RecommendationRequest, given_ratings, position_of
 from cineclub.domain.recommend.trends import Trend, fresh_trend, mix
+from cineclub.domain.recommend.unlearned import CONTENDERS, placed
 
 MAX_REASONS = 3
 
@@ -50,8 +52,10 @@ def recommend(
     not_taken = impressions.without(history.movie_ids)
     if not request.fresh:
         positions = best_positions(model.vocabulary, scores.scores, excluded, request, model.movie_ids, not_taken)
-        newness = model.latest_newness.of(crowd)
-        positions = model.unlearned.placed(positions, scores, excluded, newness, not_taken, model.movie_ids)
+        contenders = model.unlearned.contenders(positions, scores, excluded, model.latest_newness.of(crowd))
+        if len(not_taken):
+            contenders = contenders[stepped_back(not_taken.of(model.movie_ids[contenders]))]
+        positions = placed(positions, contenders, is_estimated(model, scores))
         return RecommendationList(scores.strategy, recommend_positions(model, scores, positions))
     mixed = mix(scores.scores, model.latest_trend.of(crowd), excluded, request.fresh, request.top_n)
     positions = best_positions(model.vocabulary, mixed.scores, excluded, request, model.movie_ids, not_taken)
@@ -64,6 +68,25 @@ def extended_scores(model: LiveModel, scores: MovieScores) -> MovieScores:
     """Return the scores of a model for its own movies as those of all, with the unlearned ones."""
     is_moved = model.fitted.recommender.is_personal and not scores.is_new_user
     return model.unlearned.extended(scores, len(model.movies), is_moved=is_moved)
+
+
+def is_estimated(model: LiveModel, scores: MovieScores) -> NDArray[np.bool_]:
+    """Return whether the score of each movie, (n_movies,), is the mean of those of similar ones."""
+    return np.zeros(len(model.movies), np.bool_) if scores.is_estimated is None else scores.is_estimated
+
+
+def _most_alike(model: LiveModel, position: int, excluded: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the unlearned movies, positions (n,), that share a label or a genre with one, most similar first."""
+    catalogue, movie = model.catalogue, model.movies[position]
+    at = None if catalogue is None else catalogue.positions.get(movie.movie_id)
+    if catalogue is None or at is None:
+        return np.empty(0, np.int64)
+    candidates = np.setdiff1d(model.unlearned.positions, excluded)
+    places = np.array([catalogue.positions[model.movies[other].movie_id] for other in candidates.tolist()], np.int64)
+    cosines = catalogue.similarity.of(at)[places]
+    best = candidates[np.argsort(-cosines, kind="stable")[:CONTENDERS]].tolist()
+    alike = [other for other in best if shared_attributes(model.movies[other], movie)]
+    return np.array(alike, np.int64)
 
 
 def excluded_positions(
@@ -89,16 +112,14 @@ def recommend_similar(model: LiveModel, position: int, top_n: int) -> Recommenda
     highest = np.array([fitted.scale.highest], np.float32)
     history = undated(fitted, fitted.movie_ids[position : position + 1], highest)
     of_own, request = score_movies(fitted, history), RecommendationRequest(top_n)
-    if of_own.crowd is None:
-        return recommend(model, request, history)
-    excluded, moved = excluded_positions(model, request, of_own, history), of_own.scores - of_own.crowd
-    if not moved.any():
-        scores = extended_scores(model, of_own)
-        positions = rank_movies(scores.scores, excluded, top_n)
-        return RecommendationList("popular", recommend_popular(model, scores, positions))
+    moved = of_own.scores if of_own.crowd is None else of_own.scores - of_own.crowd
+    if of_own.strategy == "popular" or not moved.any():
+        return RecommendationList("popular", recommend(model, request, history).recommendations)
     alone = extended_scores(model, replace(of_own, scores=moved, crowd=None, trend=None))
-    positions, newness = rank_movies(alone.scores, excluded, top_n), model.latest_newness.of(None)
-    positions = model.unlearned.placed(positions, alone, excluded, newness, NO_IMPRESSIONS, model.movie_ids)
+    excluded = excluded_positions(model, request, of_own, history)
+    positions = rank_movies(alone.scores, excluded, top_n)
+    contenders = _most_alike(model, position, np.union1d(excluded, positions))
+    positions = placed(positions, contenders, is_estimated(model, alone))
     return RecommendationList(of_own.strategy, recommend_personal(model, alone, positions))
 
 

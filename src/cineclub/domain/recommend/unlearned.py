@@ -17,15 +17,15 @@ from cineclub.domain.ratings.log import EPOCH
 from cineclub.domain.ratings.popularity import MICROSECONDS_PER_DAY
 from cineclub.domain.ratings.vocabulary import UNKNOWN_YEAR
 from cineclub.domain.recommend.cold_start import MovieScores
-from cineclub.domain.recommend.impressions import Impressions, stepped_back
 from cineclub.domain.recommend.recommender import Explain
 from cineclub.domain.recommend.trends import likes_of_days, standardized
 
 PLACES = 10
 """The last of so many places of a personal list is for an unlearned movie."""
 
-BEST_LEARNED = 100
-"""It is given to a movie whose score is among the first so many of the learned ones (``make bench-new-films``)."""
+BEST_LEARNED, BEST_PART = 100, 0.25
+"""It is given to a movie whose score is among the first so many of the learned ones, and among the first part of them
+(``make bench-new-films``)."""
 
 CONTENDERS = 10
 NEWNESS_DAYS = 90.0
@@ -77,40 +77,37 @@ class UnlearnedMovies:
         is_estimated[estimated] = True
         return replace(scores, scores=own, crowd=crowd, trend=trend, explain=explain, is_estimated=is_estimated)
 
-    def placed(
+    def contenders(
         self,
         best: NDArray[np.int32],
         scores: MovieScores,
         excluded: NDArray[np.int64],
         newness: NDArray[np.float32],
-        impressions: Impressions,
-        movie_ids: NDArray[np.int64],
-    ) -> NDArray[np.int32]:
-        """Return a list, positions (k,), with an unlearned movie in the last of every ``PLACES`` places.
+    ) -> NDArray[np.int64]:
+        """Return the unlearned movies that may get a place in a list, positions (n,), best first.
 
-        Where such a part of the list has one already it stays. Contenders are ordered by their score and their newness,
-        both in standard deviations, and step back like other movies.
+        They are ordered by their score and their newness, both in standard deviations.
 
         Args:
             best: the list, best first.
             scores: of the whole vocabulary, as ``extended`` returns them.
             excluded: positions of the movies that must not be listed.
             newness: (m,) of the unlearned movies, weighted.
-            impressions: the movies that step back.
-            movie_ids: (n_movies,) the internal ids.
         """
-        n_places = len(best) // PLACES
-        if not n_places or scores.is_estimated is None:
-            return best
-        contenders = self._contenders(best, scores.scores, scores.is_estimated, excluded, newness)
-        if len(impressions):
-            contenders = contenders[stepped_back(impressions.of(movie_ids[contenders]))]
-        places = PLACES * np.arange(1, n_places + 1) - 1
-        has_some = scores.is_estimated[best[: n_places * PLACES]].reshape(n_places, PLACES).any(axis=1)
-        places = places[~has_some][: len(contenders)]
-        placed = best.copy()
-        placed[places] = contenders[: len(places)]
-        return placed
+        if scores.is_estimated is None or len(best) < PLACES:
+            return np.empty(0, np.int64)
+        may_be_listed = np.ones(len(scores.scores), np.bool_)
+        may_be_listed[excluded] = False
+        learned = scores.scores[may_be_listed & ~scores.is_estimated]
+        nth = max(len(learned) - BEST_LEARNED, int((1 - BEST_PART) * len(learned)))
+        least = np.partition(learned, nth)[nth] if len(learned) else -np.inf
+        may_be_listed[best] = False
+        is_open = (may_be_listed & scores.is_estimated)[self.positions]
+        values = self.values(scores.scores, is_open, newness)
+        contenders = self.positions[is_open]
+        is_good = scores.scores[contenders] >= least
+        order = np.argsort(-values[is_good], kind="stable")
+        return contenders[is_good][order[: max(CONTENDERS, len(best) // PLACES)]]
 
     def values(
         self, scores: NDArray[np.float32], is_open: NDArray[np.bool_], newness: NDArray[np.float32]
@@ -123,28 +120,6 @@ class UnlearnedMovies:
             newness: (m,) weighted.
         """
         return standardized(scores[self.positions[is_open]]) + newness[is_open]
-
-    def _contenders(
-        self,
-        best: NDArray[np.int32],
-        scores: NDArray[np.float32],
-        is_estimated: NDArray[np.bool_],
-        excluded: NDArray[np.int64],
-        newness: NDArray[np.float32],
-    ) -> NDArray[np.int64]:
-        """Return the unlearned movies that may get a place, positions (n,), best first."""
-        may_be_listed = np.ones(len(scores), np.bool_)
-        may_be_listed[excluded] = False
-        learned = scores[may_be_listed & ~is_estimated]
-        nth = len(learned) - BEST_LEARNED
-        least = np.partition(learned, nth)[nth] if nth > 0 else -np.inf
-        may_be_listed[best] = False
-        is_open = may_be_listed[self.positions] & is_estimated[self.positions]
-        values = self.values(scores, is_open, newness)
-        contenders = self.positions[is_open]
-        is_good = scores[contenders] >= least
-        contenders, values = contenders[is_good], values[is_good]
-        return contenders[np.argsort(-values, kind="stable")[: max(CONTENDERS, len(best) // PLACES)]]
 
     def _explained(self, explain: Explain, is_estimated: NDArray[np.bool_], n_own: int, n_ratings: int) -> Explain:
         """Return the explanation of all movies: that of an estimated score is the mean of those it comes from."""
@@ -162,6 +137,29 @@ class UnlearnedMovies:
             return reasons
 
         return explained
+
+
+def placed(
+    best: NDArray[np.int32], contenders: NDArray[np.int64], is_unlearned: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """Return a list, positions (k,), with a contender in the last of every ``PLACES`` places.
+
+    Where such a part of the list has an unlearned movie already it stays.
+
+    Args:
+        best: the list, best first.
+        contenders: (n,) positions, best first.
+        is_unlearned: (n_movies,) whether each movie is unlearned.
+    """
+    n_places = len(best) // PLACES
+    if not n_places or not len(contenders):
+        return best
+    places = PLACES * np.arange(1, n_places + 1) - 1
+    has_some = is_unlearned[best[: n_places * PLACES]].reshape(n_places, PLACES).any(axis=1)
+    places = places[~has_some][: len(contenders)]
+    changed = best.copy()
+    changed[places] = contenders[: len(places)]
+    return changed
 
 
 @dataclass(slots=True)
