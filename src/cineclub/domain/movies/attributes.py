@@ -45,6 +45,35 @@ class AttributeTable:
         columns = np.array(starts, np.int64), np.array(codes, np.int32), np.array(weights, np.float32)
         return cls(tuple(code_of), *columns)
 
+    def with_changes(self, rows: NDArray[np.int64], changed: Sequence[Movie]) -> "AttributeTable":
+        """Return the attributes of a catalogue of which few movies changed.
+
+        Args:
+            rows: (n_movies,) the row of each movie here, -1 for those that changed or are new.
+            changed: these, in their order.
+        """
+        code_of = {attribute: code for code, attribute in enumerate(self.attributes)}
+        codes, weights = list[NDArray[np.int32]](), list[NDArray[np.float32]]()
+        lengths = np.where(rows >= 0, np.diff(self.starts, append=0)[rows], 0)
+        at, others = 0, iter(changed)
+        for place in [*np.flatnonzero(rows < 0).tolist(), len(rows)]:
+            for first, end in _runs(rows[at:place]):
+                entries = slice(self.starts[first], self.starts[end])
+                codes.append(self.codes[entries])
+                weights.append(self.weights[entries])
+            if place < len(rows):
+                of_movie = dict(_attributes_of(next(others), None))
+                new = [code_of.setdefault(attribute, len(code_of)) for attribute in of_movie]
+                codes.append(np.array(new, np.int32))
+                weights.append(np.array(list(of_movie.values()), np.float32))
+                lengths[place] = len(of_movie)
+            at = place + 1
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        nothing = np.empty(0, np.int32), np.empty(0, np.float32)
+        return AttributeTable(
+            tuple(code_of), starts, np.concatenate([*codes, nothing[0]]), np.concatenate([*weights, nothing[1]])
+        )
+
     def __len__(self) -> int:
         """Return the number of films."""
         return len(self.starts) - 1
@@ -72,3 +101,11 @@ def shared_attributes(movie: Movie, other: Movie) -> tuple[tuple[str, str], ...]
     own = [(label.kind, label.name) for label in movie.labels] + [(GENRE, genre) for genre in movie.genres]
     shared = [(kind, name) for kind, name in own if (kind, folded(name)) in of_other]
     return tuple(sorted(shared, key=lambda attribute: place_of_kind(attribute[0])))
+
+
+def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the end of each run of consecutive rows."""
+    if len(rows):
+        cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+        for run in np.split(rows, cuts):
+            yield int(run[0]), int(run[-1]) + 1
