@@ -1,161 +1,55 @@
 """Films that nobody has rated, ranked for each person by the films that they are most similar to.
 
-Writes ``docs/benchmarks/new-films.json`` and ``docs/benchmarks/new-films.md`` and prints the tables. The service lists
-the films similar to such a film, and does not rank it for persons yet.
+Writes ``docs/benchmarks/new-films.json`` and ``docs/benchmarks/new-films.md`` and prints the tables: hidden films
+ranked among each other, by genres and year alone and with generated labels; the lists that the service gives, with what
+they cost the other films; and the size and speed of a large catalogue.
 """
 
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.adapters.files import demo_source, open_source
 from cineclub.domain.evaluation.scoreboard import filtered
 from cineclub.domain.movies.attributes import AttributeTable
-from cineclub.domain.movies.similarity import MovieSimilarity
-from cineclub.domain.ratings.log import EPOCH, Movie, RatingLog
+from cineclub.domain.movies.similarity import N_NEAREST, MovieSimilarity
+from cineclub.domain.ratings.vocabulary import UNKNOWN_YEAR
 from cineclub.domain.recommend.recommender import FittedModel, History
+from cineclub.domain.recommend.trends import standardized
+from cineclub.domain.recommend.unlearned import NEWNESS_DAYS, weighted_newness
 from cineclub.models import catalogue
-from rating_sets import HALF_STARS, REAL_RATINGS
+from generated_labels import with_generated_labels
+from hidden_movies import MIN_RATINGS, Draw, Like, RatedMovies
+from large_catalogue import section_of_large_catalogue
+from rating_sets import REAL_RATINGS
 from report import machine, write_report
 from section import Section, table_of
+from served_new_films import section_of_lists
 
 MOVIETWEETINGS = REAL_RATINGS.parent / "movietweetings-100k"
-DEMO = "the demo"
-N_DRAWS, HIDDEN_PART, MIN_RATINGS, NEWEST_PART = 10, 0.1, 5, 0.2
-N_BEST, MAX_LIKES_OF_PERSON, N_NEWEST_LIKES = 50, 20, 2000
-N_NEAREST, SHARPNESS = 24, 3
-"""The most similar movies whose scores are averaged, and the power of the cosine that is their weight."""
-
+N_DRAWS, N_BEST = 10, 50
 PERSONAL = ("knn", "svd", "ease", "slist", "ials", "blend", "combination")
 NEWNESS = " and newness"
-DAY, YEAR = 86_400e6, 365.25 * 86_400e6
-RECENT_DAYS = 90.0
+DAY = 86_400e6
 NOTE = (
     f"A tenth of the films with {MIN_RATINGS} ratings is hidden from everything that is fitted, in several draws. "
     "Models are fitted before the newest fifth of the ratings, and each like of a hidden film in it is ranked from the "
     "person's earlier ratings of other films, among the hidden films that were out by then and that the person had not "
     "rated. Means over people, then over draws. A model's score of a hidden film is the mean of its scores of the "
-    f"{N_NEAREST} most similar films by genres and year, weighted by the cube of the cosine. With newness: both in "
-    "standard deviations, newness weighted by its mean in the newest likes before. The first rows are not personal: "
-    f"films of one year are in random order, and likes are those of all time, and of the last {RECENT_DAYS:.0f} days."
+    f"{N_NEAREST} most similar films by attributes, weighted by the cube of the cosine. With newness: both in "
+    f"standard deviations, newness weighted by its mean in the likes of the last days (half-life {NEWNESS_DAYS:.0f} "
+    "days), as in the lists of the service. The first rows are not personal: films of one year are in random order, "
+    "and likes are those of all time, and of the last days."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RatedMovies:
-    """Ratings with their movies, whose ids are their positions.
-
-    Attributes:
-        name: of the set.
-        log: the ratings.
-        movies: in the order of their ids.
-        years: (n_movies,) the year of each, 0 where it is not known.
-    """
-
-    name: str
-    log: RatingLog
-    movies: tuple[Movie, ...]
-    years: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, folder: Path) -> "RatedMovies":
-        """Read a folder of ratings, or the demo where it is absent."""
-        source = open_source(folder) if folder.is_dir() else demo_source()
-        imported = source.read(source.scale or HALF_STARS, lambda _fraction, _part: None)
-        texts = {movie.external_id: movie for movie in imported.movies}
-        names = dict.fromkeys((*imported.rows.movie_ids, *texts))
-        movies = tuple(
-            Movie(nth, name, movie.title, movie.year, movie.genres)
-            if (movie := texts.get(name))
-            else Movie(nth, name, name, None, ())
-            for nth, name in enumerate(names)
-        )
-        years = np.array([movie.year or 0 for movie in movies])
-        return cls(folder.name if folder.is_dir() else DEMO, imported.rows.to_log(imported.scale), movies, years)
-
-
-@dataclass(frozen=True, slots=True)
-class Like:
-    """A like to rank.
-
-    Attributes:
-        user_id: who liked.
-        movie: the hidden movie.
-        year: the moment, in years.
-        history: the earlier ratings of movies that are not hidden, by id.
-        candidates: (n,) rising ids of the hidden movies to rank it among.
-    """
-
-    user_id: int
-    movie: int
-    year: float
-    history: History
-    candidates: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """The ratings that models learn from, the hidden movies with those most similar to them, and the likes to rank."""
-
-    known: RatingLog
-    hidden: NDArray[np.int64]
-    nearest: NDArray[np.int64]
-    weights: NDArray[np.float32]
-    likes: list[Like]
-
-    @classmethod
-    def of(cls, rated: RatedMovies, similarity: MovieSimilarity, seed: int) -> "Draw":
-        """Hide a tenth of the movies that have enough ratings."""
-        log, n_movies = rated.log, len(rated.movies)
-        enough = np.flatnonzero(np.bincount(log.movie_ids, minlength=n_movies) >= MIN_RATINGS)
-        hidden = np.sort(np.random.default_rng(seed).choice(enough, int(HIDDEN_PART * len(enough)), replace=False))
-        cut = int(np.quantile(log.rated_at, 1 - NEWEST_PART))
-        is_hidden = np.isin(np.arange(n_movies), hidden)
-        known = log.take(~is_hidden[log.movie_ids] & (log.rated_at < cut))
-        known = known.within(np.flatnonzero(~is_hidden))
-        among = np.bincount(known.movie_ids, minlength=n_movies) >= MIN_RATINGS
-        return cls(known, hidden, *_nearest(similarity, hidden, among), _likes_after(rated, is_hidden, cut))
-
-    def means(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return for each hidden movie the mean of ``values``, (n_movies,), of the most similar ones, (n_hidden,)."""
-        return np.asarray((self.weights * values[self.nearest]).sum(axis=1), np.float64)
-
-
-def _nearest(
-    similarity: MovieSimilarity, wanted: NDArray[np.int64], among: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the most similar movies of each wanted one, (n, N_NEAREST), and weights that sum to 1, or are 0."""
-    nearest, weights = np.zeros((len(wanted), N_NEAREST), np.int64), np.zeros((len(wanted), N_NEAREST), np.float32)
-    for row, movie in enumerate(wanted.tolist()):
-        cosines = np.where(among, similarity.of(movie), np.float32(0))
-        best = np.argsort(-cosines, kind="stable")[:N_NEAREST]
-        nearest[row, : len(best)], weights[row, : len(best)] = best, cosines[best] ** SHARPNESS
-    sums = weights.sum(axis=1, keepdims=True)
-    return nearest, np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
-
-
-def _likes_after(rated: RatedMovies, is_hidden: NDArray[np.bool_], cut: int) -> list[Like]:
-    """Return the likes of hidden movies after a time, by people who have rated another one before."""
-    log, hidden, likes = rated.log, np.flatnonzero(is_hidden), list[Like]()
-    bounds = np.flatnonzero(np.concatenate(([True], log.user_ids[1:] != log.user_ids[:-1], [True])))
-    is_like = is_hidden[log.movie_ids] & (log.ratings >= log.scale.relevance_threshold) & (log.rated_at >= cut)
-    for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        rows = np.arange(first, end)
-        for row in rows[is_like[rows]][:MAX_LIKES_OF_PERSON].tolist():
-            before = rows[log.rated_at[rows] < log.rated_at[row]]
-            others = before[~is_hidden[log.movie_ids[before]]]
-            year = EPOCH.year + float(log.rated_at[row]) / YEAR
-            candidates = np.setdiff1d(hidden[rated.years[hidden] <= year], log.movie_ids[before])
-            if len(others) and log.movie_ids[row] in candidates:
-                history = History(log.movie_ids[others].astype(np.int32), log.ratings[others], log.rated_at[others])
-                likes.append(Like(int(log.user_ids[row]), int(log.movie_ids[row]), year, history, candidates))
-    return likes
+OF_LABELS = (
+    " Directors, casts and keywords are generated from the ratings (`benchmarks/generated_labels.py`): the figures "
+    "show that labels are used, not how good real ones are."
+)
 
 
 Scores = Callable[[Like], NDArray[np.float64]]
@@ -177,33 +71,40 @@ def impersonal_scores(rated: RatedMovies, draw: Draw) -> Mapping[str, Scores]:
     """Return scores that do not depend on the person, by name."""
     n_movies, known = len(rated.movies), draw.known
     is_like = known.ratings >= known.scale.relevance_threshold
-    n_days = (known.rated_at.max() - known.rated_at) / DAY
     random = np.random.default_rng(0).random(len(draw.hidden))
     of_all_time = np.bincount(known.movie_ids, is_like, n_movies)
-    recent = np.bincount(known.movie_ids, is_like * np.exp2(-n_days / RECENT_DAYS), n_movies)
+    recent = recent_likes(draw, n_movies)
     values = {
         "random": random,
         "newest first": rated.years[draw.hidden] + 0.5 * random,
-        "likes of similar films": draw.means(np.log(of_all_time + 0.3)),
-        "recent likes of similar films": draw.means(np.log(recent + 0.3)),
+        "likes of similar films": draw.nearest.means(np.log(of_all_time + 0.3).astype(np.float32)),
+        "recent likes of similar films": draw.nearest.means(np.log(recent + 0.3)),
     }
     return {name: _constant(draw, of_hidden) for name, of_hidden in values.items()}
 
 
-def _constant(draw: Draw, values: NDArray[np.float64]) -> Scores:
+def recent_likes(draw: Draw, n_movies: int) -> NDArray[np.float32]:
+    """Return the likes of each movie that are known, decayed, shape (n_movies,)."""
+    known = draw.known
+    n_days = (known.rated_at.max() - known.rated_at) / DAY
+    decayed = (known.ratings >= known.scale.relevance_threshold) * np.exp2(-n_days / NEWNESS_DAYS)
+    return np.bincount(known.movie_ids, decayed, n_movies).astype(np.float32)
+
+
+def _constant(draw: Draw, values: NDArray[np.floating]) -> Scores:
     """Return the same scores for everybody, of values of the hidden movies."""
-    return lambda like: values[np.searchsorted(draw.hidden, like.candidates)]
+    return lambda like: values[np.searchsorted(draw.hidden, like.candidates)].astype(np.float64)
 
 
 def personal_scores(rated: RatedMovies, draw: Draw) -> Mapping[str, Scores]:
     """Return the scores of each model, and these with newness, by name."""
     matrix, _ = filtered(draw.known, MIN_RATINGS, MIN_RATINGS)
-    weight = newness_of_likes(rated, draw.known)
+    likes = recent_likes(draw, len(rated.movies))
     named: dict[str, Scores] = {}
     for name in PERSONAL:
         fitted = catalogue.fit(catalogue.default_recipe(name), matrix, np.random.default_rng(0), lambda _fraction: None)
         named[name] = _of_model(fitted, draw, len(rated.movies))
-        named[f"{name}{NEWNESS}"] = _with_newness(named[name], rated.years, weight)
+        named[f"{name}{NEWNESS}"] = _with_newness(named[name], rated.years, likes)
     return named
 
 
@@ -219,47 +120,22 @@ def _of_model(fitted: FittedModel, draw: Draw, n_movies: int) -> Scores:
         of_learned = fitted.recommender.scores(history)
         values = np.full(n_movies, of_learned.mean(), np.float32)
         values[fitted.movie_ids] = of_learned
-        return draw.means(values)[np.searchsorted(draw.hidden, like.candidates)]
+        return draw.nearest.means(values)[np.searchsorted(draw.hidden, like.candidates)].astype(np.float64)
 
     return scores
 
 
-def _with_newness(scores: Scores, years: NDArray[np.int64], weight: float) -> Scores:
-    """Return scores plus the weighted newness of the candidates, both standardized."""
-    return lambda like: (
-        _standardized(scores(like)) + weight * _standardized(_newness(years[like.candidates], like.year))
-    )
+def _with_newness(scores: Scores, years: NDArray[np.int16], likes: NDArray[np.float32]) -> Scores:
+    """Return scores and the weighted newness of the candidates among the movies that are out."""
+
+    def with_newness(like: Like) -> NDArray[np.float64]:
+        out = np.where(years <= like.year, years, UNKNOWN_YEAR).astype(np.int16)
+        return standardized(scores(like)) + weighted_newness(out, likes, like.year)[like.candidates]
+
+    return with_newness
 
 
-def newness_of_likes(rated: RatedMovies, known: RatingLog) -> float:
-    """Return the mean newness of the newest likes, in standard deviations of the movies that were out by then.
-
-    It is the weight of newness if scores are about normal: choosing with a weight moves the mean by it.
-    """
-    liked = np.flatnonzero(known.ratings >= known.scale.relevance_threshold)
-    newest = liked[np.argsort(known.rated_at[liked], kind="stable")][-N_NEWEST_LIKES:]
-    values = []
-    for row in newest.tolist():
-        year = EPOCH.year + float(known.rated_at[row]) / YEAR
-        is_out = (rated.years > 0) & (rated.years <= year)
-        if is_out[known.movie_ids[row]]:
-            at = int(np.count_nonzero(is_out[: known.movie_ids[row]]))
-            values.append(_standardized(_newness(rated.years[is_out], year))[at])
-    return float(np.mean(values)) if values else 0.0
-
-
-def _newness(years: NDArray[np.int64], now: float) -> NDArray[np.float64]:
-    """Return -log(1 + age in years) of movies, (n,)."""
-    return -np.log1p(np.maximum(now - years, 0.0))
-
-
-def _standardized(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return values, (n,), with mean 0 and standard deviation 1; zeros where all are equal."""
-    spread = float(values.std())
-    return np.asarray((values - values.mean()) / spread if spread > 0 else np.zeros(len(values)), np.float64)
-
-
-def section_of(rated: RatedMovies, n_draws: int) -> Section:
+def section_of(rated: RatedMovies, n_draws: int, attributes: str, note: str) -> Section:
     """Return the table of one set of ratings."""
     draws: dict[str, list[dict[int, NDArray[np.float64]]]] = defaultdict(list)
     similarity = MovieSimilarity(AttributeTable.of(rated.movies))
@@ -277,11 +153,13 @@ def section_of(rated: RatedMovies, n_draws: int) -> Section:
     floor = max((name for name in means if name not in personal), key=lambda name: means[name][0])
     low, mean, high = _lift(draws[best], draws[floor])
     rows = [[name, f"{of_name[0]:.3f}", f"{of_name[1]:.3f}"] for name, of_name in means.items()]
+    gain = means[best][0] / means[floor][0] - 1
+    rows.append([f"{best} over {floor}", f"{gain:+.1%}", ""])
     rows.append([f"{best} less {floor}, by person", f"{mean:+.3f} ({low:+.3f} to {high:+.3f})", ""])
     figures: dict[str, Any] = {name: of_name.tolist() for name, of_name in means.items()}
-    figures |= {"best": best, "floor": floor, "lift": [mean, low, high], "n_draws": n_draws}
+    figures |= {"best": best, "floor": floor, "gain": float(gain), "lift": [mean, low, high], "n_draws": n_draws}
     head = [f"hidden films, {n_draws} draws", f"recall@{N_BEST}", f"nDCG@{N_BEST}"]
-    return Section(f"{rated.name}: genres and year alone", figures, table_of(head, rows, NOTE))
+    return Section(f"{rated.name}: {attributes}", figures, table_of(head, rows, note))
 
 
 def _lift(
@@ -303,7 +181,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", default=[REAL_RATINGS, *filter(Path.is_dir, [MOVIETWEETINGS])])
     parser.add_argument("--draws", type=int, default=N_DRAWS)
     options = parser.parse_args()
-    sections = [section_of(RatedMovies.of(folder), options.draws) for folder in options.data]
+    sections = []
+    for folder in options.data:
+        rated = RatedMovies.of(folder)
+        labelled = replace(rated, movies=with_generated_labels(rated.movies, rated.log))
+        sections += [
+            section_of_lists(rated, options.draws),
+            section_of(rated, options.draws, "genres and year alone", NOTE),
+            section_of(labelled, options.draws, "genres, year and generated labels", NOTE + OF_LABELS),
+        ]
+    sections.append(section_of_large_catalogue())
     figures = {"machine": machine(), "sets": {section.title: section.figures for section in sections}}
     write_report("new-films", figures, "\n\n".join(section.text for section in sections))
 

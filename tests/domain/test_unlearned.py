@@ -11,7 +11,9 @@ from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.ratings.crowd import CrowdCounts
 from cineclub.domain.ratings.labels import Label
 from cineclub.domain.ratings.log import Movie, UserRatings
+from cineclub.domain.ratings.popularity import MICROSECONDS_PER_DAY
 from cineclub.domain.ratings.vocabulary import UNKNOWN_YEAR
+from cineclub.domain.recommend import unlearned
 from cineclub.domain.recommend.filters import Filters
 from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.recommend import recommend, recommend_similar
@@ -155,17 +157,46 @@ def test_titles_are_those_of_the_catalogue() -> None:
     assert "Corrected" in titles
 
 
-def test_the_last_of_ten_places_is_for_a_movie_that_is_not_learned() -> None:
-    """Unless one is among them already; shorter lists have no such place."""
+def test_the_last_of_ten_places_is_for_a_movie_that_is_not_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the lists that explore, and unless one is among them already; shorter lists have no such place."""
     model = live("slist", *(new_movie(1000 + nth, DIRECTORS[nth % 2]) for nth in range(5)))
     history = who_likes(FITTED["slist"].movie_ids[0])
-    ten, few = listed(model, history, top_n=PLACES), listed(model, history, top_n=PLACES - 1)
-    assert ten.strategy == "model"
-    assert any(movie_id >= 1000 for movie_id in ten.movie_ids)
-    assert len(set(ten.movie_ids)) == PLACES
     everything = listed(model, history).movie_ids
-    assert few.movie_ids == everything[: PLACES - 1]
-    assert ten.movie_ids[:-1] == everything[: PLACES - 1]
+    assert [movie_id >= 1000 for movie_id in everything] == [False] * 10 + [True] * 5
+    monkeypatch.setattr(unlearned, "EXPLORING_PART", 0.0)
+    usual = listed(model, history, top_n=PLACES)
+    monkeypatch.setattr(unlearned, "EXPLORING_PART", 1.0)
+    exploring, short = listed(model, history, top_n=PLACES), listed(model, history, top_n=PLACES - 1)
+    assert (usual.strategy, usual.movie_ids) == ("model", everything[:PLACES])
+    assert exploring.movie_ids[:-1] == everything[: PLACES - 1]
+    assert exploring.movie_ids[-1] >= 1000
+    assert short.movie_ids == everything[: PLACES - 1]
+
+
+def test_a_place_is_given_where_the_taste_speaks_for_a_movie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A director whose films are the best of a list has a new film in it; another's new film is not."""
+    monkeypatch.setattr(unlearned, "EXPLORING_PART", 0.0)
+    ids = FITTED["slist"].movie_ids.tolist()
+    scores = {item.movie.movie_id: item.score for item in listed(live("slist"), who_likes(ids[0])).recommendations}
+    best, others = sorted(scores, key=lambda movie_id: -scores[movie_id])[:2], ids
+    own = [replace(movie, labels=()) for movie in learned_movies()]
+    label = (Label("director", "Claire Denis"),)
+    own = [replace(movie, labels=label) if movie.movie_id in best else movie for movie in own]
+    worst = min(others, key=lambda movie_id: scores.get(movie_id, np.inf))
+    own = [replace(movie, labels=(Label("director", "X"),)) if movie.movie_id == worst else movie for movie in own]
+    liked = live("slist", new_movie(1000, "Claire Denis", year=None), new_movie(1001, "X", year=None), movies=own)
+    movie_ids = listed(liked, who_likes(ids[0]), top_n=PLACES).movie_ids
+    assert movie_ids[-1] == 1000
+    assert 1001 not in movie_ids
+
+
+def test_one_list_of_twelve_explores() -> None:
+    """By the ratings and the day, so that the same request has the same list on one day."""
+    histories = [who_likes(*range(1, nth % 40 + 2)) for nth in range(40)]
+    moments = [day * MICROSECONDS_PER_DAY + 5 for day in range(100)]
+    drawn = [unlearned.is_exploring(history, moment) for history in histories for moment in moments]
+    assert 0.06 < np.mean(drawn) < 0.1
+    assert drawn[:100] == [unlearned.is_exploring(histories[0], moment + 1000) for moment in moments]
 
 
 def test_filters_hold_for_movies_that_are_not_learned() -> None:

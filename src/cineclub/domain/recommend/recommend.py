@@ -20,7 +20,7 @@ from cineclub.domain.recommend.recommendations import Reason, Recommendation, Re
 from cineclub.domain.recommend.records import PopularMovie
 from cineclub.domain.recommend.request import RecommendationRequest, given_ratings, position_of
 from cineclub.domain.recommend.trends import Trend, fresh_trend, mix
-from cineclub.domain.recommend.unlearned import CONTENDERS, placed
+from cineclub.domain.recommend.unlearned import CONTENDERS, PLACES, below_learned, is_exploring, placed
 
 MAX_REASONS = 3
 
@@ -50,14 +50,17 @@ def recommend(
     is_popular = scores.is_new_user or request.fresh == 1  # no rating of the user moved the scores
     recommend_positions = recommend_popular if is_popular else recommend_personal
     not_taken = impressions.without(history.movie_ids)
+    ranked_by = below_learned(scores)
     if not request.fresh:
-        positions = best_positions(model.vocabulary, scores.scores, excluded, request, model.movie_ids, not_taken)
-        contenders = model.unlearned.contenders(positions, scores, excluded, model.latest_newness.of(crowd))
-        if len(not_taken):
-            contenders = contenders[stepped_back(not_taken.of(model.movie_ids[contenders]))]
-        positions = placed(positions, contenders, is_estimated(model, scores))
+        positions = best_positions(model.vocabulary, ranked_by, excluded, request, model.movie_ids, not_taken)
+        if len(positions) >= PLACES:
+            moment = 0 if crowd is None else crowd.moment
+            newness, explores = model.latest_newness.of(crowd), is_exploring(history, moment)
+            contenders = model.unlearned.contenders(scores, excluded, newness, is_exploring=explores)
+            stepped = stepped_back(not_taken.of(model.movie_ids[contenders])) if len(not_taken) else slice(None)
+            positions = placed(positions, contenders[stepped], scores)
         return RecommendationList(scores.strategy, recommend_positions(model, scores, positions))
-    mixed = mix(scores.scores, model.latest_trend.of(crowd), excluded, request.fresh, request.top_n)
+    mixed = mix(ranked_by, model.latest_trend.of(crowd), excluded, request.fresh, request.top_n)
     positions = best_positions(model.vocabulary, mixed.scores, excluded, request, model.movie_ids, not_taken)
     ranked = recommend_positions(model, replace(scores, scores=mixed.scores), positions)
     strategy: Strategy = scores.strategy if request.fresh < 1 else "popular"
@@ -68,11 +71,6 @@ def extended_scores(model: LiveModel, scores: MovieScores) -> MovieScores:
     """Return the scores of a model for its own movies as those of all, with the unlearned ones."""
     is_moved = model.fitted.recommender.is_personal and not scores.is_new_user
     return model.unlearned.extended(scores, len(model.movies), is_moved=is_moved)
-
-
-def is_estimated(model: LiveModel, scores: MovieScores) -> NDArray[np.bool_]:
-    """Return whether the score of each movie, (n_movies,), is the mean of those of similar ones."""
-    return np.zeros(len(model.movies), np.bool_) if scores.is_estimated is None else scores.is_estimated
 
 
 def _most_alike(model: LiveModel, position: int, excluded: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -117,9 +115,8 @@ def recommend_similar(model: LiveModel, position: int, top_n: int) -> Recommenda
         return RecommendationList("popular", recommend(model, request, history).recommendations)
     alone = extended_scores(model, replace(of_own, scores=moved, crowd=None, trend=None))
     excluded = excluded_positions(model, request, of_own, history)
-    positions = rank_movies(alone.scores, excluded, top_n)
-    contenders = _most_alike(model, position, np.union1d(excluded, positions))
-    positions = placed(positions, contenders, is_estimated(model, alone))
+    positions = rank_movies(below_learned(alone), excluded, top_n)
+    positions = placed(positions, _most_alike(model, position, excluded), alone)
     return RecommendationList(of_own.strategy, recommend_personal(model, alone, positions))
 
 

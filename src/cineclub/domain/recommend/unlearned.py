@@ -1,11 +1,13 @@
 """Movies that a model has not learned, scored by the movies most similar to them, and their places in lists.
 
 They are movies outside of the model's vocabulary, and movies in it without a rating. Each has the weighted mean of the
-scores of the most similar learned movies (``domain.movies.similarity``). The scores of the others do not change. A mean
-is cautious, so that few of them reach the first places of a list; a place of ten is theirs where the score speaks for
-one of them.
+scores of the most similar learned movies (``domain.movies.similarity``), and the scores of the others do not change.
+A list has the learned movies first. The last of ten places is for an unlearned movie where the taste of the user speaks
+for one as much as for the best learned ones, and in one list of twelve for the best one, so that it can be found out
+what people think of it.
 """
 
+import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from cineclub.domain.movies.similarity import NearestMovies
 from cineclub.domain.ratings.crowd import CrowdCounts
-from cineclub.domain.ratings.log import EPOCH
+from cineclub.domain.ratings.log import EPOCH, UserRatings
 from cineclub.domain.ratings.popularity import MICROSECONDS_PER_DAY
 from cineclub.domain.ratings.vocabulary import UNKNOWN_YEAR
 from cineclub.domain.recommend.cold_start import MovieScores
@@ -23,9 +25,12 @@ from cineclub.domain.recommend.trends import likes_of_days, standardized
 PLACES = 10
 """The last of so many places of a personal list is for an unlearned movie."""
 
-BEST_LEARNED, BEST_PART = 100, 0.25
-"""It is given to a movie whose score is among the first so many of the learned ones, and among the first part of them
-(``make bench-new-films``)."""
+BEST_LEARNED, BEST_PART = 10, 0.25
+"""It is given to a movie whose personal score is among the first so many of the learned ones, and among the first part
+of them where there are few."""
+
+EXPLORING_PART = 0.08
+"""The part of the lists in which the best unlearned movie gets it whatever its score (``make bench-new-films``)."""
 
 CONTENDERS = 10
 NEWNESS_DAYS = 90.0
@@ -78,36 +83,29 @@ class UnlearnedMovies:
         return replace(scores, scores=own, crowd=crowd, trend=trend, explain=explain, is_estimated=is_estimated)
 
     def contenders(
-        self,
-        best: NDArray[np.int32],
-        scores: MovieScores,
-        excluded: NDArray[np.int64],
-        newness: NDArray[np.float32],
+        self, scores: MovieScores, excluded: NDArray[np.int64], newness: NDArray[np.float32], *, is_exploring: bool
     ) -> NDArray[np.int64]:
         """Return the unlearned movies that may get a place in a list, positions (n,), best first.
 
         They are ordered by their score and their newness, both in standard deviations.
 
         Args:
-            best: the list, best first.
             scores: of the whole vocabulary, as ``extended`` returns them.
             excluded: positions of the movies that must not be listed.
             newness: (m,) of the unlearned movies, weighted.
+            is_exploring: whether their personal scores may be below those of the best learned movies.
         """
-        if scores.is_estimated is None or len(best) < PLACES:
+        if scores.is_estimated is None:
             return np.empty(0, np.int64)
         may_be_listed = np.ones(len(scores.scores), np.bool_)
         may_be_listed[excluded] = False
-        learned = scores.scores[may_be_listed & ~scores.is_estimated]
-        nth = max(len(learned) - BEST_LEARNED, int((1 - BEST_PART) * len(learned)))
-        least = np.partition(learned, nth)[nth] if len(learned) else -np.inf
-        may_be_listed[best] = False
         is_open = (may_be_listed & scores.is_estimated)[self.positions]
-        values = self.values(scores.scores, is_open, newness)
-        contenders = self.positions[is_open]
-        is_good = scores.scores[contenders] >= least
-        order = np.argsort(-values[is_good], kind="stable")
-        return contenders[is_good][order[: max(CONTENDERS, len(best) // PLACES)]]
+        contenders, values = self.positions[is_open], self.values(scores.scores, is_open, newness)
+        if not is_exploring:
+            personal = scores.scores if scores.crowd is None else scores.scores - scores.crowd
+            is_good = personal[contenders] >= _least_of_best(personal[may_be_listed & ~scores.is_estimated])
+            contenders, values = contenders[is_good], values[is_good]
+        return contenders[np.argsort(-values, kind="stable")[:CONTENDERS]]
 
     def values(
         self, scores: NDArray[np.float32], is_open: NDArray[np.bool_], newness: NDArray[np.float32]
@@ -139,9 +137,16 @@ class UnlearnedMovies:
         return explained
 
 
-def placed(
-    best: NDArray[np.int32], contenders: NDArray[np.int64], is_unlearned: NDArray[np.bool_]
-) -> NDArray[np.int32]:
+def below_learned(scores: MovieScores) -> NDArray[np.float32]:
+    """Return the scores by which movies are ranked, (n_movies,): estimated ones follow the learned ones."""
+    if scores.is_estimated is None:
+        return scores.scores
+    lowered = scores.scores.copy()
+    lowered[scores.is_estimated] -= np.ptp(lowered) + 1
+    return lowered
+
+
+def placed(best: NDArray[np.int32], contenders: NDArray[np.int64], scores: MovieScores) -> NDArray[np.int32]:
     """Return a list, positions (k,), with a contender in the last of every ``PLACES`` places.
 
     Where such a part of the list has an unlearned movie already it stays.
@@ -149,17 +154,33 @@ def placed(
     Args:
         best: the list, best first.
         contenders: (n,) positions, best first.
-        is_unlearned: (n_movies,) whether each movie is unlearned.
+        scores: of the whole vocabulary.
     """
+    contenders = contenders[~np.isin(contenders, best)]
     n_places = len(best) // PLACES
-    if not n_places or not len(contenders):
+    if not n_places or not len(contenders) or scores.is_estimated is None:
         return best
     places = PLACES * np.arange(1, n_places + 1) - 1
-    has_some = is_unlearned[best[: n_places * PLACES]].reshape(n_places, PLACES).any(axis=1)
+    has_some = scores.is_estimated[best[: n_places * PLACES]].reshape(n_places, PLACES).any(axis=1)
     places = places[~has_some][: len(contenders)]
     changed = best.copy()
     changed[places] = contenders[: len(places)]
     return changed
+
+
+def is_exploring(history: UserRatings, moment: int) -> bool:
+    """Return whether the list of a user on the day of a moment explores: drawn from the ratings and the day."""
+    day = (moment // MICROSECONDS_PER_DAY).to_bytes(8, "little", signed=True)
+    drawn = zlib.crc32(history.movie_ids.astype("<i8").tobytes() + day)
+    return drawn < EXPLORING_PART * 2**32
+
+
+def _least_of_best(scores: NDArray[np.float32]) -> float:
+    """Return the lowest of the best scores of learned movies, (n,)."""
+    if not len(scores):
+        return -np.inf
+    nth = max(len(scores) - BEST_LEARNED, int((1 - BEST_PART) * len(scores)))
+    return float(np.partition(scores, nth)[nth])
 
 
 @dataclass(slots=True)
