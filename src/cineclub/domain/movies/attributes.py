@@ -1,6 +1,6 @@
 """Attributes of films as a table: their genres, their labels and the time they are from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from cineclub.domain.ratings.labels import GENRE, folded, place_of_kind
 from cineclub.domain.ratings.log import Movie
 
-YEAR = "year"
+YEAR = "(year)"
+"""No kind of labels, which may be "year"."""
+
 YEARS_APART = 5
 """Two times of films are so far apart. A film lies between two of them, so that it shares its time with its decade."""
 
@@ -20,13 +22,13 @@ class AttributeTable:
     """The attributes of films, by film; each attribute of a film once.
 
     Attributes:
-        attributes: (n_attributes,) kind and folded name of each.
+        attributes: the code of each folded name, by kind.
         starts: (n_movies + 1,) int64, the first entry of each film.
         codes: (n_entries,) int32, the attribute of each entry.
         weights: (n_entries,) float32, above 0, at most 1.
     """
 
-    attributes: tuple[tuple[str, str], ...]
+    attributes: Mapping[str, Mapping[str, int]]
     starts: NDArray[np.int64]
     codes: NDArray[np.int32]
     weights: NDArray[np.float32]
@@ -34,16 +36,24 @@ class AttributeTable:
     @classmethod
     def of(cls, movies: Sequence[Movie], moment: datetime | None = None) -> "AttributeTable":
         """Return the attributes of films in their order, labels that are known later than at ``moment`` left out."""
-        code_of: dict[tuple[str, str], int] = {}
-        starts, codes = [0], list[int]()
+        attributes: dict[str, dict[str, int]] = {}
+        starts, codes, n_attributes = [0], list[int](), 0
         weights: list[float] = []
         for movie in movies:
             of_movie = dict(_attributes_of(movie, moment))
-            codes += [code_of.setdefault(attribute, len(code_of)) for attribute in of_movie]
+            for kind, name in of_movie:
+                code = attributes.setdefault(kind, {}).setdefault(name, n_attributes)
+                n_attributes += code == n_attributes
+                codes.append(code)
             weights += of_movie.values()
             starts.append(len(codes))
         columns = np.array(starts, np.int64), np.array(codes, np.int32), np.array(weights, np.float32)
-        return cls(tuple(code_of), *columns)
+        return cls(attributes, *columns)
+
+    @property
+    def n_attributes(self) -> int:
+        """The number of different attributes."""
+        return sum(map(len, self.attributes.values()))
 
     def __len__(self) -> int:
         """Return the number of films."""

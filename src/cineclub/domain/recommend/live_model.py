@@ -120,7 +120,8 @@ class LiveModel:
         is_listed = [movie.is_available and movie.movie_id in catalogue.positions for movie in movies]
         lowest = self.fitted.popularity.min(initial=0.0)
         popularity = np.concatenate([self.fitted.popularity, np.full(len(others), lowest, np.float32)])
-        vocabulary, unlearned = Vocabulary.of(movies), self._unlearned(catalogue, movie_ids)
+        vocabulary = Vocabulary.of(movies, catalogue.vocabulary.labels().at(_places(catalogue, movie_ids)))
+        unlearned = self._unlearned(catalogue, movie_ids)
         return replace(
             self,
             movies=movies,
@@ -172,3 +173,12 @@ class LiveModel:
         is_known[in_catalogue[is_there]] = is_learned[is_there]
         nearest = catalogue.similarity.nearest(in_catalogue[positions], is_known)
         return UnlearnedMovies(positions, NearestMovies(place_of[nearest.positions], nearest.weights))
+
+
+def _places(catalogue: Catalogue, movie_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the place of each movie of a catalogue, (n_movies,), among some by internal id, (m,); -1 for none."""
+    places = np.full(len(catalogue.movies), -1, np.int32)
+    for place, movie_id in enumerate(movie_ids.tolist()):
+        if (position := catalogue.positions.get(movie_id)) is not None:
+            places[position] = place
+    return places
