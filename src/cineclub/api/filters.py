@@ -21,7 +21,7 @@ from cineclub.api.fields import (
     Share,
     Year,
 )
-from cineclub.domain.ratings.labels import KIND
+from cineclub.domain.ratings.labels import GENRE, KIND
 
 MAX_MOVIE_IDS = 10_000
 MAX_NAMES = 50
@@ -98,11 +98,12 @@ def _number_of(value: Any) -> Any:
     return int(value) if is_integer else value
 
 
-WrittenLabel = Annotated[
-    tuple[Kind, LabelName],
-    BeforeValidator(_label_of),
-    WithJsonSchema({"type": "string", "pattern": f"^{KIND.pattern}{BETWEEN}.", "examples": ["director:Michael Mann"]}),
-]
+WRITTEN_LABEL = {
+    "type": "string",
+    "pattern": f"^(?!{GENRE}{BETWEEN}){KIND.pattern}{BETWEEN}.",
+    "examples": ["director:Michael Mann"],
+}
+WrittenLabel = Annotated[tuple[Kind, LabelName], BeforeValidator(_label_of), WithJsonSchema(WRITTEN_LABEL)]
 """A label in a query, as kind and name."""
 
 Q = TypeVar("Q", bound=BaseModel)
