@@ -123,6 +123,21 @@ def test_the_newest_part_of_a_window_is_compared_by_its_own() -> None:
     assert summary_of([lower]).endswith("newest mean rating (-43 %); most of it: genre War")
 
 
+@pytest.mark.parametrize(("effective_movies", "verdict"), [(100.0, "ALERT"), (4.0, "OK")])
+def test_a_film_that_half_of_a_part_is_for_moves_its_means_alone(effective_movies: float, verdict: str) -> None:
+    """The ratings of one film resemble each other, so that the part is as certain as its films allow."""
+    parts = replace(
+        baseline(),
+        windows=tuple(
+            replace(week(nth, 700, 70), effective_movies=100.0, mean_of_users=3.5 + 0.05 * (-1) ** nth)
+            for nth in range(12)
+        ),
+    )
+    part_of_week = replace(week(12, 700, 70, mean=4.1), effective_movies=effective_movies, mean_of_users=4.1)
+    compared = of_newest(with_newest(compare_ratings(baseline(), week(12), 10), parts, part_of_week, 10))
+    assert (compared["newest_mean_rating"], compared["newest_mean_of_users"]) == (verdict, verdict)
+
+
 @pytest.mark.parametrize(("n_ratings", "n_users"), [(33, 8), (40, 6)])
 def test_the_newest_part_needs_a_part_of_the_data(n_ratings: int, n_users: int) -> None:
     """A part with fewer than 34 ratings of 7 users is not compared, and changes no verdict."""

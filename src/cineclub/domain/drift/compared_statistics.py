@@ -46,7 +46,7 @@ BY_PEOPLE: Sizes[PeriodStatistics] = (_n_ratings, lambda period: period.effectiv
 """Ratings of one person resemble each other, so that a window is as certain as its people allow."""
 
 BY_FILMS: Sizes[PeriodStatistics] = (*BY_PEOPLE, lambda period: period.effective_movies)
-"""A new film that a third of the ratings are for moves its genre, its decade and the marks alone."""
+"""A film that a third of the ratings are for moves its genre, its decade, the marks and their mean alone."""
 
 BY_SHOWN: Sizes[ResponseStatistics] = (lambda responses: responses.effective_movies,)
 """Lists that follow the crowd are nearly the same for everybody, so that each of a few films has a large share."""
@@ -54,7 +54,7 @@ BY_SHOWN: Sizes[ResponseStatistics] = (lambda responses: responses.effective_mov
 OF_RATINGS: tuple[
     FigureStatistic[PeriodStatistics] | VolumeStatistic | DistributionStatistic[PeriodStatistics] | TasteStatistic, ...
 ] = (
-    FigureStatistic("mean_rating", "ratings", lambda period: period.mean_rating, BY_PEOPLE),
+    FigureStatistic("mean_rating", "ratings", lambda period: period.mean_rating, BY_FILMS),
     DistributionStatistic(
         "rating_distribution", "ratings", lambda period: _by_position(period.rating_shares), _n_ratings, BY_FILMS
     ),
@@ -95,13 +95,13 @@ OF_RATINGS: tuple[
         "mean_of_users",
         "ratings",
         lambda period: period.mean_of_users,
-        (lambda period: float(period.n_active_users),),
+        (lambda period: float(period.n_active_users), lambda period: period.effective_movies),
     ),
 )
 """The statistics of ratings; a new one needs a row here and its number in ``PeriodStatistics``."""
 
 OF_NEWEST: tuple[FigureStatistic[PeriodStatistics] | DistributionStatistic[PeriodStatistics] | TasteStatistic, ...] = (
-    FigureStatistic("newest_mean_rating", "ratings", lambda period: period.mean_rating, BY_PEOPLE),
+    FigureStatistic("newest_mean_rating", "ratings", lambda period: period.mean_rating, BY_FILMS),
     DistributionStatistic(
         "newest_rating_distribution", "ratings", lambda period: _by_position(period.rating_shares), _n_ratings, BY_FILMS
     ),
@@ -110,7 +110,7 @@ OF_NEWEST: tuple[FigureStatistic[PeriodStatistics] | DistributionStatistic[Perio
         "newest_mean_of_users",
         "ratings",
         lambda period: period.mean_of_users,
-        (lambda period: float(period.n_active_users),),
+        (lambda period: float(period.n_active_users), lambda period: period.effective_movies),
     ),
 )
 """The statistics of the ratings in the newest part of a window: the level of ratings, not volumes, newcomers and mixes.

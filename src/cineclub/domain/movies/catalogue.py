@@ -49,9 +49,25 @@ class Catalogue:
         return replace(self, search=self.search.with_popularity(scores), popularity=scores)
 
     def with_changes(self, changes: Mapping[int, Movie | None]) -> "Catalogue":
-        """Return the catalogue after some movies changed, by internal id, None for one that is gone."""
-        popularity = dict(zip(self.positions, self.popularity.tolist(), strict=True))
-        by_id = {movie.movie_id: movie for movie in self.movies if movie.movie_id not in changes}
-        by_id |= {movie_id: movie for movie_id, movie in changes.items() if movie is not None}
-        movies = [by_id[movie_id] for movie_id in sorted(by_id)]
-        return Catalogue.of(movies, [popularity.get(movie.movie_id, 0.0) for movie in movies])
+        """Return the catalogue after a few movies changed, by internal id, None for one that is gone."""
+        by_id = {
+            movie_id: (self.movies[row], row) for movie_id, row in self.positions.items() if movie_id not in changes
+        }
+        by_id |= {movie_id: (movie, -1) for movie_id, movie in changes.items() if movie is not None}
+        in_order = [by_id[movie_id] for movie_id in sorted(by_id)]
+        movies, rows = [movie for movie, _ in in_order], np.array([row for _, row in in_order], np.int64)
+        popularity = np.zeros(len(movies), np.float32)
+        popularity[rows >= 0] = self.popularity[rows[rows >= 0]]
+        positions = {movie.movie_id: position for position, movie in enumerate(movies)}
+        for movie_id in changes.keys() & self.positions.keys() & positions.keys():
+            popularity[positions[movie_id]] = self.popularity[self.positions[movie_id]]
+        changed = [movie for movie, row in in_order if row < 0]
+        similarity = MovieSimilarity(self.similarity.table.with_changes(rows, changed))
+        return Catalogue(
+            movies,
+            Vocabulary.of(movies, similarity.labels),
+            self.search.with_changes(rows, [movie.title for movie in changed], popularity),
+            similarity,
+            positions,
+            popularity,
+        )

@@ -21,8 +21,8 @@ class NearestMovies:
     """The movies most similar to each of some, with their weights in a mean.
 
     Attributes:
-        positions: (m, k) int32.
-        weights: (m, k) float32, of each row together 1, or 0 for a movie that is similar to none.
+        positions: (m, N_NEAREST) int32.
+        weights: (m, N_NEAREST) float32, of each row together 1, or 0 for a movie that is similar to none.
     """
 
     positions: NDArray[np.int32]
@@ -31,7 +31,7 @@ class NearestMovies:
     @classmethod
     def none(cls) -> "NearestMovies":
         """Return those of no movies."""
-        return cls(np.empty((0, 1), np.int32), np.empty((0, 1), np.float32))
+        return cls(np.empty((0, N_NEAREST), np.int32), np.empty((0, N_NEAREST), np.float32))
 
     def means(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the weighted mean of the values of the most similar movies, shape (m,); 0 where there are none.
@@ -40,6 +40,12 @@ class NearestMovies:
         """
         means: NDArray[np.float32] = np.einsum("mk,mk->m", values[self.positions], self.weights)
         return means
+
+    def with_changes(self, rows: NDArray[np.int64], others: "NearestMovies") -> "NearestMovies":
+        """Return these in another order: rows, (n,), of this one, and where they are -1 the next of ``others``."""
+        positions, weights = self.positions[rows], self.weights[rows]
+        positions[rows < 0], weights[rows < 0] = others.positions, others.weights
+        return NearestMovies(positions, weights)
 
     @property
     def is_similar_to_any(self) -> NDArray[np.bool_]:
@@ -52,6 +58,9 @@ class MovieSimilarity:
 
     An attribute counts by the root of log(1 + n / n_with): a genre that half of the films have says little. The
     attributes of a film have the length 1 together, so that one with many genres is not similar to everything.
+
+    Attributes:
+        table: the attributes of the films.
     """
 
     def __init__(self, table: AttributeTable) -> None:
@@ -63,7 +72,7 @@ class MovieSimilarity:
         rows = np.repeat(np.arange(n_movies, dtype=np.int32), np.diff(table.starts))
         lengths = np.sqrt(np.bincount(rows, values**2, minlength=n_movies))
         order = np.argsort(table.codes, kind="stable")
-        self._table = table
+        self.table = table
         self._values = (values / lengths[rows]).astype(np.float32)
         self._movies, self._by_attribute = rows[order], self._values[order]
         self._starts = np.concatenate(([0], np.cumsum(n_with)))
@@ -71,14 +80,14 @@ class MovieSimilarity:
     @property
     def labels(self) -> LabelIndex:
         """The films by their labels, which shares the arrays of this."""
-        codes = {kind: names for kind, names in self._table.attributes.items() if kind not in {GENRE, YEAR}}
+        codes = {kind: names for kind, names in self.table.attributes.items() if kind not in {GENRE, YEAR}}
         return LabelIndex(codes, self._starts, self._movies)
 
     def of(self, position: int) -> NDArray[np.float32]:
         """Return the cosine of a film with each film, shape (n_movies,), 0 to 1; 0 with all for one without any."""
-        cosines = np.zeros(len(self._table), np.float32)
-        for entry in range(self._table.starts[position], self._table.starts[position + 1]):
-            code = self._table.codes[entry]
+        cosines = np.zeros(len(self.table), np.float32)
+        for entry in range(self.table.starts[position], self.table.starts[position + 1]):
+            code = self.table.codes[entry]
             having = slice(self._starts[code], self._starts[code + 1])
             cosines[self._movies[having]] += self._values[entry] * self._by_attribute[having]
         return np.minimum(cosines.round(COSINE_DIGITS), np.float32(1))
@@ -101,28 +110,63 @@ class MovieSimilarity:
     def nearest(self, positions: NDArray[np.integer], is_known: NDArray[np.bool_]) -> NearestMovies:
         """Return the movies most similar to each of some, positions (m,), among those of a mask, (n_movies,).
 
-        Movies with the same attributes have the same ones, found once.
+        None of them is known itself. Movies with the same attributes have the same ones, sought once.
         """
-        n_nearest = max(min(N_NEAREST, int(np.count_nonzero(is_known))), 1)
-        nearest = np.zeros((len(positions), n_nearest), np.int32)
-        weights = np.zeros((len(positions), n_nearest), np.float32)
-        found: dict[bytes, int] = {}
+        known = np.flatnonzero(is_known)
+        n_nearest = min(N_NEAREST, len(known))
+        nearest = np.zeros((len(positions), N_NEAREST), np.int32)
+        weights = np.zeros((len(positions), N_NEAREST), np.float32)
+        among, rows = _Known.of(self._movies, self._by_attribute, self._starts, known, is_known), dict[bytes, int]()
         for row, position in enumerate(positions.tolist()):
-            entries = slice(self._table.starts[position], self._table.starts[position + 1])
-            key = self._table.codes[entries].tobytes() + self._table.weights[entries].tobytes()
-            former = found.setdefault(key, row)
+            entries = slice(self.table.starts[position], self.table.starts[position + 1])
+            codes, values = self.table.codes[entries], self._values[entries]
+            former = rows.setdefault(codes.tobytes() + values.tobytes(), row)
             if former != row:
                 nearest[row], weights[row] = nearest[former], weights[former]
-                continue
-            cosines = self.of(position)
-            cosines[~is_known] = 0
-            cosines[position] = 0
-            best = (
-                np.argpartition(-cosines, n_nearest - 1)[:n_nearest] if n_nearest < len(cosines) else cosines.argsort()
-            )
-            best = best[np.lexsort((best, -cosines[best]))][:n_nearest]
-            powers = cosines[best].astype(np.float64) ** SHARPNESS
-            nearest[row] = best
-            if powers.any():
-                weights[row] = powers / powers.sum()
+            elif len(known):
+                cosines = among.cosines(codes, values)
+                best = np.argpartition(cosines, len(known) - n_nearest)[len(known) - n_nearest :]
+                best = best[np.lexsort((best, -cosines[best]))]
+                powers = np.power(cosines[best], SHARPNESS, dtype=np.float64)
+                nearest[row, :n_nearest], weights[row, :n_nearest] = known[best], powers / (powers.sum() or 1)
         return NearestMovies(nearest, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The entries of the known movies by attribute.
+
+    Attributes:
+        n_movies: how many are known.
+        movies: (n_entries,) the place of each entry's movie among the known ones.
+        values: (n_entries,) float32.
+        starts: (n_attributes + 1,) the first entry of each attribute.
+    """
+
+    n_movies: int
+    movies: NDArray[np.int64]
+    values: NDArray[np.float32]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        movies: NDArray[np.int32],
+        values: NDArray[np.float32],
+        starts: NDArray[np.int64],
+        known: NDArray[np.int64],
+        is_known: NDArray[np.bool_],
+    ) -> "_Known":
+        """Return the entries of the known movies among all entries by attribute."""
+        place_of = np.cumsum(is_known) - 1
+        of_known = is_known[movies]
+        n_before = np.concatenate(([0], np.cumsum(of_known)))
+        return cls(len(known), place_of[movies[of_known]], values[of_known], n_before[starts])
+
+    def cosines(self, codes: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine of a movie with these attributes with each known one, shape (n_known,)."""
+        cosines = np.zeros(self.n_movies, np.float32)
+        for code, value in zip(codes.tolist(), values.tolist(), strict=True):
+            having = slice(self.starts[code], self.starts[code + 1])
+            cosines[self.movies[having]] += np.float32(value) * self.values[having]
+        return cosines

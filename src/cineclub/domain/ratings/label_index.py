@@ -56,5 +56,12 @@ class LabelIndex:
         return elsewhere[elsewhere >= 0]
 
     def has(self, kind: str, name: str) -> bool:
-        """Return whether any movie has a label."""
-        return folded(name) in self.codes.get(kind, {})
+        """Return whether any movie has a label; one that no movie has any more may have its code still."""
+        code = self.codes.get(kind, {}).get(folded(name))
+        return code is not None and bool(self.starts[code] < self.starts[code + 1])
+
+    def names_of(self, kind: str) -> list[str]:
+        """Return the folded names of a kind that movies have, by the alphabet."""
+        return sorted(
+            name for name, code in self.codes.get(kind, {}).items() if self.starts[code] < self.starts[code + 1]
+        )

@@ -46,7 +46,6 @@ def folded(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-@lru_cache(NAMES_REMEMBERED)
 def clean_name(name: str) -> str:
     """Return a name without control characters, with single blanks; empty if nothing is left or it is too long."""
     if not name.isprintable():
@@ -63,15 +62,25 @@ def settled_labels(labels: Iterable[Label]) -> tuple[Label, ...]:
     """
     settled: dict[tuple[str, str], Label] = {}
     for label in labels:
-        name = clean_name(label.name)
-        key = label.kind, folded(name)
-        if not key[1] or label.kind == GENRE or not KIND.fullmatch(label.kind) or not 0 < label.weight <= 1:
+        plain, key = _plain_label(label.kind, label.name)
+        if plain is None or not 0 < label.weight <= 1:
             continue
+        if label.weight != 1 or label.since is not None:
+            plain = replace(plain, weight=label.weight, since=label.since)
         former = settled.get(key)
-        settled[key] = _joined(former, label) if former else label if label.name == name else replace(label, name=name)
+        settled[key] = plain if former is None else _joined(former, plain)
     if len(settled) <= MAX_LABELS:
         return tuple(settled.values())
     return tuple(sorted(settled.values(), key=lambda label: -label.weight)[:MAX_LABELS])
+
+
+@lru_cache(NAMES_REMEMBERED)
+def _plain_label(kind: str, name: str) -> tuple[Label | None, tuple[str, str]]:
+    """Return the label of a name, the same object for the same spelling, and its key; None if it is no label."""
+    cleaned = clean_name(name)
+    key = kind, folded(cleaned)
+    is_label = key[1] and kind != GENRE and KIND.fullmatch(kind)
+    return (Label(kind, cleaned) if is_label else None), key
 
 
 def labels_in(document: Any) -> tuple[Label, ...]:
@@ -110,7 +119,7 @@ def _written_labels(document: Mapping[str, Any]) -> Iterator[Label]:
     for kind, entries in document.items():
         for entry in entries if isinstance(entries, list) else [entries]:
             if isinstance(entry, str):
-                yield Label(kind, entry)
+                yield _plain_label(kind, entry)[0] or Label(kind, "")
             elif isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
                 weight = entry.get("weight", 1.0)
                 if isinstance(weight, int | float):

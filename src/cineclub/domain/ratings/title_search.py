@@ -44,6 +44,25 @@ class TitleSearch:
         other._popularity = _shares_of_highest(popularity)  # noqa: SLF001 - of its own class
         return other
 
+    def with_changes(
+        self, rows: NDArray[np.int64], changed: Sequence[str], popularity: NDArray[np.float32]
+    ) -> "TitleSearch":
+        """Return the search of titles of which few changed.
+
+        Args:
+            rows: (n_movies,) the position of each title here, -1 for those that changed or are new.
+            changed: these, in their order.
+            popularity: (n_movies,) of all.
+        """
+        others = iter(changed)
+        other = copy(self)
+        other._titles = [  # noqa: SLF001 - of its own class
+            self._titles[row] if row >= 0 else comparable_title(next(others))[:MAX_LETTERS] for row in rows.tolist()
+        ]
+        other._lengths = np.array([len(title) for title in other._titles], np.int64)  # noqa: SLF001 - as above
+        other._popularity = _shares_of_highest(popularity)  # noqa: SLF001 - as above
+        return other
+
     def best(self, text: str, limit: int, excluded: NDArray[np.int64] | None = None) -> list[int]:
         """Return the positions of the titles most similar to a text, best first; empty if none is similar.
 

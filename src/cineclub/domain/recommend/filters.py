@@ -118,7 +118,7 @@ class Filters:
                 message = f"labels: no film has a label of the kind {kind!r}; there are {known}"
                 raise InvalidInput(message)
             if not labels.has(kind, name):
-                names = sorted(labels.codes[kind]) if len(labels.codes[kind]) <= MAX_NAMES_NAMED else ()
+                names = labels.names_of(kind) if len(labels.codes[kind]) <= MAX_NAMES_NAMED else ()
                 known = f"; there are {', '.join(names)}" if names else ""
                 message = f"labels: no film has the {kind} {name[:MAX_NAME_SHOWN]!r}{known}"
                 raise InvalidInput(message)

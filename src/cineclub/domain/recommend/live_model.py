@@ -17,6 +17,10 @@ from cineclub.domain.recommend.recommender import FittedModel, FollowsContext, L
 from cineclub.domain.recommend.trends import Trend, fresh_trend
 from cineclub.domain.recommend.unlearned import LatestNewness, UnlearnedMovies
 
+MOST_CHANGED = 0.1
+"""If more of the unlearned movies changed, the movies most similar to each are sought again for all of them: the weight
+of an attribute has changed too."""
+
 
 class LatestContext:
     """The context of the crowd's newest counts in the order of one vocabulary, made once for all requests."""
@@ -121,7 +125,7 @@ class LiveModel:
         lowest = self.fitted.popularity.min(initial=0.0)
         popularity = np.concatenate([self.fitted.popularity, np.full(len(others), lowest, np.float32)])
         vocabulary = Vocabulary.of(movies, catalogue.vocabulary.labels().at(_places(catalogue, movie_ids)))
-        unlearned = self._unlearned(catalogue, movie_ids)
+        unlearned = self._unlearned(catalogue, movies)
         return replace(
             self,
             movies=movies,
@@ -156,23 +160,36 @@ class LiveModel:
         positions, is_there = positions_in(self.movie_ids[n_own:], movie_ids)
         return np.concatenate([own, (positions[is_there] + n_own).astype(np.int32)])
 
-    def _unlearned(self, catalogue: Catalogue, movie_ids: NDArray[np.int64]) -> UnlearnedMovies:
-        """Return the movies, of a vocabulary of these ids, that the model has not learned."""
+    def _unlearned(self, catalogue: Catalogue, movies: Sequence[Movie]) -> UnlearnedMovies:
+        """Return the movies, of those that begin with the model's own, that the model has not learned."""
         recommender, n_own = self.fitted.recommender, len(self.fitted.movie_ids)
-        is_learned = np.arange(len(movie_ids)) < n_own
+        if not recommender.is_personal:
+            return UnlearnedMovies(np.empty(0, np.int64), NearestMovies.none())
+        is_learned = np.arange(len(movies)) < n_own
         if isinstance(recommender, LearnsSome):
             is_learned[:n_own] = recommender.is_learned
-        in_catalogue = np.array([catalogue.positions.get(movie_id, -1) for movie_id in movie_ids.tolist()], np.int64)
+        in_catalogue = np.array([catalogue.positions.get(movie.movie_id, -1) for movie in movies], np.int64)
         positions = np.flatnonzero(~is_learned & (in_catalogue >= 0))
-        if not recommender.is_personal or not len(positions):
-            return UnlearnedMovies(np.empty(0, np.int64), NearestMovies.none())
-        is_there = np.flatnonzero(in_catalogue >= 0)
-        place_of = np.zeros(len(catalogue.movies), np.int32)
-        place_of[in_catalogue[is_there]] = is_there
-        is_known = np.zeros(len(catalogue.movies), np.bool_)
-        is_known[in_catalogue[is_there]] = is_learned[is_there]
-        nearest = catalogue.similarity.nearest(in_catalogue[positions], is_known)
-        return UnlearnedMovies(positions, NearestMovies(place_of[nearest.positions], nearest.weights))
+        known = np.flatnonzero(is_learned & (in_catalogue >= 0))
+        former = self._former_rows([movies[position] for position in positions.tolist()])
+        is_new = former < 0
+        if np.count_nonzero(is_new) > MOST_CHANGED * len(positions):
+            is_new[:] = True
+        place_of, is_known = np.zeros(len(catalogue.movies), np.int32), np.zeros(len(catalogue.movies), np.bool_)
+        place_of[in_catalogue[known]], is_known[in_catalogue[known]] = known, True
+        of_new = catalogue.similarity.nearest(in_catalogue[positions[is_new]], is_known)
+        nearest = NearestMovies(place_of[of_new.positions], of_new.weights)
+        if not is_new.all():
+            nearest = self.unlearned.nearest.with_changes(former, nearest)
+        return UnlearnedMovies(positions, nearest)
+
+    def _former_rows(self, unlearned: Sequence[Movie]) -> NDArray[np.int64]:
+        """Return the row of each of some movies among those that are unlearned here, -1 if it is new or has changed."""
+        if self.catalogue is None:
+            return np.full(len(unlearned), -1, np.int64)
+        row_of = {self.movies[at].movie_id: (row, at) for row, at in enumerate(self.unlearned.positions.tolist())}
+        rows = ((row_of.get(movie.movie_id), movie) for movie in unlearned)
+        return np.array([row[0] if row and self.movies[row[1]] == movie else -1 for row, movie in rows], np.int64)
 
 
 def _places(catalogue: Catalogue, movie_ids: NDArray[np.int64]) -> NDArray[np.int32]:
