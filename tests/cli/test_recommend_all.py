@@ -11,7 +11,7 @@ from cineclub.settings import Settings
 from registry_bench import write_ratings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trained(connected: Settings) -> Settings:
     """A database of 160 users with a model in production."""
     write_ratings(storage.database_url(connected))

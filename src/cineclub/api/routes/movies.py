@@ -123,7 +123,7 @@ async def add_movies(body: MoviesIn, parts: Parts, ids_become_text: IdsBecomeTex
 
 
 @router.put(
-    "/movies/{movie_id:text}", response_model=MovieDetailOut, responses=failures(409, 422, 503), openapi_extra=WRITE
+    "/movies/{movie_id:movie}", response_model=MovieDetailOut, responses=failures(409, 422, 503), openapi_extra=WRITE
 )
 async def put_movie(
     movie_id: PathId,
@@ -138,7 +138,7 @@ async def put_movie(
     return movie_detail_document(movie, integers=bool(parts.live.movie_ids_are_integers))
 
 
-@router.delete("/movies/{movie_id:text}", status_code=204, responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
+@router.delete("/movies/{movie_id:movie}", status_code=204, responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
 async def delete_movie(movie_id: PathId, parts: Parts) -> Response:
     """Delete a film that nobody has rated; withdraw a rated one with `available: false`."""
     parts.catalogue.note_changes([await parts.movies.delete(movie_id)])
