@@ -15,7 +15,17 @@ from small_service import Service
 
 from cineclub.api.filters import FiltersIn
 from cineclub.api.requests import FILTER_NAMES, filters_of
-from cineclub.client import AsyncClient, Client, GivenRatingIn, RatingRequest, RecommendationParams, ServiceError
+from cineclub.client import (
+    AsyncClient,
+    Client,
+    GivenRatingIn,
+    IdentifiedMovieIn,
+    LabelIn,
+    MovieIn,
+    RatingRequest,
+    RecommendationParams,
+    ServiceError,
+)
 from cineclub.domain.recommend.filters import NO_FILTERS
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +71,7 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
 def test_every_filter_of_the_api_can_be_given() -> None:
     """The filters of the client and of the domain are those of the schema, with the same defaults."""
     assert set(RecommendationParams.__annotations__) == {*FiltersIn.model_fields, "top_n", "fresh"}
-    assert set(FiltersIn.model_fields) == FILTER_NAMES
+    assert {*FiltersIn.model_fields, "available"} == FILTER_NAMES  # of searches alone
     assert filters_of(FiltersIn(**FiltersIn().model_dump())) == NO_FILTERS
 
 
@@ -130,6 +140,24 @@ async def test_the_catalogue(asynchronous: AsyncClient) -> None:
     assert (await asynchronous.movie(1007)).year == 1987
     assert len((await asynchronous.similar(1007, limit=2)).movies) == 2
     assert len((await asynchronous.popular(genre="Drama", limit=4)).movies) == 4
+    assert {movie.year for movie in (await asynchronous.popular(year_from=1990, year_to=1991)).movies} == {1990, 1991}
+
+
+async def test_films_are_added_and_deleted(asynchronous: AsyncClient) -> None:
+    """One or several; a label may have a weight, and a filter finds it at once by its director."""
+    heist = LabelIn(name="heist", weight=0.5)
+    ronin = MovieIn(title="Ronin", labels={"director": ["John Frankenheimer"], "keyword": [heist]}, runtime_minutes=122)
+    written = await asynchronous.put_movie("9", ronin)
+    assert (written.title, written.labels["director"], written.available) == ("Ronin", ["John Frankenheimer"], True)
+    seconds = IdentifiedMovieIn(movie_id=8, title="Seconds", labels={"director": ["John Frankenheimer"]})
+    counts = await asynchronous.put_movies([seconds, IdentifiedMovieIn(movie_id=9, **ronin.model_dump())])
+    assert (counts.added, counts.changed, counts.unchanged) == (1, 0, 1)
+    matching = await asynchronous.search("ronin", labels={"director": ["john frankenheimer"]}, runtime_to=122)
+    assert [movie.movie_id for movie in matching.movies] == [9]
+    await asynchronous.delete_movie(9)
+    with pytest.raises(ServiceError) as missing:
+        await asynchronous.movie(9)
+    assert missing.value.status == 404
 
 
 async def test_trainings_are_started_followed_and_waited_for(asynchronous: AsyncClient) -> None:

@@ -9,15 +9,23 @@ import httpx
 import pytest
 from small_service import Service
 
-from cineclub.client import Client, GivenRatingIn, RatingRequest, ServiceError
+from cineclub.client import Client, GivenRatingIn, IdentifiedMovieIn, MovieIn, RatingRequest, ServiceError
 
 BUSY = {"error": {"code": "storage_unavailable", "message": "PostgreSQL does not answer", "since": "now"}}
-FILTERS: dict[str, Any] = {
-    "top_n": 3,
+MOVIE_FILTERS: dict[str, Any] = {
     "genres": ["Drama"],
     "exclude_genres": ["War"],
     "year_from": 1990,
     "year_to": 1999,
+    "labels": {"director": ["Michael Mann", "Agnès Varda"], "keyword": ["heist"]},
+    "exclude_labels": {"tag": ["a:b"]},
+    "languages": ["English"],
+    "runtime_from": 60,
+    "runtime_to": 120,
+}
+FILTERS: dict[str, Any] = {
+    **MOVIE_FILTERS,
+    "top_n": 3,
     "exclude_movie_ids": [1],
     "candidate_movie_ids": ["2"],
     "include_seen": True,
@@ -31,10 +39,13 @@ CALLS: list[Callable[[Client], Any]] = [
     lambda client: client.rate(1, 2, 3.0),
     lambda client: client.rate_many([RatingRequest(user_id=1, movie_id=2, rating=3)]),
     lambda client: client.take_back(1, 2),
-    lambda client: client.search("heat", limit=1),
+    lambda client: client.search("heat", available=True, limit=1, **MOVIE_FILTERS),
     lambda client: client.movie(1),
-    lambda client: client.similar(1, limit=1),
-    lambda client: client.popular(window_days=7, genre="Drama", limit=1),
+    lambda client: client.put_movie(1, MovieIn(title="Ronin"), ids_become_text=True),
+    lambda client: client.put_movies([IdentifiedMovieIn(movie_id=1, title="Ronin")], ids_become_text=True),
+    lambda client: client.delete_movie(1),
+    lambda client: client.similar(1, limit=1, **MOVIE_FILTERS),
+    lambda client: client.popular(window_days=7, genre="Drama", limit=1, **MOVIE_FILTERS),
     lambda client: client.ratings_of(1, limit=1),
     lambda client: client.erase(1),
     lambda client: client.outcomes(days=7),
@@ -103,6 +114,19 @@ async def test_every_documented_route_and_parameter_has_a_method(refusing: Servi
     assert len(sent) == len(CALLS)
     requested = {(request.method, template_of(request, list(paths))): set(request.url.params) for request in sent}
     assert requested == documented
+
+
+def test_filters_of_lists_are_parameters_of_the_query() -> None:
+    """A label is its kind, a colon and its name; lists are repeated."""
+    client, sent = client_with_responses(httpx.Response(200, json={"movies": []}))
+    client.search("heat", **MOVIE_FILTERS)
+    params = sent[0].url.params
+    assert params.get_list("label") == ["director:Michael Mann", "director:Agnès Varda", "keyword:heist"]
+    assert (params.get_list("exclude_label"), params["languages"], params["year_from"]) == (
+        ["tag:a:b"],
+        "English",
+        "1990",
+    )
 
 
 def test_requests_to_a_busy_service_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +199,8 @@ def test_a_timeout_has_its_own_code() -> None:
         (lambda client: client.movie(""), "an id must be text"),
         (lambda client: client.take_back(1, "a/b"), "holds a slash"),
         (lambda client: client.search("\ud800"), "UTF-8"),
+        (lambda client: client.popular(year_from=1), "year_from must be an integer from 1800 to 2200"),
+        (lambda client: client.similar(1, labels={"Director": ["x"]}), "small letters"),
     ],
 )
 def test_what_the_schemas_refuse_is_not_sent(ask: Callable[[Client], Any], part: str) -> None:

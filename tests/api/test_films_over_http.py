@@ -289,3 +289,14 @@ async def test_every_film_of_the_catalogue_can_be_recommended(labelled: Service)
         return len(await recommended(labelled, EVEN_ID, top_n=100, include_seen=True)) == N_MOVIES + 20
 
     await eventually(are_all_listed)
+
+
+async def test_paths_of_lists_are_no_films(service: Service) -> None:
+    """An encoded slash belongs to an id."""
+    for path in ("/movies/", "/movies/popular", f"/movies/{EVEN_ID}/similar"):
+        for method in ("PUT", "DELETE"):
+            response = await service.client.request(method, path, json=RONIN)
+            assert response.status_code == 405, (method, path)
+            assert not {"PUT", "DELETE"} & set(response.headers["allow"].split(", "))
+    body = {"params": {"ids_become_text": True}, "json": RONIN}
+    assert (await service.client.put(f"/movies/{EVEN_ID}%2Fsimilar", **body)).json()["movie_id"] == f"{EVEN_ID}/similar"

@@ -15,9 +15,12 @@ CannedResponses = Mapping[str, tuple[int, Any]]
 
 
 @contextlib.contextmanager
-def canned(responses: CannedResponses) -> Iterator[str]:
-    """Yield the address of a server that returns a status and JSON for each path, and 404 for others."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(responses))
+def canned(responses: CannedResponses, posted: list[Any] | None = None) -> Iterator[str]:
+    """Yield the address of a server that returns a status and JSON for each path, and 404 for others.
+
+    The bodies of POST requests are appended to ``posted``.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(responses, [] if posted is None else posted))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -28,7 +31,7 @@ def canned(responses: CannedResponses) -> Iterator[str]:
         thread.join()
 
 
-def _handler_of(responses: CannedResponses) -> type[BaseHTTPRequestHandler]:
+def _handler_of(responses: CannedResponses, posted: list[Any]) -> type[BaseHTTPRequestHandler]:
     """Return the request handler."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -38,6 +41,13 @@ def _handler_of(responses: CannedResponses) -> type[BaseHTTPRequestHandler]:
             if name in ASSETS:
                 self._send(HTTPStatus.OK, ASSETS[name].media_type, ASSETS[name].content)
                 return
+            self._respond(path)
+
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self._respond(urlsplit(self.path).path)
+
+        def _respond(self, path: str) -> None:
             missing = (HTTPStatus.NOT_FOUND, {"error": {"code": "no_such_page", "message": "there is nothing here"}})
             status, document = responses.get(path, missing)
             self._send(status, "application/json", json.dumps(document).encode())

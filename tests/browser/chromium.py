@@ -135,4 +135,4 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 TAB, ENTER, DOWN = Keys.TAB, Keys.ENTER, Keys.ARROW_DOWN
-LEFT = Keys.ARROW_LEFT
+LEFT, RIGHT = Keys.ARROW_LEFT, Keys.ARROW_RIGHT

@@ -10,7 +10,7 @@ import drift_answers
 import pytest
 from api_processes import free_ports, start_api, wait_until_alive
 from canned import canned
-from chromium import PHONE, Page
+from chromium import PHONE, RIGHT, Page
 from selenium import webdriver
 from small_service import fill, promote, small_artifact
 
@@ -187,3 +187,93 @@ def test_figures_between_two_readings_of_the_metrics(drifting: Page) -> None:
     assert figures[:3] == [30, 3, 40]
     assert figures[3:6] == pytest.approx([0.1 * 50 / 60, 0.15, 0.2])
     assert figures[6] is None
+
+
+EVIL = "<img src=x onerror=document.title='gone'>"
+
+
+def movie(number: int, **known: Any) -> dict[str, Any]:
+    """Return a film with the fields that every list of the API has."""
+    return {"movie_id": number, "title": f"Film {number}", "year": 1998, "genres": ["Action"], **known}
+
+
+def recommendation(rank: int, number: int, **known: Any) -> dict[str, Any]:
+    """Return a recommended film."""
+    more = {"rank": rank, "score": 1.0, "predicted_stars": None, "reasons": [], "crowd_weight": None}
+    return movie(number, **more, **{"similar_to": None, **known})
+
+
+@pytest.fixture
+def trying(driver: webdriver.Chrome) -> Iterator[tuple[Page, list[Any]]]:
+    """The page over canned films with attributes, and the bodies of its requests for recommendations."""
+    shared = [{"kind": "director", "name": "John Frankenheimer"}, {"kind": "keyword", "name": EVIL}]
+    similar_to = {"movie_id": 8, "title": "Ronin", "shared": shared}
+    recommended = {
+        "strategy": "model",
+        "degraded": False,
+        "model": {"name": "ease", "version": 7},
+        "unknown_films": [],
+        "recommendations": [recommendation(1, 5), recommendation(2, 9, similar_to=similar_to)],
+    }
+    labels = {"director": ["Agnès Varda"], "keyword": [EVIL, {"name": "heist", "weight": 0.5}], "language": ["French"]}
+    attributes = {"labels": labels, "runtime_minutes": 122, "available": False}
+    similar = {"strategy": "attributes", "movies": [movie(8, **attributes, score=1.0, similar_to=similar_to)]}
+    responses = {
+        "/predict/": (200, recommended),
+        "/movies/": (200, {"movies": [movie(9, **attributes), movie(7)]}),
+        "/movies/9/similar": (200, similar),
+    }
+    posted: list[Any] = []
+    with canned(responses, posted) as address:
+        page = Page(driver, address)
+        page.complaints()
+        page.open("try")
+        yield page, posted
+        assert page.all("main img") == []
+        assert page.driver.title.startswith("Try it")
+        assert page.complaints() == []
+
+
+def test_a_film_that_no_model_has_learned_says_what_speaks_for_it(trying: tuple[Page, list[Any]]) -> None:
+    """The label is text, whatever it looks like."""
+    page, _ = trying
+    page.shows(f"new to the model, like Ronin: director John Frankenheimer, keyword {EVIL}", "[data-movie='9']")
+    assert "new to the model" not in page.text("[data-movie='5']")
+
+
+def test_films_show_what_is_known_of_them(trying: tuple[Page, list[Any]]) -> None:
+    """Director, runtime, a few labels, and whether they were withdrawn; nothing where nothing is known."""
+    page, _ = trying
+    page.find("#search").send_keys("film")
+    page.shows(f"Action · by Agnès Varda · 122 min · {EVIL}, heist", "#search-results li")
+    page.shows("withdrawn", "#search-results li")
+    assert page.text("#search-results li:nth-child(2)").split("\n") == ["Film 7 (1998)", "Action"]
+
+
+def test_similar_films_by_attributes_show_what_they_share(trying: tuple[Page, list[Any]]) -> None:
+    """They are asked for when somebody wants to see them."""
+    page, _ = trying
+    page.click("[data-movie='9'] button")
+    page.shows(f"both: director John Frankenheimer, keyword {EVIL}", "[data-similar='8']")
+    page.shows("122 min", "[data-similar='8']")
+    page.click("[data-movie='9'] button")
+    page.until(lambda: not page.find("[data-movie='9'] .similar").is_displayed(), "the similar films stay")
+
+
+def test_a_list_can_be_made_fresh(trying: tuple[Page, list[Any]]) -> None:
+    """The slider is sent with the ratings, and says its share."""
+    page, posted = trying
+    page.shows("0 %", ".fresh output")
+    page.until(lambda: posted and posted[-1]["fresh"] == 0, "nothing was asked")
+    page.find("#fresh").send_keys(RIGHT, RIGHT, RIGHT)
+    page.shows("30 %", ".fresh output")
+    page.until(lambda: posted[-1]["fresh"] == 0.3, "no fresh list was asked for")
+
+
+def test_films_with_attributes_fit_a_phone(trying: tuple[Page, list[Any]]) -> None:
+    """Nothing is wider than the window."""
+    page, _ = trying
+    page.open("try", width=PHONE[0], height=PHONE[1])
+    page.click("[data-movie='9'] button")
+    page.shows("both:", "[data-similar='8']")
+    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]

@@ -1,16 +1,17 @@
 """The command `cineclub recommend --all`: lists of all users in one file."""
 
+import psycopg
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from command_line import cineclub
+from command_line import COLUMNS, cineclub
 
 from cineclub.bootstrap import storage
 from cineclub.settings import Settings
 from registry_bench import write_ratings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trained(connected: Settings) -> Settings:
     """A database of 160 users with a model in production."""
     write_ratings(storage.database_url(connected))
@@ -62,3 +63,16 @@ def test_without_a_model_and_ratings_no_file_is_left(connected: Settings) -> Non
     wrong = cineclub(connected.home, "recommend", "--all", "--output", str(connected.home / "all.xlsx"))
     assert (wrong.returncode, "must end in .parquet or .csv" in wrong.stderr) == (1, True)
     assert not list(connected.home.glob("*.xlsx"))
+
+
+def test_a_film_that_no_model_has_learned_says_what_speaks_for_it(trained: Settings) -> None:
+    """In the place of a rated film: a similar one, and what they share."""
+    with psycopg.connect(storage.database_url(trained)) as connection:
+        connection.execute("""UPDATE cineclub.movies SET labels = '{"director": ["John Frankenheimer"]}'""")
+    added = cineclub(trained.home, "movies", "add", "9001", "--title", "Ronin", "--director", "john frankenheimer")
+    assert added.returncode == 0, added.stderr
+    shown = cineclub(trained.home, "recommend", "7", "--top-n", "100")
+    words = " ".join(shown.stdout.split())
+    assert "Ronin" in words
+    assert ": director" in words
+    assert max(len(line) for line in shown.stdout.splitlines()) <= COLUMNS

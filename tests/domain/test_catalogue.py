@@ -31,6 +31,12 @@ def _movie_id(movie: Movie) -> int:
     return movie.movie_id
 
 
+def movies_by_label(catalogue: Catalogue) -> dict[tuple[str, str], list[int]]:
+    """Return the positions of the movies that have each label, by kind and folded name."""
+    labels = catalogue.vocabulary.labels()
+    return {(kind, name): labels.having(kind, name).tolist() for kind in labels.codes for name in labels.names_of(kind)}
+
+
 @given(MOVIES, MOVIES, st.sets(st.integers(1, 12)))
 def test_changes_give_the_catalogue_of_the_changed_movies(
     movies: list[Movie], changed: list[Movie], gone: set[int]
@@ -47,7 +53,8 @@ def test_changes_give_the_catalogue_of_the_changed_movies(
     assert list(actual.movies) == expected_movies
     assert actual.positions == expected.positions
     assert actual.popularity.tolist() == expected.popularity.tolist()
-    assert actual.is_available.tolist() == expected.is_available.tolist()
+    assert actual.vocabulary.is_available.tolist() == expected.vocabulary.is_available.tolist()
+    assert movies_by_label(actual) == movies_by_label(expected)
     assert actual.vocabulary.by_external_id == expected.vocabulary.by_external_id
     for text in ("heat", "cleo"):
         assert actual.search.best(text, 10) == expected.search.best(text, 10)

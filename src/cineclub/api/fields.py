@@ -17,10 +17,13 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from cineclub.domain.ratings.labels import GENRE, KIND, MAX_NAME_CHARACTERS
+
 MAX_ID_LENGTH = 256
 MAX_TOP_N = 100
 EARLIEST_YEAR, LATEST_YEAR = 1800, 2200
 MAX_GENRE_LENGTH = 100
+MAX_MINUTES = 100_000
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 LARGEST_FLOAT = 3.4e38
 """Ratings are stored in single precision."""
@@ -33,6 +36,8 @@ A_RATING = "must be a finite number on the scale of the catalogue"
 STORABLE_TEXT = "must be text without NUL characters and lone surrogates"
 REFUSED: Literal["refused"] = "refused"
 A_YEAR = f"must be an integer from {EARLIEST_YEAR} to {LATEST_YEAR}"
+A_RUNTIME = f"must be an integer from 1 to {MAX_MINUTES}"
+A_KIND = "a kind of labels is 1 to 30 small letters, digits and underscores, beginning with a letter"
 A_SHARE = "must be a number from 0 to 1"
 A_TIME = "must be a time in ISO 8601 with its offset, for example 2026-05-01T20:15:00Z, from 1970 until now"
 
@@ -123,6 +128,23 @@ RatedAt = Annotated[
 Year = Annotated[int, Field(strict=True, ge=EARLIEST_YEAR, le=LATEST_YEAR), Refusal(A_YEAR)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1), Refusal(A_SHARE)]
 Genre = Annotated[Text, StringConstraints(strict=True, min_length=1, max_length=MAX_GENRE_LENGTH)]
+
+LabelName = Annotated[Text, StringConstraints(strict=True, min_length=1, max_length=MAX_NAME_CHARACTERS)]
+Runtime = Annotated[int, Field(strict=True, ge=1, le=MAX_MINUTES), Refusal(A_RUNTIME)]
+
+
+def checked_kind(kind: str) -> str:
+    """Return a valid kind of labels; others are refused, and genre, of which the genres are."""
+    if kind == GENRE:
+        raise PydanticCustomError(REFUSED, "give genres as genres")
+    if not KIND.fullmatch(kind):
+        raise PydanticCustomError(REFUSED, A_KIND)
+    return kind
+
+
+Kind = Annotated[
+    str, AfterValidator(checked_kind), WithJsonSchema({"type": "string", "pattern": f"^(?!{GENRE}$){KIND.pattern}$"})
+]
 
 
 class Request(BaseModel):

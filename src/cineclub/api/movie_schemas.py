@@ -15,14 +15,25 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from cineclub.api.fields import REFUSED, ExternalId, Genre, RatedAt, Refusal, Request, Text, Year, storable
-from cineclub.domain.ratings.labels import GENRE, KIND, MAX_LABELS, MAX_NAME_CHARACTERS, clean_name
+from cineclub.api.fields import (
+    A_KIND,
+    REFUSED,
+    ExternalId,
+    Genre,
+    LabelName,
+    RatedAt,
+    Refusal,
+    Request,
+    Runtime,
+    Text,
+    Year,
+    storable,
+)
+from cineclub.domain.ratings.labels import GENRE, KIND, MAX_LABELS, clean_name
 
 MAX_MOVIES = 1000
-MAX_TITLE, MAX_OVERVIEW, MAX_GENRES, MAX_MINUTES = 500, 10_000, 50, 100_000
-A_KIND = "a kind of labels is 1 to 30 small letters, digits and underscores, beginning with a letter"
+MAX_TITLE, MAX_OVERVIEW, MAX_GENRES = 500, 10_000, 50
 A_WEIGHT = "must be a number above 0, at most 1"
-A_RUNTIME = f"must be an integer from 1 to {MAX_MINUTES}"
 EXAMPLE: dict[str, Any] = {
     "title": "Ronin",
     "year": 1998,
@@ -31,14 +42,12 @@ EXAMPLE: dict[str, Any] = {
     "runtime_minutes": 122,
 }
 
-LabelName = Annotated[Text, StringConstraints(strict=True, min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Title = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=MAX_TITLE),
     AfterValidator(storable),
 ]
 Weight = Annotated[float, Field(strict=True, gt=0, le=1), Refusal(A_WEIGHT)]
-Runtime = Annotated[int, Field(strict=True, ge=1, le=MAX_MINUTES), Refusal(A_RUNTIME)]
 
 
 class LabelIn(Request):

@@ -3,7 +3,8 @@
 from dataclasses import fields
 from typing import Any
 
-from cineclub.api.filters import FiltersIn
+from pydantic import BaseModel
+
 from cineclub.api.movie_schemas import MovieIn
 from cineclub.api.schemas import BatchRequest, GivenRatingIn, PredictRequest
 from cineclub.domain.ratings.imported import NewMovie
@@ -40,15 +41,19 @@ def given_rating(rating: GivenRatingIn) -> GivenRating:
     return GivenRating(str(rating.tmdb_id), rating.rating, "tmdb_id")
 
 
-def filters_of(body: FiltersIn) -> Filters:
-    """Return the filters of a body, with ids as text."""
-    given = FILTER_NAMES & body.model_fields_set
-    return Filters(**{name: _immutable(getattr(body, name)) for name in given}) if given else NO_FILTERS
+def filters_of(given: BaseModel) -> Filters:
+    """Return the filters of a body or of the parameters of a query, with ids as text."""
+    names = FILTER_NAMES & given.model_fields_set
+    return Filters(**{name: _immutable(getattr(given, name)) for name in names}) if names else NO_FILTERS
 
 
 def _immutable(value: Any) -> Any:
-    """Return a list of texts or ids as a tuple of texts, and any other value as it is."""
-    return tuple(map(str, value)) if isinstance(value, list) else value
+    """Return ids as a tuple of texts, labels as a tuple of kinds and names, and any other value as it is."""
+    if isinstance(value, dict):
+        return tuple((kind, name) for kind, names in value.items() for name in names)
+    if isinstance(value, list):
+        return tuple(str(entry) if isinstance(entry, int) else entry for entry in value)
+    return value
 
 
 def new_movie(movie_id: str, body: MovieIn) -> NewMovie:

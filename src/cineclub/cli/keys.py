@@ -26,8 +26,8 @@ def create(
 ) -> None:
     """Create a key and print it, once.
 
-    read: films, recommendations, trainings, versions. write: ratings. admin: all of these, and to train, promote and
-    erase. metrics: /metrics. A running service accepts the key within seconds.
+    read: films, recommendations, trainings, versions. write: ratings, films. admin: all of these, and to train,
+    promote and erase. metrics: /metrics. A running service accepts the key within seconds.
     """
     from cineclub.bootstrap import storage
     from cineclub.cli.output import stderr

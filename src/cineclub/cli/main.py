@@ -20,6 +20,7 @@ from cineclub.cli import (
     keys,
     mlflow_page,
     models,
+    movies,
     promotion,
     serving,
     training,
@@ -75,6 +76,7 @@ mlflow_group = typer.Typer(
 mlflow_group.callback()(mlflow_page.mlflow)
 mlflow_group.command("move")(mlflow_page.move)
 app.add_typer(mlflow_group, name="mlflow")
+app.add_typer(movies.movies, name="movies")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(drift.drift, name="drift")
 

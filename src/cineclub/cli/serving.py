@@ -135,7 +135,7 @@ async def _predict(settings: "Settings", request: "RecommendationRequest") -> "P
 
 
 def _print_recommendations(response: "PredictionResponse", console: "Console") -> None:
-    """Print recommendations as a table, each with the rated movie that contributed most."""
+    """Print recommendations as a table, each with the rated movie that contributed most or a similar one."""
     from cineclub.cli.tables import number, table
 
     model = f"{response.model_name} version {response.model_version}" if response.model_name else "no model yet"
@@ -157,7 +157,10 @@ def _print_recommendations(response: "PredictionResponse", console: "Console") -
 
 
 def _because(recommendation: "Recommendation") -> str:
-    """Return the strongest reason in words; empty without one."""
+    """Return the strongest reason in words, or what speaks for a movie that the model has not learned; else nothing."""
+    if (similar_to := recommendation.similar_to) is not None:
+        shared = ", ".join(f"{kind} {name}" for kind, name in similar_to.attributes)
+        return f"like {similar_to.movie.title}: {shared}"
     if recommendation.reasons:
         return recommendation.reasons[0].movie.title
     return "" if recommendation.crowd_weight is None else "(popular now)"

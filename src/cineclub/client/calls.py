@@ -8,7 +8,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter, ValidationError
 
 from cineclub.api.fields import checked_id
-from cineclub.api.filters import FilterParams
+from cineclub.api.filters import FilterParams, MovieFilterParams, MovieFilters, query_of
 from cineclub.client.errors import ServiceError
 
 OK, ACCEPTED, NO_CONTENT, UNAVAILABLE = 200, 202, 204, 503
@@ -65,6 +65,15 @@ def path_part(external_id: Id) -> str:
     except ValueError as error:
         raise ServiceError(None, "invalid_request", f"{external_id!r}: an id {error}") from None
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
+
+
+def filter_query(filters: MovieFilterParams) -> dict[str, Any]:
+    """Return filters as parameters of a query.
+
+    Raises:
+        ServiceError: the schema refuses one.
+    """
+    return query_of(checked_body(MovieFilters, filters))
 
 
 def checked_body(schema: Any, value: Any) -> Any:

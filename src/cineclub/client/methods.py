@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TypeVar, Unpack
 
 from cineclub.api.drift_schemas import BaselinesOut, DriftHistoryOut, DriftOut, PinRequest
+from cineclub.api.filters import MovieFilterParams
 from cineclub.api.model_schemas import DecisionRequest, ModelsOut, ProductionOut, PromotionOut, VersionDetailOut
 from cineclub.api.movie_schemas import (
     IdentifiedMovieIn,
@@ -46,6 +47,7 @@ from cineclub.client.calls import (
     Id,
     RecommendationParams,
     checked_body,
+    filter_query,
     path_part,
     without_none,
 )
@@ -107,9 +109,17 @@ class Methods(BaseClient[Transport]):
         await self._send(Call("DELETE", path, type(None), good=(NO_CONTENT,)))
 
     @Method
-    async def search(self, title: str, *, limit: int | None = None) -> MoviesOut:
+    async def search(
+        self,
+        title: str,
+        *,
+        available: bool | None = None,
+        limit: int | None = None,
+        **filters: Unpack[MovieFilterParams],
+    ) -> MoviesOut:
         """Return films by title, also with a few wrong letters, best match first."""
-        return await self._send(Call("GET", "/movies/", MoviesOut, {"search": title, "limit": limit}))
+        query = {"search": title, "available": available, "limit": limit, **filter_query(filters)}
+        return await self._send(Call("GET", "/movies/", MoviesOut, query))
 
     @Method
     async def movie(self, movie_id: Id) -> MovieDetailOut:
@@ -142,16 +152,24 @@ class Methods(BaseClient[Transport]):
         await self._send(Call("DELETE", f"/movies/{path_part(movie_id)}", type(None), good=(NO_CONTENT,)))
 
     @Method
-    async def similar(self, movie_id: Id, *, limit: int | None = None) -> SimilarOut:
+    async def similar(
+        self, movie_id: Id, *, limit: int | None = None, **filters: Unpack[MovieFilterParams]
+    ) -> SimilarOut:
         """Return films similar to one."""
-        return await self._send(Call("GET", f"/movies/{path_part(movie_id)}/similar", SimilarOut, {"limit": limit}))
+        query = {"limit": limit, **filter_query(filters)}
+        return await self._send(Call("GET", f"/movies/{path_part(movie_id)}/similar", SimilarOut, query))
 
     @Method
     async def popular(
-        self, *, window_days: int | None = None, genre: str | None = None, limit: int | None = None
+        self,
+        *,
+        window_days: int | None = None,
+        genre: str | None = None,
+        limit: int | None = None,
+        **filters: Unpack[MovieFilterParams],
     ) -> PopularOut:
         """Return the popular films, of all time or of the last days."""
-        query = {"window_days": window_days, "genre": genre, "limit": limit}
+        query = {"window_days": window_days, "genre": genre, "limit": limit, **filter_query(filters)}
         return await self._send(Call("GET", "/movies/popular", PopularOut, query))
 
     @Method

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal
@@ -15,7 +15,7 @@ from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.ratings.crowd import HALF_LIVES_DAYS, CrowdCounts
 from cineclub.domain.ratings.log import EPOCH, Movie, UserRatings
 from cineclub.domain.recommend.cold_start import Strategy
-from cineclub.domain.recommend.filters import Filters
+from cineclub.domain.recommend.filters import NO_FILTERS, Filters
 from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.recommend import recommend, recommend_similar
 from cineclub.domain.recommend.recommendations import Recommendation, SimilarTo
@@ -23,6 +23,7 @@ from cineclub.domain.recommend.records import PopularMovie
 from cineclub.domain.recommend.request import RecommendationRequest
 from cineclub.domain.recommend.trends import likes_of_days, trend_scores
 
+NOTHING_SEEN = np.empty(0, np.int32)
 MAX_TRENDS = 6
 """The trends in memory, of different days; each holds 12 bytes a movie."""
 
@@ -122,10 +123,15 @@ class BrowsingFlow:
         self._trends: _Trends | None = None
         self._of_model: tuple[LiveModel, Catalogue] | None = None
 
-    async def search(self, text: str, limit: int) -> list[Movie]:
-        """Return the movies whose titles are most like a text, best first."""
+    async def search(self, text: str, limit: int, filters: Filters = NO_FILTERS) -> list[Movie]:
+        """Return the movies whose titles are most like a text, best first.
+
+        Raises:
+            InvalidInput: no movie has a genre or label of the filters.
+        """
         catalogue = await self._catalogue()
-        positions = await asyncio.to_thread(catalogue.search.best, text, limit)
+        excluded = filters.excluded(catalogue.vocabulary, NOTHING_SEEN)
+        positions = await asyncio.to_thread(catalogue.search.best, text, limit, excluded)
         return [catalogue.movies[position] for position in positions]
 
     async def movie(self, movie_id: str) -> Movie:
@@ -159,7 +165,7 @@ class BrowsingFlow:
             raise NotFound(_unknown_movie(movie_id))
         return catalogue.movies[position]
 
-    async def similar(self, movie_id: str, limit: int) -> SimilarMovies:
+    async def similar(self, movie_id: str, limit: int, filters: Filters = NO_FILTERS) -> SimilarMovies:
         """Return the movies that the model recommends for this movie alone, rated today with the highest rating.
 
         For a movie of which the model has learned nothing they are those most similar by genres and year, and the
@@ -168,6 +174,7 @@ class BrowsingFlow:
         Raises:
             NotFound: there is no such movie.
             NotEnoughData: no model is in production.
+            InvalidInput: no movie has a genre or label of the filters.
         """
         model = self._load_model()
         if model is None:
@@ -175,18 +182,20 @@ class BrowsingFlow:
             raise NotEnoughData(message)
         position, name = model.vocabulary.by_external_id.get(movie_id), model.fitted.recipe.model
         if position is not None and position < len(model.fitted.movie_ids):
-            learned = recommend_similar(model, position, limit)
+            learned = recommend_similar(model, position, limit, filters)
             if learned.strategy == "model":
                 movie = model.movies[position]
                 return SimilarMovies(movie, "model", name, model.version, learned.recommendations)
-        movie, by_attributes = await self._similar_by_attributes(movie_id, limit)
+        movie, by_attributes = await self._similar_by_attributes(movie_id, limit, filters)
         if by_attributes:
             return SimilarMovies(movie, "attributes", name, model.version, by_attributes)
-        request = RecommendationRequest(limit, filters=Filters(exclude_movie_ids=(movie_id,)))
+        request = RecommendationRequest(limit, filters=replace(filters, exclude_movie_ids=(movie_id,)))
         popular = recommend(model, request, UserRatings.none())
         return SimilarMovies(movie, "popular", name, model.version, popular.recommendations)
 
-    async def _similar_by_attributes(self, movie_id: str, limit: int) -> tuple[Movie, tuple[Recommendation, ...]]:
+    async def _similar_by_attributes(
+        self, movie_id: str, limit: int, filters: Filters
+    ) -> tuple[Movie, tuple[Recommendation, ...]]:
         """Return a movie by the caller's id, and those that are most similar to it by genres and year.
 
         Raises:
@@ -197,7 +206,11 @@ class BrowsingFlow:
         if position is None:  # the catalogue was read again meanwhile, without the movie
             return movie, ()
         best, cosines = await asyncio.to_thread(
-            catalogue.similarity.most_similar, position, catalogue.popularity, limit, catalogue.is_available
+            catalogue.similarity.most_similar,
+            position,
+            catalogue.popularity,
+            limit,
+            _may_be_recommended(catalogue, filters),
         )
         scored = enumerate(zip(best.tolist(), cosines.tolist(), strict=True), start=1)
         return movie, tuple(
@@ -213,7 +226,7 @@ class BrowsingFlow:
         the number of days before the newest rating whose ratings count.
 
         Raises:
-            InvalidInput: no movie has a genre of the filters.
+            InvalidInput: no movie has a genre or label of the filters.
         """
         crowd = self._crowd()
         if window_days is None or window_days > HALF_LIVES_DAYS[-1] or crowd is None:
@@ -225,9 +238,8 @@ class BrowsingFlow:
             catalogue = await self._catalogue()
             trend = await self._trend(catalogue, crowd, window_days)
             scored = ((int(at), float(score)) for at, score in zip(trend.positions, trend.scores, strict=True))
-        is_excluded = ~catalogue.is_available
-        is_excluded[filters.excluded(catalogue.vocabulary, np.empty(0, np.int32))] = True
-        movies = (PopularMovie(catalogue.movies[at], score) for at, score in scored if not is_excluded[at])
+        may_be_recommended = _may_be_recommended(catalogue, filters)
+        movies = (PopularMovie(catalogue.movies[at], score) for at, score in scored if may_be_recommended[at])
         return list(islice(movies, limit))
 
     async def _trend(self, catalogue: Catalogue, crowd: CrowdCounts, days: int) -> Trend:
@@ -266,6 +278,14 @@ class BrowsingFlow:
                 popularity = model.fitted.popularity.tolist()
                 self._of_model = model, await asyncio.to_thread(Catalogue.of, list(model.movies), popularity)
             return self._of_model[1]
+
+
+def _may_be_recommended(catalogue: Catalogue, filters: Filters) -> NDArray[np.bool_]:
+    """Return whether each movie of a catalogue, shape (n_movies,), is available and meets the filters."""
+    excluded = replace(filters, available=True).excluded(catalogue.vocabulary, NOTHING_SEEN)
+    may_be_recommended = np.ones(len(catalogue.movies), np.bool_)
+    may_be_recommended[excluded] = False
+    return may_be_recommended
 
 
 def _unknown_movie(movie_id: str) -> str:

@@ -15,7 +15,7 @@ from cineclub.domain.errors import StorageMismatch, StorageUnavailable
 from cineclub.domain.ratings.labels import labels_in
 from cineclub.domain.ratings.log import Movie
 from cineclub.domain.ratings.popularity import damped_popularity
-from cineclub.domain.recommend.records import PopularMovie
+from cineclub.domain.recommend.records import KnownMovie, PopularMovie
 from cineclub.runtime.fresh_cache import FreshCache
 
 SQL = named_queries("movies.sql")
@@ -58,6 +58,13 @@ class PostgresMovies:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(SQL["movies"], {"movie_ids": list(movie_ids)})
             return {row["id"]: movie_of(row) for row in await cursor.fetchall()}
+
+    async def known(self, external_id: str) -> KnownMovie | None:
+        """Return a movie with the number of its ratings; None for an unknown id."""
+        async with self._reading(COUNTING_LIMIT_SECONDS) as connection:
+            cursor = await connection.execute(self._query("known"), {"external_id": external_id})
+            row = await cursor.fetchone()
+        return None if row is None else KnownMovie(movie_of(row), row["n_ratings"], row["ids_are_integers"])
 
     async def add_external(self) -> None:
         """Add new movies of the owner's view, without which histories lack them."""

@@ -53,3 +53,17 @@ FROM cineclub.movies WHERE id = ANY(%(movie_ids)s);
 -- What is known of all movies, without their overviews.
 SELECT id, external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, available
 FROM cineclub.movies ORDER BY id;
+
+-- name: known_internal
+-- What is known of one movie by its external id, the number of its ratings, and whether all ids are integers.
+SELECT id, external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, available, overview,
+       (SELECT count(*) FROM cineclub.ratings r WHERE r.movie_id = m.id) AS n_ratings,
+       coalesce((SELECT movie_ids_are_integers FROM cineclub.catalogue), false) AS ids_are_integers
+FROM cineclub.movies m WHERE external_id = %(external_id)s;
+
+-- name: known_external
+-- The same with the ratings of the owner's view.
+SELECT id, external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, available, overview,
+       (SELECT count(*) FROM {schema}.ratings r WHERE r.movie_id::text = m.external_id) AS n_ratings,
+       coalesce((SELECT movie_ids_are_integers FROM cineclub.catalogue), false) AS ids_are_integers
+FROM cineclub.movies m WHERE external_id = %(external_id)s;

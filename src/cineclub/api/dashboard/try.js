@@ -2,8 +2,9 @@
 
 import { get, post } from "./api.js";
 import { badge, card, fill, h } from "./dom.js";
-import { movieTitle, number } from "./format.js";
+import { movieTitle, number, percent } from "./format.js";
 import { failure, nothing } from "./loading.js";
+import { attributesOf, likeWhat, similarTo } from "./movies.js";
 
 export const TITLE = "Try it";
 
@@ -22,7 +23,8 @@ export function show(root) {
   const results = h("ul", { id: "search-results", class: "movies", "aria-label": "Search results" });
   const rated = h("div", { id: "rated" });
   const recommendations = h("div", { id: "recommendations", "aria-live": "polite" });
-  const state = { results, rated, recommendations, field, scale: USUAL_SCALE, nRequests: 0, before: [] };
+  const fresh = h("input", { id: "fresh", type: "range", min: 0, max: 1, step: 0.1, value: 0 });
+  const state = { results, rated, recommendations, field, fresh, scale: USUAL_SCALE, nRequests: 0, before: [] };
   fill(
     root,
     h(
@@ -31,10 +33,17 @@ export function show(root) {
       card("Find a film", {}, h("label", { for: "search" }, "Title, also with a few wrong letters"), field, results),
       card("Your ratings", {}, h("p", { class: "soft" }, "They stay on this page: no account is changed."), rated),
     ),
-    card("Recommended", {}, recommendations),
+    card("Recommended", {}, freshOf(fresh, state), recommendations),
   );
   listen(state);
   get("models/production").then(({ rating_scale: scale }) => (state.scale = scale ?? USUAL_SCALE), () => {}).then(() => update(state));
+}
+
+function freshOf(slider, state) {
+  const shown = h("output", { for: "fresh" }, percent(0));
+  slider.addEventListener("input", () => (shown.textContent = percent(Number(slider.value))));
+  slider.addEventListener("change", () => recommend(state));
+  return h("div", { class: "fresh" }, h("label", { for: "fresh" }, "Fresh: what people like these days"), slider, shown);
 }
 
 function listen(state) {
@@ -83,7 +92,7 @@ function resultOf(movie, state) {
     rate(movie, state.scale.highest, state);
     document.getElementById(ratingId(movie))?.focus();
   };
-  return h("li", {}, h("button", { type: "button", class: "movie", disabled: isRated, on: { click: add } }, h("span", {}, movieTitle(movie)), h("small", {}, isRated ? "rated" : movie.genres.join(", "))));
+  return h("li", {}, h("button", { type: "button", class: "movie", disabled: isRated, on: { click: add } }, h("span", {}, movieTitle(movie)), h("small", {}, isRated ? "rated" : attributesOf(movie))));
 }
 
 function ratingId(movie) {
@@ -126,19 +135,20 @@ async function recommend(state) {
   const nth = ++state.nRequests;
   const ratings = [...given.values()].map(({ movie, rating }) => ({ movie_id: movie.movie_id, rating }));
   try {
-    const response = await post("predict/", { ratings, top_n: N_RECOMMENDED });
-    if (nth === state.nRequests) fill(state.recommendations, recommendationsOf(response, state));
+    const fresh = Number(state.fresh.value);
+    const response = await post("predict/", { ratings, top_n: N_RECOMMENDED, fresh });
+    if (nth === state.nRequests) fill(state.recommendations, recommendationsOf(response, state, fresh));
   } catch (error) {
     if (nth === state.nRequests) fill(state.recommendations, failure(error));
   }
 }
 
-function recommendationsOf(response, state) {
+function recommendationsOf(response, state, fresh) {
   const ids = response.recommendations.map((recommendation) => recommendation.movie_id);
   const before = state.before;
   state.before = ids;
   const isPersonal = response.strategy === "model" && response.model;
-  const by = isPersonal ? `Made for you by ${response.model.name} version ${response.model.version}` : "Popular films: there are no ratings of yours that a model can use";
+  const by = isPersonal ? `Made for you by ${response.model.name} version ${response.model.version}` : fresh === 1 ? "What people like these days" : "Popular films: there are no ratings of yours that a model can use";
   return h(
     "div",
     {},
@@ -151,13 +161,16 @@ function recommendedOf(recommendation, before) {
   const was = before.indexOf(recommendation.movie_id) + 1;
   const change = !before.length || was === recommendation.rank ? "" : !was ? "new" : was > recommendation.rank ? `▲ ${was - recommendation.rank}` : `▼ ${recommendation.rank - was}`;
   const stars = recommendation.predicted_stars === null ? null : h("span", { class: "stars", title: "your predicted rating" }, `★ ${number(recommendation.predicted_stars, 1)}`);
+  const similar = similarTo(recommendation);
   const because = recommendation.reasons.map((reason) => `${movieTitle(reason)} ${number(reason.your_rating, 1)}`).join(", ");
   return h(
     "li",
     { "data-movie": recommendation.movie_id },
-    h("div", { class: "movie-head" }, h("strong", {}, movieTitle(recommendation)), stars, change && h("span", { class: change === "new" ? "moved new" : "moved", title: "since your last rating" }, change)),
-    h("p", { class: "soft" }, recommendation.genres.join(", ")),
+    h("div", { class: "movie-head" }, h("strong", {}, movieTitle(recommendation)), stars, change && h("span", { class: change === "new" ? "moved new" : "moved", title: "since your last rating" }, change), similar.button),
+    h("p", { class: "soft" }, attributesOf(recommendation)),
+    recommendation.similar_to && h("p", { class: "because" }, `new to the model, ${likeWhat(recommendation.similar_to)}`),
     because && h("p", { class: "because" }, `because you rated ${because}`),
     recommendation.crowd_weight && h("p", { class: "because" }, "popular now"),
+    similar.place,
   );
 }

@@ -41,6 +41,12 @@ class _User(_AnyText):
     regex = r"(?s:(?!.*/ratings\Z).*)"
 
 
+class _Movie(_AnyText):
+    """The id of a movie at the end of a path, but no path of a list; an encoded slash is no slash here."""
+
+    regex = r"(?s:(?!popular\Z)(?!.*/similar\Z).+)"
+
+
 class _Number(_AnyText):
     """A number in a path, at most as long as the largest valid one, so that a word there matches another route."""
 
@@ -49,6 +55,7 @@ class _Number(_AnyText):
 
 register_url_convertor("text", _AnyText())
 register_url_convertor("user", _User())
+register_url_convertor("movie", _Movie())
 register_url_convertor("number", _Number())
 
 

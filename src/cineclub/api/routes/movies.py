@@ -1,67 +1,97 @@
 """/movies/ and /users/: the catalogue, and the ratings and the erasure of users."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, Field
 
 from cineclub.api.access import ADMIN, READ, WRITE, GuardedRoute
-from cineclub.api.fields import MAX_GENRE_LENGTH, MAX_ID_LENGTH, Text
+from cineclub.api.fields import MAX_ID_LENGTH, Genre, Text
+from cineclub.api.filters import with_filters
 from cineclub.api.movie_schemas import MovieDetailOut, MovieIn, MoviesIn, MoviesOut, MoviesWritten, PopularOut
 from cineclub.api.presentation import RATING_DIGITS, movie_detail_document, movie_document, scored_document
-from cineclub.api.requests import new_movie
+from cineclub.api.requests import filters_of, new_movie
 from cineclub.api.routes.dependencies import Parts, failures
 from cineclub.api.schemas import ErasedOut, SimilarOut, UserRatingsOut
-from cineclub.domain.recommend.filters import Filters
 
 router = APIRouter(tags=["movies"], route_class=GuardedRoute)
 
-Limit = Annotated[int, Query(ge=1, le=100, description="number of films")]
+Limit = Annotated[int, Field(ge=1, le=100, description="number of films")]
 LongLimit = Annotated[int, Query(ge=1, le=1000, description="number of ratings")]
-Search = Annotated[Text, Query(min_length=1, max_length=200, description="a title, also with a few wrong letters")]
-Window = Annotated[
-    int | None, Query(ge=1, le=36_500, description="about the last days: the half-life of likes; all time unless given")
-]
-OneGenre = Annotated[Text | None, Query(min_length=1, max_length=MAX_GENRE_LENGTH, description="of this genre only")]
 PathId = Annotated[Text, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 IdsBecomeText = Annotated[
     bool, Query(description="an id that is no integer may be the first: responses write all ids as text from then on")
 ]
 
 
+@with_filters
+class SearchQuery(BaseModel):
+    """The parameters of a search."""
+
+    search: Annotated[Text, Field(min_length=1, max_length=200, description="a title, also with a few wrong letters")]
+    available: bool | None = Field(
+        default=None, description="only films that may be recommended, or only withdrawn ones; both unless given"
+    )
+    limit: Limit = 10
+
+
+@with_filters
+class PopularQuery(BaseModel):
+    """The parameters of a list of popular films."""
+
+    window_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="about the last days: the half-life of likes; all time unless given",
+    )
+    genre: Genre | None = Field(default=None, description="of this genre only")
+    limit: Limit = 10
+
+
+@with_filters
+class SimilarQuery(BaseModel):
+    """The parameters of a list of similar films."""
+
+    limit: Limit = 10
+
+
 @router.get("/movies/", response_model=MoviesOut, responses=failures(422, 503), openapi_extra=READ)
-async def search(parts: Parts, search: Search, limit: Limit = 10) -> dict[str, Any]:
-    """Find films by title, also with a few wrong letters; best match first."""
+async def search(parts: Parts, query: Annotated[SearchQuery, Query()]) -> dict[str, Any]:
+    """Find films by title, also with a few wrong letters; best match first. Withdrawn films are found too."""
     integers = bool(parts.live.movie_ids_are_integers)
-    movies = await parts.browser.search(search, limit)
+    movies = await parts.browser.search(query.search, query.limit, filters_of(query))
     return {"movies": [movie_document(movie, integers=integers) for movie in movies]}
 
 
 @router.get("/movies/popular", response_model=PopularOut, responses=failures(422, 503), openapi_extra=READ)
-async def popular(
-    parts: Parts, window_days: Window = None, genre: OneGenre = None, limit: Limit = 10
-) -> dict[str, Any]:
+async def popular(parts: Parts, query: Annotated[PopularQuery, Query()]) -> dict[str, Any]:
     """Return the popular films, of all time or of the last days.
 
     Up to 90 days `window_days` is the half-life of likes: one that old counts half. They are counted every five
     minutes. For more days, and until likes were counted, ratings of so many days before the newest one count alike.
     """
     integers = bool(parts.live.movie_ids_are_integers)
-    movies = await parts.browser.popular(window_days, Filters(genres=(genre,) if genre else ()), limit)
-    return {"window_days": window_days, "movies": [scored_document(movie, integers=integers) for movie in movies]}
+    filters = filters_of(query)
+    if query.genre is not None:
+        filters = replace(filters, genres=(*filters.genres, query.genre))
+    movies = await parts.browser.popular(query.window_days, filters, query.limit)
+    return {"window_days": query.window_days, "movies": [scored_document(movie, integers=integers) for movie in movies]}
 
 
 @router.get(
     "/movies/{movie_id:text}/similar", response_model=SimilarOut, responses=failures(404, 422, 503), openapi_extra=READ
 )
-async def similar(movie_id: PathId, parts: Parts, limit: Limit = 10) -> dict[str, Any]:
+async def similar(movie_id: PathId, parts: Parts, query: Annotated[SimilarQuery, Query()]) -> dict[str, Any]:
     """Return the recommendations for a history with this film alone, at the highest rating.
 
     For a film that the model has not learned, because too few people have rated it, they are the films most similar to
     it by genres and year.
     """
     integers = bool(parts.live.movie_ids_are_integers)
-    similar = await parts.browser.similar(movie_id, limit)
+    similar = await parts.browser.similar(movie_id, query.limit, filters_of(query))
     return {
         "movie": movie_document(similar.movie, integers=integers),
         "strategy": similar.strategy,
@@ -93,7 +123,7 @@ async def add_movies(body: MoviesIn, parts: Parts, ids_become_text: IdsBecomeTex
 
 
 @router.put(
-    "/movies/{movie_id:text}", response_model=MovieDetailOut, responses=failures(409, 422, 503), openapi_extra=WRITE
+    "/movies/{movie_id:movie}", response_model=MovieDetailOut, responses=failures(409, 422, 503), openapi_extra=WRITE
 )
 async def put_movie(
     movie_id: PathId,
@@ -108,7 +138,7 @@ async def put_movie(
     return movie_detail_document(movie, integers=bool(parts.live.movie_ids_are_integers))
 
 
-@router.delete("/movies/{movie_id:text}", status_code=204, responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
+@router.delete("/movies/{movie_id:movie}", status_code=204, responses=failures(404, 409, 422, 503), openapi_extra=WRITE)
 async def delete_movie(movie_id: PathId, parts: Parts) -> Response:
     """Delete a film that nobody has rated; withdraw a rated one with `available: false`."""
     parts.catalogue.note_changes([await parts.movies.delete(movie_id)])

@@ -1,6 +1,6 @@
 """Attributes of films as a table: their genres, their labels and the time they are from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from cineclub.domain.ratings.labels import GENRE, folded, place_of_kind
 from cineclub.domain.ratings.log import Movie
 
-YEAR = "year"
+YEAR = "(year)"
+"""No kind of labels, which may be "year"."""
+
 YEARS_APART = 5
 """Two times of films are so far apart. A film lies between two of them, so that it shares its time with its decade."""
 
@@ -20,13 +22,13 @@ class AttributeTable:
     """The attributes of films, by film; each attribute of a film once.
 
     Attributes:
-        attributes: (n_attributes,) kind and folded name of each.
+        attributes: the code of each folded name, by kind.
         starts: (n_movies + 1,) int64, the first entry of each film.
         codes: (n_entries,) int32, the attribute of each entry.
         weights: (n_entries,) float32, above 0, at most 1.
     """
 
-    attributes: tuple[tuple[str, str], ...]
+    attributes: Mapping[str, Mapping[str, int]]
     starts: NDArray[np.int64]
     codes: NDArray[np.int32]
     weights: NDArray[np.float32]
@@ -34,16 +36,21 @@ class AttributeTable:
     @classmethod
     def of(cls, movies: Sequence[Movie], moment: datetime | None = None) -> "AttributeTable":
         """Return the attributes of films in their order, labels that are known later than at ``moment`` left out."""
-        code_of: dict[tuple[str, str], int] = {}
+        attributes: dict[str, dict[str, int]] = {}
         starts, codes = [0], list[int]()
         weights: list[float] = []
         for movie in movies:
             of_movie = dict(_attributes_of(movie, moment))
-            codes += [code_of.setdefault(attribute, len(code_of)) for attribute in of_movie]
+            codes += _codes_of(of_movie, attributes)
             weights += of_movie.values()
             starts.append(len(codes))
         columns = np.array(starts, np.int64), np.array(codes, np.int32), np.array(weights, np.float32)
-        return cls(tuple(code_of), *columns)
+        return cls(attributes, *columns)
+
+    @property
+    def n_attributes(self) -> int:
+        """The number of different attributes."""
+        return sum(map(len, self.attributes.values()))
 
     def with_changes(self, rows: NDArray[np.int64], changed: Sequence[Movie]) -> "AttributeTable":
         """Return the attributes of a catalogue of which few movies changed.
@@ -52,7 +59,7 @@ class AttributeTable:
             rows: (n_movies,) the row of each movie here, -1 for those that changed or are new.
             changed: these, in their order.
         """
-        code_of = {attribute: code for code, attribute in enumerate(self.attributes)}
+        attributes = {kind: dict(names) for kind, names in self.attributes.items()}
         codes, weights = list[NDArray[np.int32]](), list[NDArray[np.float32]]()
         lengths = np.where(rows >= 0, np.diff(self.starts, append=0)[rows], 0)
         at, others = 0, iter(changed)
@@ -63,20 +70,28 @@ class AttributeTable:
                 weights.append(self.weights[entries])
             if place < len(rows):
                 of_movie = dict(_attributes_of(next(others), None))
-                new = [code_of.setdefault(attribute, len(code_of)) for attribute in of_movie]
-                codes.append(np.array(new, np.int32))
+                codes.append(np.array(_codes_of(of_movie, attributes), np.int32))
                 weights.append(np.array(list(of_movie.values()), np.float32))
                 lengths[place] = len(of_movie)
             at = place + 1
         starts = np.concatenate(([0], np.cumsum(lengths)))
         nothing = np.empty(0, np.int32), np.empty(0, np.float32)
         return AttributeTable(
-            tuple(code_of), starts, np.concatenate([*codes, nothing[0]]), np.concatenate([*weights, nothing[1]])
+            attributes, starts, np.concatenate([*codes, nothing[0]]), np.concatenate([*weights, nothing[1]])
         )
 
     def __len__(self) -> int:
         """Return the number of films."""
         return len(self.starts) - 1
+
+
+def _codes_of(of_movie: Iterable[tuple[str, str]], attributes: dict[str, dict[str, int]]) -> list[int]:
+    """Return the codes of a film's attributes, kind and folded name of each; new ones are added."""
+    n_attributes, codes = sum(map(len, attributes.values())), list[int]()
+    for kind, name in of_movie:
+        codes.append(attributes.setdefault(kind, {}).setdefault(name, n_attributes))
+        n_attributes += codes[-1] == n_attributes
+    return codes
 
 
 def _attributes_of(movie: Movie, moment: datetime | None) -> Iterator[tuple[tuple[str, str], float]]:

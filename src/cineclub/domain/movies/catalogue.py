@@ -24,7 +24,6 @@ class Catalogue:
         similarity: by their attributes.
         positions: those of the movies, by internal id.
         popularity: (n_movies,) damped, over all time.
-        is_available: (n_movies,) whether each may be recommended.
     """
 
     movies: Sequence[Movie]
@@ -33,7 +32,6 @@ class Catalogue:
     similarity: MovieSimilarity = field(repr=False)
     positions: Mapping[int, int]
     popularity: NDArray[np.float32]
-    is_available: NDArray[np.bool_]
 
     @classmethod
     def of(cls, movies: Sequence[Movie], popularity: Sequence[float]) -> "Catalogue":
@@ -42,8 +40,8 @@ class Catalogue:
         search = TitleSearch([movie.title for movie in movies], scores)
         similarity = MovieSimilarity(AttributeTable.of(movies))
         positions = {movie.movie_id: position for position, movie in enumerate(movies)}
-        is_available = np.array([movie.is_available for movie in movies], np.bool_)
-        return cls(movies, Vocabulary.of(movies), search, similarity, positions, scores, is_available)
+        vocabulary = Vocabulary.of(movies, similarity.labels)
+        return cls(movies, vocabulary, search, similarity, positions, scores)
 
     def with_popularity(self, popularity: Sequence[float]) -> "Catalogue":
         """Return the same movies, the very same objects, with another popularity, in their order."""
@@ -64,12 +62,12 @@ class Catalogue:
         for movie_id in changes.keys() & self.positions.keys() & positions.keys():
             popularity[positions[movie_id]] = self.popularity[self.positions[movie_id]]
         changed = [movie for movie, row in in_order if row < 0]
+        similarity = MovieSimilarity(self.similarity.table.with_changes(rows, changed))
         return Catalogue(
             movies,
-            Vocabulary.of(movies),
+            Vocabulary.of(movies, similarity.labels),
             self.search.with_changes(rows, [movie.title for movie in changed], popularity),
-            MovieSimilarity(self.similarity.table.with_changes(rows, changed)),
+            similarity,
             positions,
             popularity,
-            np.array([movie.is_available for movie in movies], np.bool_),
         )

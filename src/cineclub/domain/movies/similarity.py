@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.movies.attributes import AttributeTable
+from cineclub.domain.movies.attributes import YEAR, AttributeTable
+from cineclub.domain.ratings.label_index import LabelIndex
+from cineclub.domain.ratings.labels import GENRE
 
 COSINE_DIGITS = 5
 """Cosines are rounded, so that films with the same attributes are equally similar whatever the order of the sums."""
@@ -64,7 +66,7 @@ class MovieSimilarity:
     def __init__(self, table: AttributeTable) -> None:
         """Index the attributes of films."""
         n_movies = len(table)
-        n_with = np.bincount(table.codes, minlength=len(table.attributes))
+        n_with = np.bincount(table.codes, minlength=table.n_attributes)
         importance = np.sqrt(np.log1p(n_movies / np.maximum(n_with, 1)))
         values = table.weights * importance[table.codes]
         rows = np.repeat(np.arange(n_movies, dtype=np.int32), np.diff(table.starts))
@@ -74,6 +76,12 @@ class MovieSimilarity:
         self._values = (values / lengths[rows]).astype(np.float32)
         self._movies, self._by_attribute = rows[order], self._values[order]
         self._starts = np.concatenate(([0], np.cumsum(n_with)))
+
+    @property
+    def labels(self) -> LabelIndex:
+        """The films by their labels, which shares the arrays of this."""
+        codes = {kind: names for kind, names in self.table.attributes.items() if kind not in {GENRE, YEAR}}
+        return LabelIndex(codes, self._starts, self._movies)
 
     def of(self, position: int) -> NDArray[np.float32]:
         """Return the cosine of a film with each film, shape (n_movies,), 0 to 1; 0 with all for one without any."""

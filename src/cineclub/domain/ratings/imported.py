@@ -1,14 +1,14 @@
 """Imported ratings: external ids, the columns of the source, and rejected rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.ratings.labels import Label
-from cineclub.domain.ratings.log import RatingLog, RatingScale
+from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale
 
 MAX_ID_CHARACTERS = 256
 FEW_OFF_SCALE, FEW_OFF_SCALE_SHARE = 10, 0.01
@@ -58,6 +58,11 @@ class NewMovie:
     runtime_minutes: int | None = None
     overview: str | None = None
     is_available: bool | None = None
+
+    @classmethod
+    def of(cls, movie: Movie) -> "NewMovie":
+        """Return what is known of a stored movie, which has been read with its overview."""
+        return cls(**{field.name: getattr(movie, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

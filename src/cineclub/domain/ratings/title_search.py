@@ -63,11 +63,12 @@ class TitleSearch:
         other._popularity = _shares_of_highest(popularity)  # noqa: SLF001 - as above
         return other
 
-    def best(self, text: str, limit: int) -> list[int]:
+    def best(self, text: str, limit: int, excluded: NDArray[np.int64] | None = None) -> list[int]:
         """Return the positions of the titles most similar to a text, best first; empty if none is similar.
 
         Titles are ranked by the similarity of their best part (per cent of equal letters), and with small weights by
         that of the whole title and by the popularity of the movie. Only the first ``MAX_LETTERS`` letters count.
+        Positions that are ``excluded``, (n,), are not returned.
         """
         wanted = comparable_title(text)[:MAX_LETTERS]
         if not wanted or not self._titles:
@@ -76,6 +77,8 @@ class TitleSearch:
         whole = process.cdist([wanted], self._titles, scorer=fuzz.ratio, dtype=np.float32)[0]
         is_shorter = self._lengths < len(wanted)
         similarity = np.where(is_shorter, whole, part)  # else "M" would match every text with an m
+        if excluded is not None:
+            similarity[excluded] = -np.inf
         points = similarity + POINTS_OF_THE_WHOLE * whole + POINTS_OF_POPULARITY * self._popularity
         order = np.lexsort((np.arange(len(points)), -points))
         return [int(position) for position in order[: 10 * limit] if similarity[position] >= FEWEST_POINTS][:limit]

@@ -1,19 +1,22 @@
-"""The vocabulary of a model: its movies by external ids, year and genres."""
+"""The vocabulary of a model: its movies by external ids, year, genres, runtime, availability and labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.domain.ratings.label_index import LabelIndex
 from cineclub.domain.ratings.log import Movie
 
 UNKNOWN_YEAR = -(2**15)
+UNKNOWN_RUNTIME = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Positions of movies in the vocabulary by their ids, with years and genres as arrays.
+    """Positions of movies in the vocabulary by their ids, and what they are filtered by as arrays.
 
     Attributes:
         by_external_id: position by the caller's own id.
@@ -22,6 +25,9 @@ class Vocabulary:
         years: (n_movies,) int16; ``UNKNOWN_YEAR`` without a year.
         genre_names: (n_genres,) the genres as they are written.
         genres: (n_genres, n_movies) bool: whether a movie has a genre.
+        runtimes: (n_movies,) int32 minutes; ``UNKNOWN_RUNTIME`` without one.
+        is_available: (n_movies,) whether each may be recommended.
+        labels: returns the movies by their labels, which may be indexed at the first call.
     """
 
     by_external_id: Mapping[str, int]
@@ -30,10 +36,13 @@ class Vocabulary:
     years: NDArray[np.int16]
     genre_names: tuple[str, ...]
     genres: NDArray[np.bool_]
+    runtimes: NDArray[np.int32]
+    is_available: NDArray[np.bool_]
+    labels: Callable[[], LabelIndex]
 
     @classmethod
-    def of(cls, movies: Sequence[Movie]) -> "Vocabulary":
-        """Return the vocabulary of movies in its order."""
+    def of(cls, movies: Sequence[Movie], labels: LabelIndex | None = None) -> "Vocabulary":
+        """Return the vocabulary of movies in its order, with the index of their labels if that was made already."""
         names = tuple(sorted({genre for movie in movies for genre in movie.genres}))
         rows = {name: row for row, name in enumerate(names)}
         genres = np.zeros((len(names), len(movies)), np.bool_)
@@ -47,6 +56,9 @@ class Vocabulary:
             years=np.clip(years, UNKNOWN_YEAR, 2**15 - 1).astype(np.int16),
             genre_names=names,
             genres=genres,
+            runtimes=np.array([movie.runtime_minutes or UNKNOWN_RUNTIME for movie in movies], np.int32),
+            is_available=np.array([movie.is_available for movie in movies], np.bool_),
+            labels=cache(lambda: LabelIndex.of(movies) if labels is None else labels),
         )
 
     def with_genres(self, names: Sequence[str]) -> NDArray[np.bool_]:
@@ -54,6 +66,13 @@ class Vocabulary:
         wanted = {name.casefold() for name in names}
         rows = [row for row, name in enumerate(self.genre_names) if name.casefold() in wanted]
         has: NDArray[np.bool_] = np.logical_or.reduce(self.genres[rows], axis=0)
+        return has
+
+    def with_labels(self, kind: str, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Return for each movie, shape (n_movies,), whether it has one of these labels of a kind."""
+        has = np.zeros(len(self.years), np.bool_)
+        for name in names:
+            has[self.labels().having(kind, name)] = True
         return has
 
     def unknown_genres(self, names: Sequence[str]) -> list[str]:

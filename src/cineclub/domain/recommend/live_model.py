@@ -124,7 +124,8 @@ class LiveModel:
         is_listed = [movie.is_available and movie.movie_id in catalogue.positions for movie in movies]
         lowest = self.fitted.popularity.min(initial=0.0)
         popularity = np.concatenate([self.fitted.popularity, np.full(len(others), lowest, np.float32)])
-        vocabulary, unlearned = Vocabulary.of(movies), self._unlearned(catalogue, movies)
+        vocabulary = Vocabulary.of(movies, catalogue.vocabulary.labels().at(_places(catalogue, movie_ids)))
+        unlearned = self._unlearned(catalogue, movies)
         return replace(
             self,
             movies=movies,
@@ -189,3 +190,12 @@ class LiveModel:
         row_of = {self.movies[at].movie_id: (row, at) for row, at in enumerate(self.unlearned.positions.tolist())}
         rows = ((row_of.get(movie.movie_id), movie) for movie in unlearned)
         return np.array([row[0] if row and self.movies[row[1]] == movie else -1 for row, movie in rows], np.int64)
+
+
+def _places(catalogue: Catalogue, movie_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the place of each movie of a catalogue, (n_movies,), among some by internal id, (m,); -1 for none."""
+    places = np.full(len(catalogue.movies), -1, np.int32)
+    for place, movie_id in enumerate(movie_ids.tolist()):
+        if (position := catalogue.positions.get(movie_id)) is not None:
+            places[position] = place
+    return places

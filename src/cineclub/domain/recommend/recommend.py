@@ -13,6 +13,7 @@ from cineclub.domain.ratings.log import UserRatings
 from cineclub.domain.ratings.vocabulary import Vocabulary
 from cineclub.domain.recommend.cold_start import MovieScores, Strategy, score_movies, undated
 from cineclub.domain.recommend.diversity import diversify, n_contenders
+from cineclub.domain.recommend.filters import NO_FILTERS, Filters
 from cineclub.domain.recommend.impressions import NO_IMPRESSIONS, Impressions, stepped_back
 from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.ranking import rank_movies
@@ -43,7 +44,7 @@ def recommend(
         impressions: the movies that step back; rated ones never do.
 
     Raises:
-        InvalidInput: no movie has a genre of the filters.
+        InvalidInput: no movie has a genre or label of the filters.
     """
     scores = extended_scores(model, score_movies(model.fitted, history, model.context_in(crowd)))
     excluded = excluded_positions(model, request, scores, history)
@@ -96,7 +97,7 @@ def excluded_positions(
     return np.concatenate([excluded, model.withdrawn]) if len(model.withdrawn) else excluded
 
 
-def recommend_similar(model: LiveModel, position: int, top_n: int) -> RecommendationList:
+def recommend_similar(model: LiveModel, position: int, top_n: int, filters: Filters = NO_FILTERS) -> RecommendationList:
     """Return the movies that the highest rating of one movie alone raises most, best first.
 
     The scores are without the part that is everybody's. Where the rating moves no score the popular movies are listed.
@@ -105,11 +106,15 @@ def recommend_similar(model: LiveModel, position: int, top_n: int) -> Recommenda
         model: the fitted model with its movies.
         position: of the movie in the vocabulary.
         top_n: the number of movies.
+        filters: which of them may be listed.
+
+    Raises:
+        InvalidInput: no movie has a genre or label of the filters.
     """
     fitted = model.fitted
     highest = np.array([fitted.scale.highest], np.float32)
     history = undated(fitted, fitted.movie_ids[position : position + 1], highest)
-    of_own, request = score_movies(fitted, history), RecommendationRequest(top_n)
+    of_own, request = score_movies(fitted, history), RecommendationRequest(top_n, filters=filters)
     moved = of_own.scores if of_own.crowd is None else of_own.scores - of_own.crowd
     if of_own.strategy == "popular" or not moved.any():
         return RecommendationList("popular", recommend(model, request, history).recommendations)
@@ -181,7 +186,7 @@ def recommend_without_model(
         impressions: the movies that step back; rated ones never do.
 
     Raises:
-        InvalidInput: no movie has a genre of the filters.
+        InvalidInput: no movie has a genre or label of the filters.
     """
     vocabulary = Vocabulary.of([item.movie for item in popular])
     rated = set(user_ratings.movie_ids.tolist())

@@ -30,6 +30,18 @@ class NewRating:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownMovie:
+    """A movie as it is stored, with its overview and the number of its ratings.
+
+    ``ids_are_integers`` is whether responses write the ids of movies as numbers.
+    """
+
+    movie: Movie
+    n_ratings: int
+    ids_are_integers: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WrittenMovies:
     """The counts of written movies, of which the unchanged ones were there already, and the internal ids of all."""
 
