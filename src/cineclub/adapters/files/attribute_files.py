@@ -21,7 +21,7 @@ def described(files: Mapping[str, Callable[[], SourceFile]], movies: Movies, rat
     parts = [movies]
     known_ids = {*rated_ids, *(movie.external_id for movie in movies.movies)}
     if OUR_ATTRIBUTES in files:
-        parts.append(delimited_table(OUR_ATTRIBUTES, files[OUR_ATTRIBUTES], has_spelled_ids=False).read())
+        parts.append(delimited_table(OUR_ATTRIBUTES, files[OUR_ATTRIBUTES], is_ours=True).read())
     if FILES.keys() & files.keys():
         parts.append(tmdb_movies(files, known_ids))
         known_ids |= {movie.external_id for movie in parts[-1].movies}

@@ -7,7 +7,7 @@ from cineclub.adapters.files.quoting import quoted_blocks, split_line
 from cineclub.adapters.files.tables import LONGEST_SHOWN_CONTENT, header_of, overlong_rows
 from cineclub.domain.ratings.imported import RejectedRow
 
-BAD_QUOTES = "a quote that does not close its field, or a field of more than 128 KiB"
+BAD_QUOTES = "a quote that does not close its field"
 Fields = list[str | None]
 
 

@@ -1,5 +1,6 @@
 """A table of movies with named columns: ``--movies FILE``, and the attributes of an export."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -61,12 +62,13 @@ class MovieTable:
     Attributes:
         file: the file's name.
         read_rows: yields the rows with their lines, and adds those that are none to a list.
-        has_spelled_ids: whether ids may be spelled 1.0 for 1, as programs write them when they widen a column.
+        is_ours: whether it is of an export: ids are as they were, and overviews are JSON texts. Elsewhere an id may be
+            spelled 1.0 for 1, as programs write it when they widen a column.
     """
 
     file: str
     read_rows: ReadRows
-    has_spelled_ids: bool = True
+    is_ours: bool = False
 
     def read(self) -> Movies:
         """Return the movies of all rows, the first of each id.
@@ -82,7 +84,7 @@ class MovieTable:
                 n_series += 1
                 continue
             try:
-                movies.append((line, movie_in(row)))
+                movies.append((line, exported_movie_in(row) if self.is_ours else movie_in(row)))
             except BadValue as error:
                 rejected.append(RejectedRow(self.file, line, str(error), _shown(row)))
         different = self._different(movies, rejected)
@@ -92,7 +94,7 @@ class MovieTable:
         """Return the first movie of each id, and add the others to ``rejected``."""
         spellings = list(dict.fromkeys(movie.external_id for _, movie in movies))
         ids, faults = {name: name for name in spellings}, dict[str, str]()
-        if self.has_spelled_ids:
+        if not self.is_ours:
             settled = settled_ids(spellings, "film")
             ids = {name: settled.names[settled.codes[nth]] for nth, name in enumerate(spellings) if settled.names}
             faults = {spellings[nth]: fault for nth, fault in settled.faults.items()}
@@ -129,12 +131,12 @@ def movie_table(path: Path) -> MovieTable:
 
 
 def delimited_table(
-    file: str, open_file: Callable[[], SourceFile], delimiter: str = ",", *, has_spelled_ids: bool = True
+    file: str, open_file: Callable[[], SourceFile], delimiter: str = ",", *, is_ours: bool = False
 ) -> MovieTable:
-    """Return the table of a CSV or TSV; raise InvalidInput if it has no column of ids."""
+    """Return the table of a CSV or TSV, perhaps of an export; raise InvalidInput if it has no column of ids."""
     names = known_names(file, header_of(open_file, delimiter))
     read_rows = partial(delimited_rows, open_file, delimiter, names, _looks_like_movie)
-    return MovieTable(file, read_rows, has_spelled_ids)
+    return MovieTable(file, read_rows, is_ours)
 
 
 def known_names(file: str, names: Sequence[str]) -> list[str]:
@@ -180,6 +182,16 @@ def movie_in(row: Mapping[str, Any]) -> NewMovie:
         overview=overview_of(values["overview"]),
         is_available=truth_of(values["available"]),
     )
+
+
+def exported_movie_in(row: Mapping[str, Any]) -> NewMovie:
+    """Return the movie of a row of an export, its overview as it was; raise BadValue as ``movie_in``."""
+    try:
+        overview = json.loads(row.get("overview") or "null")
+    except (ValueError, RecursionError):
+        return movie_in(row)
+    movie = movie_in({**row, "overview": None})
+    return replace(movie, overview=overview.replace("\0", "")) if isinstance(overview, str) else movie
 
 
 def _labels_beside(row: Mapping[str, Any]) -> Iterator[Label]:
