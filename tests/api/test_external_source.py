@@ -42,7 +42,7 @@ async def test_external_views_are_read(database_url: str, home: Path) -> None:
 
 
 async def test_films_of_views_may_have_attributes(database_url: str, home: Path) -> None:
-    """Optional columns are in the responses of the API, and a withdrawn film is not recommended."""
+    """Optional columns of the view are in the responses of the API."""
     attributes = (
         "SELECT id AS movie_id, name AS title, 2000 AS year, ARRAY['Drama'] AS genres, NULL::text AS imdb_id,"
         " NULL::text AS tmdb_id, jsonb_build_object('director', jsonb_build_array('Ana ' || id)) AS labels,"
@@ -55,10 +55,10 @@ async def test_films_of_views_may_have_attributes(database_url: str, home: Path)
     PostgresRatingStore(database_url, "external", "cineclub_source").load_snapshot(lambda _fraction: None)
     async with running(database_url, home, source="external") as service:
         movie = (await service.client.get("/movies/3")).json()
-        recommended = movie_ids(await service.predict("not a number", 100))
+        withdrawn = (await service.client.get("/movies/4")).json()
     assert (movie["labels"], movie["runtime_minutes"]) == ({"director": ["Ana 3"]}, 93)
     assert (movie["overview"], movie["available"]) == ("About Film 3", True)
-    assert sorted(recommended) == [1, 2, 3, 5, 6, 7, 8, 9]
+    assert withdrawn["available"] is False
 
 
 async def test_missing_views_are_503(database_url: str, home: Path) -> None:

@@ -79,18 +79,18 @@ alien,Alien,soon,,,movie
 """
 
 
-def test_films_are_imported_with_ratings_or_alone(connected: Settings, ratings_file: Path, tmp_path: Path) -> None:
+def test_films_are_imported_with_ratings_or_alone(home: Path, ratings_file: Path, tmp_path: Path) -> None:
     """The output counts films, labels, series and bad rows; without ratings there is nothing to import films into."""
     (tmp_path / "films.csv").write_text(FILMS)
-    films = ("--movies", str(tmp_path / "films.csv"), "--rejects", str(tmp_path / "bad.csv"))
+    of_movies = ("--movies", str(tmp_path / "films.csv"), "--rejects", str(tmp_path / "bad.csv"))
     labels = ("--labels", "tag=name")
 
-    nothing, alone = cineclub(connected.home, "import"), cineclub(connected.home, "import", *films)
+    nothing, alone = cineclub(home, "import"), cineclub(home, "import", *of_movies)
     assert (nothing.returncode, alone.returncode) == (1, 1)
     assert "nothing to import: name a file or folder of ratings" in " ".join(nothing.stderr.split())
     assert "there are no ratings yet" in " ".join(alone.stderr.split())
 
-    both = cineclub(connected.home, "import", str(ratings_file), *COLUMN_OPTIONS, *labels, *films)
+    both = cineclub(home, "import", str(ratings_file), *COLUMN_OPTIONS, *labels, *of_movies)
     assert both.returncode == 0, both.stderr
     assert "2 new users, 3 new films, 0 changed films\n4 labels of films\n" in both.stdout
     assert "1 series, episodes and games left out" in both.stdout
@@ -98,7 +98,7 @@ def test_films_are_imported_with_ratings_or_alone(connected: Settings, ratings_f
     assert "films.csv,5,the year is no number" in (tmp_path / "bad.csv").read_text()
 
     (tmp_path / "films.csv").write_text(FILMS.replace("Michael", "M."))
-    changed = cineclub(connected.home, "import", *films)
+    changed = cineclub(home, "import", *of_movies)
     assert changed.returncode == 0, changed.stderr
     assert changed.stdout.startswith("0 new films, 1 changed films\n2 labels of films\n")
     assert max(map(len, [*both.stdout.splitlines()[:-1], *changed.stdout.splitlines()[:-1]])) <= COLUMNS

@@ -23,11 +23,16 @@ BYTES_PER_MIB = 1 << 20
 MEANINGS = ("user", "movie", "rating", "rated_at", "title", "year", "genres", "runtime", "overview")
 COLUMN_HELP = "column of a plain file that holds "
 
+RatingsPath = Annotated[
+    Path | None, typer.Argument(help="MovieLens folder or zip, MovieTweetings, an export, CSV or Parquet")
+]
+Labels = Annotated[
+    list[str] | None, typer.Option(metavar="KIND=COLUMN", help="labels, as director=directors, separated by |")
+]
+
 
 def import_ratings(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
-    path: Annotated[
-        Path | None, typer.Argument(help="MovieLens folder or zip, MovieTweetings, an export, CSV or Parquet")
-    ] = None,
+    path: RatingsPath = None,
     user_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the user")] = None,
     movie_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the film")] = None,
     rating_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the rating")] = None,
@@ -37,9 +42,7 @@ def import_ratings(  # noqa: PLR0913, PLR0917 - one parameter per option of the 
     genres_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}its genres, separated by |")] = None,
     runtime_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}its minutes")] = None,
     overview_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the text about it")] = None,
-    labels: Annotated[
-        list[str] | None, typer.Option(metavar="KIND=COLUMN", help="labels, as director=directors, separated by |")
-    ] = None,
+    labels: Labels = None,
     movies: Annotated[Path | None, typer.Option(help="CSV, TSV, Parquet or JSON lines file of films")] = None,
     scale: Annotated[str | None, typer.Option(metavar="LO-HI", help="lowest and highest rating, as 1-10")] = None,
     rejects: Annotated[Path, typer.Option(help="new file for rejected rows with their reasons")] = REJECTS,

@@ -180,7 +180,7 @@ def test_what_is_no_table_of_films_is_refused(tmp_path: Path, name: str, text: s
     (tmp_path / name).write_text(text)
     with pytest.raises(InvalidInput, match=message):
         open_movies(tmp_path / name)
-    with pytest.raises(InvalidInput, match="is no file of films"):
+    with pytest.raises(InvalidInput, match="does not exist"):
         open_movies(tmp_path / "missing.csv")
 
 

@@ -99,13 +99,13 @@ def test_bad_tags_are_bad_rows(database_url: str, tmp_path: Path) -> None:
 
 def test_films_come_alone_where_ratings_are(database_url: str, tmp_path: Path) -> None:
     """Kinds of labels and values that the file lacks stay; unrated films are added; ratings are not touched."""
-    films = tmp_path / "films.csv"
-    films.write_text("movie_id,director,runtime_minutes,available\n10,Michael Mann,170,false\nnew,,,\n11,,x,\n")
+    table = tmp_path / "films.csv"
+    table.write_text("movie_id,director,runtime_minutes,available\n10,Michael Mann,170,false\nnew,,,\n11,,x,\n")
     with pytest.raises(InvalidInput, match="there are no ratings yet"):
-        run_movies(database_url, films)
+        run_movies(database_url, table)
     run(database_url, write_release(tmp_path / "r"))
     before = attributes_of(database_url)
-    report = run_movies(database_url, films)
+    report = run_movies(database_url, table)
     assert (report.n_read, report.n_rejected, report.n_labels) == (0, 1, 1)
     assert (report.counts.n_new_movies, report.counts.n_changed_movies, report.counts.n_unchanged) == (1, 1, 0)
     after = attributes_of(database_url)
@@ -117,7 +117,7 @@ def test_films_come_alone_where_ratings_are(database_url: str, tmp_path: Path) -
     }
     assert after["11"] == before["11"]
     assert (after["new"]["title"], after["new"]["available"]) == ("new", True)
-    assert run_movies(database_url, films).counts.n_changed_movies == 0
+    assert run_movies(database_url, table).counts.n_changed_movies == 0
     with psycopg.connect(database_url) as connection:
         query = "SELECT movie_ids_are_integers, user_ids_are_integers, holds_demo FROM cineclub.catalogue"
         assert connection.execute(query.encode()).fetchall() == [(False, True, False)]
@@ -126,18 +126,18 @@ def test_films_come_alone_where_ratings_are(database_url: str, tmp_path: Path) -
 def test_bad_films_alone_are_refused(database_url: str, tmp_path: Path) -> None:
     """A file without a valid film, a bad row and --strict, and a demo that nobody stated."""
     run(database_url, write_release(tmp_path / "r"))
-    films = tmp_path / "films.csv"
-    films.write_text("movie_id,year\n10,soon\n")
+    table = tmp_path / "films.csv"
+    table.write_text("movie_id,year\n10,soon\n")
     with pytest.raises(InvalidInput, match="1 bad rows"):
-        run_movies(database_url, films)
-    films.write_text("movie_id,year\n10,soon\n11,1998\n")
+        run_movies(database_url, table)
+    table.write_text("movie_id,year\n10,soon\n11,1998\n")
     with pytest.raises(InvalidInput, match="the year is no number"):
-        run_movies(database_url, films, strict=True)
+        run_movies(database_url, table, strict=True)
     with pytest.raises(Conflict, match="--beside-demo"):
-        run_movies(database_url, films, mixes_with_demo=True)
-    films.write_text("movie_id,year\n")
+        run_movies(database_url, table, mixes_with_demo=True)
+    table.write_text("movie_id,year\n")
     with pytest.raises(InvalidInput, match="the file holds no film"):
-        run_movies(database_url, films)
+        run_movies(database_url, table)
 
 
 def test_an_export_brings_all_attributes_back(database_url: str, empty_database_url: str, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def objects_of(text: str, column: str) -> list[Mapping[str, Any]]:
     if not isinstance(objects, list) or len(objects) > MOST_OBJECTS:
         message = f"the column {column} holds no list of objects"
         raise BadValue(message)
-    return [one for one in objects if isinstance(one, dict)]
+    return [details for details in objects if isinstance(details, dict)]
 
 
 def names_in(text: str, column: str, key: str = "name") -> Iterator[str]:

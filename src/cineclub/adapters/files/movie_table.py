@@ -120,7 +120,8 @@ def movie_table(path: Path) -> MovieTable:
     with Faults(str(path)):
         is_file = path.is_file()
     if not is_file or suffix not in {*SEPARATORS, *JSON_LINES, *PARQUET}:
-        message = f"{path} is no file of films: name a .csv, .tsv, .parquet or .jsonl file with a column movie_id"
+        fault = "is no file of films" if is_file else "does not exist, or is no file"
+        message = f"{path} {fault}: name a .csv, .tsv, .parquet or .jsonl file with a column movie_id"
         raise InvalidInput(message)
     if suffix in JSON_LINES:
         return MovieTable(path.name, partial(json_rows, file_opener(path)))
