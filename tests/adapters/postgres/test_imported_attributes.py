@@ -169,6 +169,20 @@ def test_the_largest_attributes_come_back(database_url: str, empty_database_url:
     assert attributes_of(empty_database_url) == attributes_of(database_url)
 
 
+def test_what_postgresql_cannot_store_is_left_out(database_url: str, tmp_path: Path) -> None:
+    """NUL characters and halves of characters, which escapes in JSON and in TMDB's lists can hold."""
+    release = write_release(tmp_path / "r")
+    header = "movieId,available,runtimeMinutes,overview,labels\n"
+    labels = '"{""tag"": [""a\\u0000b\\ud800c""]}"'
+    (release / "attributes.csv").write_text(header + '10,t,,"""x\\u0000y\\ud800z""",' + labels + "\n")
+    names = "\"[{'name': 'A\\x00ction\\ud800'}, {'name': ''}]\""
+    (release / "movies_metadata.csv").write_text(f"id,title,genres,production_companies\n12,Casino,{names},{names}\n")
+    assert run(database_url, release).n_rejected == 0
+    attributes = attributes_of(database_url)
+    assert (attributes["10"]["overview"], attributes["10"]["labels"]["tag"][0]) == ("xy?z", "a b c")
+    assert (attributes["12"]["genres"], attributes["12"]["labels"]) == (["Action?"], {"company": ["Action?"]})
+
+
 def test_films_without_attributes_are_not_in_the_file(database_url: str, tmp_path: Path) -> None:
     """The file of attributes has the header alone then, and is read."""
     run(database_url, write_release(tmp_path / "r", ""))

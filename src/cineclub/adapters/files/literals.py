@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cineclub.adapters.files.movie_values import BadValue
+from cineclub.adapters.files.movie_values import BadValue, text_of
 
 LONGEST_LITERAL = 1 << 17
 MOST_OBJECTS = 10_000
@@ -53,7 +53,7 @@ def name_in(details: Mapping[str, Any], column: str, key: str = "name") -> str:
     if not isinstance(name, str):
         message = f"an object in the column {column} has no {key}"
         raise BadValue(message)
-    return sys.intern(name)
+    return sys.intern(text_of(name))
 
 
 def _evaluated(text: str) -> Any:

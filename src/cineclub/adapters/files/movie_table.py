@@ -20,6 +20,7 @@ from cineclub.adapters.files.movie_values import (
     names_of,
     overview_of,
     refuse_bad_kind,
+    storable,
     text_of,
     truth_of,
     year_of,
@@ -192,7 +193,7 @@ def exported_movie_in(row: Mapping[str, Any]) -> NewMovie:
     except (ValueError, RecursionError):
         return movie_in(row)
     movie = movie_in({**row, "overview": None})
-    return replace(movie, overview=overview.replace("\0", "")) if isinstance(overview, str) else movie
+    return replace(movie, overview=storable(overview)) if isinstance(overview, str) else movie
 
 
 def _labels_beside(row: Mapping[str, Any]) -> Iterator[Label]:

@@ -35,7 +35,12 @@ def text_of(value: Any) -> str:
         value = int(value)
     if isinstance(value, list | tuple):
         value = "|".join(map(text_of, value))
-    return str(value).replace("\0", "").encode("utf-8", "replace").decode().strip()
+    return storable(str(value)).strip()
+
+
+def storable(text: str) -> str:
+    """Return a text without what PostgreSQL does not store: NUL characters, and halves of characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def whole_text_of(value: Any) -> str:

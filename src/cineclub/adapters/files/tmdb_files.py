@@ -51,7 +51,7 @@ def movies_metadata(row: Row) -> NewMovie:
         row["id"],
         row["title"].strip() or row["original_title"].strip() or None,
         year_of(row["release_date"]),
-        tuple(names_in(row["genres"], "genres")),
+        tuple(filter(None, names_in(row["genres"], "genres"))),
         (id_of(row["imdb_id"]) or "").removeprefix("tt") or None,
         row["id"],
         tuple(labels),
