@@ -6,6 +6,8 @@ import psycopg
 import pytest
 from small_service import movie_ids, running
 
+from cineclub.adapters.postgres.ratings import PostgresRatingStore
+
 pytestmark = pytest.mark.anyio
 
 OWNERS_TABLES = """
@@ -37,6 +39,26 @@ async def test_external_views_are_read(database_url: str, home: Path) -> None:
     assert sorted(movie_ids(everybody)) == list(range(1, 10))
     assert movie_ids(everybody) == movie_ids(huge)
     assert movie_ids(somebody) == [movie_id for movie_id in movie_ids(everybody) if movie_id != 3]
+
+
+async def test_films_of_views_may_have_attributes(database_url: str, home: Path) -> None:
+    """Optional columns of the view are in the responses of the API."""
+    attributes = (
+        "SELECT id AS movie_id, name AS title, 2000 AS year, ARRAY['Drama'] AS genres, NULL::text AS imdb_id,"
+        " NULL::text AS tmdb_id, jsonb_build_object('director', jsonb_build_array('Ana ' || id)) AS labels,"
+        " 90 + id AS runtime_minutes, 'About ' || name AS overview, id <> 4 AS available FROM shop.film"
+    )
+    with psycopg.connect(database_url) as connection:
+        connection.execute(OWNERS_TABLES)
+        connection.execute("DROP VIEW cineclub_source.movies")
+        connection.execute(f"CREATE VIEW cineclub_source.movies AS {attributes}".encode())
+    PostgresRatingStore(database_url, "external", "cineclub_source").load_snapshot(lambda _fraction: None)
+    async with running(database_url, home, source="external") as service:
+        movie = (await service.client.get("/movies/3")).json()
+        withdrawn = (await service.client.get("/movies/4")).json()
+    assert (movie["labels"], movie["runtime_minutes"]) == ({"director": ["Ana 3"]}, 93)
+    assert (movie["overview"], movie["available"]) == ("About Film 3", True)
+    assert withdrawn["available"] is False
 
 
 async def test_missing_views_are_503(database_url: str, home: Path) -> None:

@@ -6,8 +6,9 @@ import pytest
 from command_line import COLUMNS, cineclub
 
 from cineclub.bootstrap import storage
-from cineclub.cli.data import scale_of
+from cineclub.cli.data import mapping_of, scale_of
 from cineclub.domain.errors import InvalidInput
+from cineclub.domain.ratings.imported import ColumnMapping
 from cineclub.domain.ratings.log import RatingScale
 from cineclub.settings import Settings
 
@@ -68,6 +69,47 @@ def test_a_plain_file_is_imported_exported_backed_up_and_restored(
     refused = cineclub(connected.home, "restore", str(backup))
     assert refused.returncode == 1
     assert "--replace" in refused.stderr
+
+
+FILMS = """movie_id,title,year,director,available,type
+heat,Heat,1995,Michael Mann,true,movie
+ronin,Ronin,1998,John Frankenheimer,false,movie
+wire,The Wire,2002,,,tvSeries
+alien,Alien,soon,,,movie
+"""
+
+
+def test_films_are_imported_with_ratings_or_alone(home: Path, ratings_file: Path, tmp_path: Path) -> None:
+    """The output counts films, labels, series and bad rows; without ratings there is nothing to import films into."""
+    (tmp_path / "films.csv").write_text(FILMS)
+    of_movies = ("--movies", str(tmp_path / "films.csv"), "--rejects", str(tmp_path / "bad.csv"))
+    labels = ("--labels", "tag=name")
+
+    nothing, alone = cineclub(home, "import"), cineclub(home, "import", *of_movies)
+    assert (nothing.returncode, alone.returncode) == (1, 1)
+    assert "nothing to import: name a file or folder of ratings" in " ".join(nothing.stderr.split())
+    assert "there are no ratings yet" in " ".join(alone.stderr.split())
+
+    both = cineclub(home, "import", str(ratings_file), *COLUMN_OPTIONS, *labels, *of_movies)
+    assert both.returncode == 0, both.stderr
+    assert "2 new users, 3 new films, 0 changed films\n4 labels of films\n" in both.stdout
+    assert "1 series, episodes and games left out" in both.stdout
+    assert "3 bad rows" in both.stdout
+    assert "films.csv,5,the year is no number" in (tmp_path / "bad.csv").read_text()
+
+    (tmp_path / "films.csv").write_text(FILMS.replace("Michael", "M."))
+    changed = cineclub(home, "import", *of_movies)
+    assert changed.returncode == 0, changed.stderr
+    assert changed.stdout.startswith("0 new films, 1 changed films\n2 labels of films\n")
+    assert max(map(len, [*both.stdout.splitlines()[:-1], *changed.stdout.splitlines()[:-1]])) <= COLUMNS
+
+
+def test_labels_are_named_by_kind_and_column() -> None:
+    """Another text is refused with an example."""
+    with pytest.raises(InvalidInput, match="--labels director=directors"):
+        mapping_of({}, ["director"])
+    mapping = mapping_of({"title": "name"}, ["director=by", "mood=words"])
+    assert mapping == ColumnMapping(title="name", labels=(("director", "by"), ("mood", "words")))
 
 
 @pytest.mark.parametrize(

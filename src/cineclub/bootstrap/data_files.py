@@ -15,11 +15,24 @@ if TYPE_CHECKING:
     from cineclub.ports import RatingSource
 
 
-def rating_source(path: Path, mapping: "ColumnMapping | None", scale: "RatingScale | None") -> "RatingSource":
-    """Return the ratings of a file or folder; InvalidInput if there is none, or its format is unknown."""
+def rating_source(
+    path: Path, mapping: "ColumnMapping | None", scale: "RatingScale | None", movies_path: Path | None = None
+) -> "RatingSource":
+    """Return the ratings of a file or folder, with the films of another file.
+
+    Raises:
+        InvalidInput: there is no such file, or its format is unknown.
+    """
     from cineclub.adapters.files import open_source
 
-    return open_source(path, mapping, scale)
+    return open_source(path, mapping, scale, movies_path)
+
+
+def movie_source(path: Path) -> "RatingSource":
+    """Return the films of a file without ratings; InvalidInput if there is none, or its format is unknown."""
+    from cineclub.adapters.files import open_movies
+
+    return open_movies(path)
 
 
 def demo_source() -> "RatingSource":
@@ -52,6 +65,7 @@ def import_ratings(
     progress: "ImportProgress",
     is_demo: bool = False,
     beside_demo: bool = False,
+    is_of_movies: bool = False,
 ) -> "ImportReport":
     """Write a source's ratings and films into the database.
 
@@ -63,9 +77,10 @@ def import_ratings(
         progress: called with the finished fraction and the name of the step.
         is_demo: whether these are the demo ratings.
         beside_demo: whether the ratings are written although the database holds the demo ratings.
+        is_of_movies: whether the source holds films alone.
 
     Raises:
-        InvalidInput: the source has no valid rating or another scale, or a bad row and ``strict``.
+        InvalidInput: the source has no valid row or another scale, or a bad row and ``strict``.
         Conflict: the database holds the demo ratings, and neither is stated.
         ReadOnlySource: ratings come from the owner's views.
     """
@@ -74,7 +89,8 @@ def import_ratings(
     from cineclub.flows import importing
 
     target = PostgresRatingImport(database_url(settings), is_writable=external_schema(settings) is None)
-    return importing.import_ratings(
+    import_source = importing.import_movies if is_of_movies else importing.import_ratings
+    return import_source(
         source,
         target.scale(),
         partial(target.write, is_demo=is_demo),

@@ -1,5 +1,7 @@
 """``cineclub import``, ``export``, ``backup`` and ``restore``: data into and out of the database."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,15 +16,23 @@ if TYPE_CHECKING:
     from cineclub.domain.ratings.imported import ColumnMapping
     from cineclub.domain.ratings.log import RatingScale
     from cineclub.flows.importing import ImportReport
+    from cineclub.ports import RatingSource
 
 REJECTS = Path("rejects.csv")
 BYTES_PER_MIB = 1 << 20
-MEANINGS = ("user", "movie", "rating", "rated_at", "title", "year", "genres")
+MEANINGS = ("user", "movie", "rating", "rated_at", "title", "year", "genres", "runtime", "overview")
 COLUMN_HELP = "column of a plain file that holds "
+
+RatingsPath = Annotated[
+    Path | None, typer.Argument(help="MovieLens folder or zip, MovieTweetings, an export, CSV or Parquet")
+]
+Labels = Annotated[
+    list[str] | None, typer.Option(metavar="KIND=COLUMN", help="labels, as director=directors, separated by |")
+]
 
 
 def import_ratings(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
-    path: Annotated[Path, typer.Argument(help="MovieLens folder or zip, MovieTweetings, an export, CSV or Parquet")],
+    path: RatingsPath = None,
     user_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the user")] = None,
     movie_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the film")] = None,
     rating_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the rating")] = None,
@@ -30,6 +40,10 @@ def import_ratings(  # noqa: PLR0913, PLR0917 - one parameter per option of the 
     title_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the film's title")] = None,
     year_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the film's year")] = None,
     genres_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}its genres, separated by |")] = None,
+    runtime_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}its minutes")] = None,
+    overview_column: Annotated[str | None, typer.Option(help=f"{COLUMN_HELP}the text about it")] = None,
+    labels: Labels = None,
+    movies: Annotated[Path | None, typer.Option(help="CSV, TSV, Parquet or JSON lines file of films")] = None,
     scale: Annotated[str | None, typer.Option(metavar="LO-HI", help="lowest and highest rating, as 1-10")] = None,
     rejects: Annotated[Path, typer.Option(help="new file for rejected rows with their reasons")] = REJECTS,
     *,
@@ -38,8 +52,9 @@ def import_ratings(  # noqa: PLR0913, PLR0917 - one parameter per option of the 
 ) -> None:
     """Import ratings and films; a repetition changes nothing.
 
-    Everything is written in one transaction. Stored ratings that differ are replaced. Rows that cannot be used go to
-    the rejects file; with some valid rows the exit status is 0.
+    Films may come from a file of their own, with ratings or without. Everything is written in one transaction. Stored
+    ratings that differ are replaced. Rows that cannot be used go to the rejects file; with some valid rows the exit
+    status is 0.
     """
     from cineclub.bootstrap import data_files, storage
     from cineclub.cli.output import stdout
@@ -47,20 +62,35 @@ def import_ratings(  # noqa: PLR0913, PLR0917 - one parameter per option of the 
     from cineclub.settings import Settings
 
     columns = (user_column, movie_column, rating_column, time_column, title_column, year_column, genres_column)
-    named = dict(zip(MEANINGS, columns, strict=True))
-    mapping, stated = mapping_of(named), scale_of(scale)
-    data_files.refuse_to_overwrite(rejects, path)
+    named = dict(zip(MEANINGS, (*columns, runtime_column, overview_column), strict=True))
+    mapping, stated = mapping_of(named, labels or []), scale_of(scale)
+    for source_path in filter(None, (path, movies)):
+        data_files.refuse_to_overwrite(rejects, source_path)
     with storage.database(Settings()) as settings, ProgressLines() as lines:
-        source = data_files.rating_source(path, mapping, stated)
         report = data_files.import_ratings(
             settings,
-            source,
+            _source(path, movies, mapping, stated),
             rejects,
             strict=strict,
             beside_demo=beside_demo,
+            is_of_movies=path is None,
             progress=lambda fraction, message: lines.show("import ratings", fraction, message),
         )
     print_import(report, stdout())
+
+
+def _source(
+    path: Path | None, movies: Path | None, mapping: "ColumnMapping | None", scale: "RatingScale | None"
+) -> "RatingSource":
+    """Return the ratings of a path with the films of a file, or one of both."""
+    from cineclub.bootstrap import data_files
+
+    if path is not None:
+        return data_files.rating_source(path, mapping, scale, movies)
+    if movies is None:
+        message = "nothing to import: name a file or folder of ratings, or films with --movies FILE"
+        raise InvalidInput(message)
+    return data_files.movie_source(movies)
 
 
 def export_ratings(
@@ -108,12 +138,20 @@ def restore(
     echo(f"restored: {facts.n_ratings:,} ratings by {facts.n_users:,} users of {facts.n_movies:,} films")
 
 
-def mapping_of(columns: "dict[str, str | None]") -> "ColumnMapping | None":
-    """Return the column mapping of the options; None without any, so that known column names are used."""
+def mapping_of(columns: "dict[str, str | None]", labels: Sequence[str] = ()) -> "ColumnMapping | None":
+    """Return the column mapping of the options; None without any, so that known column names are used.
+
+    Raises:
+        InvalidInput: a text of labels is not KIND=COLUMN.
+    """
     from cineclub.domain.ratings.imported import ColumnMapping
 
     given = {meaning: name for meaning, name in columns.items() if name}
-    return ColumnMapping(**given) if given else None
+    pairs = tuple((kind.strip(), column.strip()) for kind, _, column in (text.partition("=") for text in labels))
+    if wrong := [text for text, (_, column) in zip(labels, pairs, strict=True) if not column]:
+        message = f"--labels {wrong[0]!r} is not KIND=COLUMN: write for example --labels director=directors"
+        raise InvalidInput(message)
+    return replace(ColumnMapping(), labels=pairs, **given) if given or pairs else None
 
 
 def scale_of(text: str | None) -> "RatingScale | None":
@@ -136,12 +174,7 @@ def scale_of(text: str | None) -> "RatingScale | None":
 
 def print_import(report: "ImportReport", console: "Console") -> None:
     """Print the numbers of read, changed and rejected rows of an import."""
-    counts = report.counts
-    lines = [
-        f"{report.n_read:,} ratings read, scale {report.scale.lowest:g} to {report.scale.highest:g}",
-        f"{counts.n_inserted:,} new, {counts.n_updated:,} changed, {counts.n_unchanged:,} unchanged",
-        f"{counts.n_new_users:,} new users, {counts.n_new_movies:,} new films",
-    ]
+    lines = [*_lines_of_changes(report), *_lines_of_labels(report)]
     if report.n_respelled:
         lines.append(f"{report.n_respelled:,} ids spelled in another way, as 1.0 for 1, or with blanks around them")
     if report.n_continued:
@@ -150,3 +183,28 @@ def print_import(report: "ImportReport", console: "Console") -> None:
         rejected = f"{report.n_rejected:,} bad rows, {report.n_superseded:,} superseded by a later rating"
         lines.append(f"{rejected}: see {report.rejects_path}")
     console.print("\n".join(lines), markup=False, highlight=False)
+
+
+def _lines_of_changes(report: "ImportReport") -> list[str]:
+    """Return the numbers of new and changed ratings, if there were any, users and films."""
+    counts = report.counts
+    movies = f"{counts.n_new_movies:,} new films, {counts.n_changed_movies:,} changed films"
+    if not report.n_read:
+        return [movies]
+    return [
+        f"{report.n_read:,} ratings read, scale {report.scale.lowest:g} to {report.scale.highest:g}",
+        f"{counts.n_inserted:,} new, {counts.n_updated:,} changed, {counts.n_unchanged:,} unchanged",
+        f"{counts.n_new_users:,} new users, {movies}",
+    ]
+
+
+def _lines_of_labels(report: "ImportReport") -> list[str]:
+    """Return the numbers of labels, and of what else was not used; nothing for a number that is 0."""
+    left_out = report.left_out
+    sentences = {
+        "labels of films": report.n_labels,
+        "labels left out: without a name, or beyond 1,000 of a film": left_out.n_labels,
+        "series, episodes and games left out": left_out.n_series,
+        "films of other catalogues left out: no id here leads to them": left_out.n_unmatched,
+    }
+    return [f"{number:,} {sentence}" for sentence, number in sentences.items() if number]

@@ -1,12 +1,12 @@
-"""Importing ratings: read, validate, report bad rows, write the rest in one transaction."""
+"""Importing ratings and movies: read, validate, report bad rows, write the rest in one transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from cineclub.domain.errors import Conflict, InvalidInput
 from cineclub.domain.ratings.import_counts import ImportCounts, ImportProgress
-from cineclub.domain.ratings.imported import ImportedRatings, NewMovie, RatingRows, RejectedRow
+from cineclub.domain.ratings.imported import ImportedRatings, LeftOut, NewMovie, RatingRows, RejectedRow
 from cineclub.domain.ratings.log import RatingScale
 from cineclub.domain.ratings.rejected_rows import first_reasons
 from cineclub.ports import RatingSource
@@ -30,7 +30,7 @@ class ImportReport:
     """The counts of an import; ``rejects_path`` is None where every row was used.
 
     Every line with a row is counted once: it is new, changed or unchanged, rejected, superseded, or continues the row
-    above it.
+    above it. ``n_labels`` are those of all movies of the files.
     """
 
     scale: RatingScale
@@ -42,6 +42,8 @@ class ImportReport:
     counts: ImportCounts
     n_continued: int = 0
     n_respelled: int = 0
+    n_labels: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def import_ratings(
@@ -73,13 +75,52 @@ def import_ratings(
     if mixes_with_demo:
         raise Conflict(BESIDE_DEMO)
     scale = _scale(source.scale, catalogue_scale)
+    return _import(source, scale, write_ratings, write_rejects, progress, strict=strict)
+
+
+def import_movies(
+    source: RatingSource,
+    catalogue_scale: RatingScale | None,
+    write_ratings: WriteRatings,
+    write_rejects: WriteRejects,
+    *,
+    strict: bool = False,
+    mixes_with_demo: bool = False,
+    progress: ImportProgress = lambda _fraction, _message: None,
+) -> ImportReport:
+    """Write the movies of a source without ratings, beside the ratings of the catalogue; as ``import_ratings`` else.
+
+    Raises:
+        InvalidInput: the catalogue holds no ratings yet, no valid movie, or a bad row and ``strict``.
+        Conflict: the movies would be mixed with the demo's.
+        StorageUnavailable: PostgreSQL does not answer; nothing was written.
+    """
+    if mixes_with_demo:
+        raise Conflict(BESIDE_DEMO)
+    if catalogue_scale is None:
+        message = "there are no ratings yet: import films together with ratings, cineclub import PATH --movies FILE"
+        raise InvalidInput(message)
+    return _import(source, catalogue_scale, write_ratings, write_rejects, progress, strict=strict, needs_ratings=False)
+
+
+def _import(
+    source: RatingSource,
+    scale: RatingScale,
+    write_ratings: WriteRatings,
+    write_rejects: WriteRejects,
+    progress: ImportProgress,
+    *,
+    strict: bool,
+    needs_ratings: bool = True,
+) -> ImportReport:
+    """Read a source, report bad rows and write the rest."""
     started = METERS.seconds()
     imported = source.read(scale, lambda fraction, message: progress(READ_SHARE * fraction, message))
     read_seconds = METERS.seconds() - started
     imported.refuse_wrong_scale()
     has_unused = bool(imported.rejected or imported.superseded)
     rejects_path = write_rejects(chain(imported.rejected, imported.superseded)) if has_unused else None
-    _refuse(imported, rejects_path, strict=strict)
+    _refuse(imported, rejects_path, strict=strict, needs_ratings=needs_ratings)
     counts = write_ratings(
         imported.rows,
         imported.movies,
@@ -96,6 +137,8 @@ def import_ratings(
         counts=counts,
         n_continued=imported.n_continued,
         n_respelled=imported.n_respelled,
+        n_labels=imported.n_labels,
+        left_out=imported.left_out,
     )
 
 
@@ -118,12 +161,13 @@ def _scale(scale: RatingScale | None, of_catalogue: RatingScale | None) -> Ratin
     return scale
 
 
-def _refuse(imported: ImportedRatings, rejects_path: str | None, *, strict: bool) -> None:
-    """Refuse a source without a valid row, and with ``strict`` one with a bad row."""
-    if imported.rejected and (strict or not len(imported.rows)):
+def _refuse(imported: ImportedRatings, rejects_path: str | None, *, strict: bool, needs_ratings: bool) -> None:
+    """Refuse a source without a valid row of what it is imported for, and with ``strict`` one with a bad row."""
+    is_empty = not (len(imported.rows) if needs_ratings else imported.movies)
+    if imported.rejected and (strict or is_empty):
         first = first_reasons(imported.rejected, SHOWN_REJECTS)
         message = f"nothing was imported: {len(imported.rejected)} bad rows ({first}); all are in {rejects_path}"
         raise InvalidInput(message)
-    if not len(imported.rows):
-        message = "nothing was imported: the file holds no rating"
+    if is_empty:
+        message = f"nothing was imported: the file holds no {'rating' if needs_ratings else 'film'}"
         raise InvalidInput(message)

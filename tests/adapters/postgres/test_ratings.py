@@ -192,6 +192,56 @@ def test_views_of_the_owner_are_read_under_our_ids(database_url: str) -> None:
     assert (catalogue["movie_ids_are_integers"], catalogue["user_ids_are_integers"]) == (False, True)
 
 
+WITH_ATTRIBUTES = """
+DROP VIEW cinema.movies;
+CREATE VIEW cinema.movies AS
+SELECT slug AS movie_id, name AS title, 1999 AS year, NULL::text[] AS genres, NULL::text AS imdb_id,
+    NULL::text AS tmdb_id, {attributes} FROM film
+"""
+ALL_ATTRIBUTES = """
+jsonb_build_object('director', jsonb_build_array('Director of ' || name)) AS labels, 90::smallint AS runtime_minutes,
+('About ' || name)::varchar AS overview, slug <> 'film-2' AS available
+"""
+
+
+def test_optional_columns_of_a_view_are_read(database_url: str) -> None:
+    """Labels, runtime, overview and availability come along; without the columns they are unknown again."""
+    make_views(database_url)
+    store = PostgresRatingStore(database_url, "external", "cinema")
+    query = "SELECT labels, runtime_minutes, overview, available FROM cineclub.movies WHERE external_id = 'film-2'"
+    attributes = []
+    for columns in (None, ALL_ATTRIBUTES, "NULL::jsonb AS labels, NULL::bigint AS runtime_minutes", "1 AS other"):
+        if columns:
+            run(database_url, WITH_ATTRIBUTES.format(attributes=columns))
+        assert store.contract_findings() == []
+        store.load_snapshot(ignore)
+        with connect(database_url) as connection:
+            attributes.append(tuple(connection.execute(query).fetchall()[0].values()))
+    unknown = ({}, None, None, True)
+    assert attributes == [unknown, ({"director": ["Director of Film 2"]}, 90, "About Film 2", False), unknown, unknown]
+
+
+@pytest.mark.parametrize(
+    ("columns", "finding"),
+    [
+        ("'{}' AS labels", r"cinema\.movies\.labels is text, not jsonb: cast it in the view"),
+        ("'{}'::json AS labels", r"cinema\.movies\.labels is json, not jsonb: cast it in the view"),
+        ("90.5 AS runtime_minutes", r"cinema\.movies\.runtime_minutes is numeric, not integer: cast it"),
+        ("1 AS overview", r"cinema\.movies\.overview is integer, not text: cast it"),
+        ("'yes' AS available", r"cinema\.movies\.available is text, not boolean: cast it"),
+        ("'[]'::jsonb AS labels", r"cinema\.movies has 5 films whose labels are no JSON object: build them"),
+    ],
+)
+def test_optional_columns_of_another_type_are_reported(database_url: str, columns: str, finding: str) -> None:
+    """Each is reported with its fix, and a training refuses with the same sentence."""
+    make_views(database_url)
+    run(database_url, WITH_ATTRIBUTES.format(attributes=columns))
+    store = PostgresRatingStore(database_url, "external", "cinema")
+    assert len(store.contract_findings()) == 1
+    with pytest.raises(InvalidInput, match=finding):
+        store.load_snapshot(ignore)
+
+
 def test_the_facts_of_views_are_counted(database_url: str) -> None:
     """The counts are those of the read-only views; before the views exist there are none."""
     store = PostgresRatingStore(database_url, "external", "cinema")

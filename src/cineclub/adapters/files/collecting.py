@@ -1,16 +1,17 @@
 """All rows of a source in compact form: valid ratings, and what was left out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cineclub.adapters.files.movies import Movies
 from cineclub.adapters.files.rejecting import RowCheck
 from cineclub.adapters.files.tables import Columns
 from cineclub.adapters.files.validation import MICROSECONDS, BlockChecks, ValidRows
-from cineclub.domain.ratings.imported import ImportedRatings, NewMovie, OffScale, RatingRows, superseded
+from cineclub.domain.ratings.imported import ImportedRatings, OffScale, RatingRows, superseded
 from cineclub.domain.ratings.log import RatingScale
 from cineclub.domain.ratings.rejected_rows import RejectedBlock, RejectedRows
 from cineclub.domain.ratings.spelled_ids import SettledIds, settled_ids
@@ -45,27 +46,21 @@ class Collected:
     n_respelled: int
     off_scale: OffScale
 
-    def imported(
-        self,
-        scale: RatingScale,
-        movies: Sequence[NewMovie],
-        rejected: Sequence[RejectedBlock],
-        *,
-        is_scale_assumed: bool,
-    ) -> ImportedRatings:
+    def imported(self, scale: RatingScale, movies: Movies, *, is_scale_assumed: bool) -> ImportedRatings:
         """Return the ratings with movies and with every rejected row, those of other files included."""
         n_rejected = sum(len(block.lines) for block in self.rejected_blocks)
         return ImportedRatings(
             scale=scale,
             rows=self.rows,
-            movies=tuple(movies),
+            movies=tuple(movies.movies),
             n_read=len(self.rows) + n_rejected + len(self.superseded),
-            rejected=RejectedRows(rejected),
+            rejected=RejectedRows([*self.rejected_blocks, *movies.rejected]),
             superseded=self.superseded,
             n_continued=self.n_continued,
             n_respelled=self.n_respelled,
             off_scale=self.off_scale,
             is_scale_assumed=is_scale_assumed,
+            left_out=movies.left_out,
         )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cineclub.adapters.files.movie_texts import Movies, movie_of
+from cineclub.adapters.files.movie_texts import movie_of
+from cineclub.adapters.files.movies import Movies
 from cineclub.adapters.files.sources import HALF_STARS, Release
 from cineclub.adapters.files.tables import Columns
 from cineclub.domain.errors import InvalidInput
@@ -35,7 +36,7 @@ def demo_source() -> Release:
                 frames.append(pickle.load(file))  # noqa: S301 - a data file of a pinned and hashed dependency
         return frames[0]
 
-    return Release(HALF_STARS, lambda: [_columns_of(frame())], lambda: _movies_of(frame()))
+    return Release(HALF_STARS, lambda: [_columns_of(frame())], lambda _rated: _movies_of(frame()))
 
 
 def _data_file() -> Path:
@@ -61,9 +62,9 @@ def _movies_of(frame: Any) -> Movies:
     """Return each movie of the frame once."""
     movies = frame.drop_duplicates("movieId")
     described = zip(movies["movieId"], movies["title"], movies["year"], movies["genres"], strict=True)
-    return [
-        _movie(str(movie_id), str(title), year, str(genres or "")) for movie_id, title, year, genres in described
-    ], []
+    return Movies(
+        [_movie(str(movie_id), str(title), year, str(genres or "")) for movie_id, title, year, genres in described]
+    )
 
 
 def _movie(external_id: str, title: str, year: float, genres: str) -> NewMovie:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from cineclub.adapters.files.csv_rows import csv_rows, decoded
 from cineclub.adapters.files.lines import SourceFile
-from cineclub.adapters.files.quoting import quoted_blocks, split_line
-from cineclub.adapters.files.tables import LONGEST_SHOWN_CONTENT, header_of, overlong_rows
+from cineclub.adapters.files.movies import Movies
+from cineclub.adapters.files.rejecting import blocks_of
 from cineclub.domain.ratings.imported import MAX_ID_CHARACTERS, NewMovie, RejectedRow
 
 TITLE_AND_YEAR = re.compile(r"^(?P<title>.*\S)\s*\((?P<year>\d{4})\)\s*$", re.DOTALL)
@@ -16,7 +17,6 @@ ML_100K_GENRES = (
     *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
 ML_100K_COLUMNS = 5 + len(ML_100K_GENRES)
-Movies = tuple[list[NewMovie], list[RejectedRow]]
 
 
 def movie_of(external_id: str, title: str, genres: str) -> NewMovie:
@@ -27,15 +27,6 @@ def movie_of(external_id: str, title: str, genres: str) -> NewMovie:
     return NewMovie(external_id.strip(), name or external_id.strip(), year, names_of_genres)
 
 
-def decoded(content: bytes) -> str:
-    """Return a file's text without NUL characters: UTF-8, or Latin-1 as in the oldest releases."""
-    content = content.replace(b"\0", b"")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
 def csv_movies(open_movies: Callable[[], SourceFile], open_links: Callable[[], SourceFile] | None) -> Movies:
     """Return the movies of movies.csv, with the ids of links.csv if it exists.
 
@@ -43,56 +34,35 @@ def csv_movies(open_movies: Callable[[], SourceFile], open_links: Callable[[], S
         InvalidInput: a file lacks a column, or cannot be read.
     """
     faults: list[RejectedRow] = []
-    movies, rejected = _movies("movies.csv", _csv_rows(open_movies, ("movieId", "title", "genres"), faults))
+    movies, rejected = _movies("movies.csv", csv_rows(open_movies, ("movieId", "title", "genres"), faults))
     ids: dict[str, tuple[str | None, str | None]] = {}
     if open_links is not None:
-        for _, (movie_id, *elsewhere) in _csv_rows(open_links, ("movieId", "imdbId", "tmdbId"), faults):
+        for _, (movie_id, *elsewhere) in csv_rows(open_links, ("movieId", "imdbId", "tmdbId"), faults):
             imdb_id, tmdb_id = (text or None for text in elsewhere)
             ids[(movie_id or "").strip()] = (imdb_id, tmdb_id)
     linked = [(movie, *ids.get(movie.external_id, (None, None))) for movie in movies]
-    return (
+    return Movies(
         [replace(movie, imdb_id=imdb_id, tmdb_id=tmdb_id) for movie, imdb_id, tmdb_id in linked],
-        [*rejected, *faults],
+        blocks_of([*rejected, *faults]),
     )
-
-
-def _csv_rows(
-    open_file: Callable[[], SourceFile], columns: tuple[str, ...], faults: list[RejectedRow]
-) -> Iterator[tuple[int, list[str | None]]]:
-    """Yield the line and the fields of each row of a CSV, None for a column that it lacks; add others to ``faults``."""
-    names = header_of(open_file, ",")
-    places = [names.index(name) if name in names else None for name in columns]
-
-    def is_row(fields: list[str]) -> bool:
-        """Return whether fields are those of a movie: every column, and an id without blanks."""
-        movie_id = fields[places[0] or 0] if len(fields) == len(names) else ""
-        return bool(movie_id) and not any(character.isspace() or character == '"' for character in movie_id)
-
-    is_header = True
-    with open_file() as file:
-        for quoted in quoted_blocks(file, b",", is_row):
-            for line, content, fault in quoted.lines():
-                fields = split_line(decoded(content), ",") or []
-                is_blank = not content.strip(b" ")
-                if not (is_blank or is_header) and (fault or len(fields) != len(names)):
-                    reason = fault or f"{len(fields)} columns where {len(names)} belong"
-                    faults.append(RejectedRow(file.name, line, reason, decoded(content[:LONGEST_SHOWN_CONTENT])))
-                elif not (is_blank or is_header):
-                    yield line, [None if place is None else fields[place] for place in places]
-                is_header &= is_blank
-            faults += overlong_rows(file.name, quoted.block)
 
 
 def dat_movies(file: str, content: bytes) -> Movies:
     """Return the movies of movies.dat, whose columns ``::`` separates; a title may hold the separator, an id cannot."""
-    lines = decoded(content).splitlines()
-    return _movies(file, ((n, _dat_fields(line)) for n, line in enumerate(lines, start=1) if line.strip()))
+    return _movies_of_lines(file, content, _dat_fields)
 
 
 def item_movies(file: str, content: bytes) -> Movies:
     """Return the movies of ml-100k's u.item, whose columns ``|`` separates, with a flag for each genre."""
+    return _movies_of_lines(file, content, _item_fields)
+
+
+def _movies_of_lines(file: str, content: bytes, fields_of: Callable[[str], list[str | None]]) -> Movies:
+    """Return the movies of a file with one in each line."""
     lines = decoded(content).splitlines()
-    return _movies(file, ((n, _item_fields(line)) for n, line in enumerate(lines, start=1) if line.strip()))
+    rows = ((nth, fields_of(line)) for nth, line in enumerate(lines, start=1) if line.strip())
+    movies, rejected = _movies(file, rows)
+    return Movies(movies, blocks_of(rejected))
 
 
 def _dat_fields(line: str) -> list[str | None]:
@@ -113,7 +83,7 @@ def _item_fields(line: str) -> list[str | None]:
     return [fields[0], fields[1], "|".join(genres)]
 
 
-def _movies(file: str, rows: Iterator[tuple[int, list[str | None]]]) -> Movies:
+def _movies(file: str, rows: Iterator[tuple[int, list[str | None]]]) -> tuple[list[NewMovie], list[RejectedRow]]:
     """Return the movies of numbered rows of id, title and genres, the first of each id."""
     movies: dict[str, NewMovie] = {}
     rejected: list[RejectedRow] = []

@@ -23,16 +23,8 @@ def read_parquet(path: Path, layout: Layout) -> Iterator[Columns]:
     Raises:
         InvalidInput: it is not Parquet, is damaged, or lacks a column.
     """
-    with Faults(path.name):
-        n_bytes = path.stat().st_size
-        try:
-            source = pyarrow.parquet.ParquetFile(path)
-            n_rows, names = source.metadata.num_rows, source.schema_arrow.names
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, "is not a Parquet file", error) from error
-    if n_rows > max(SMALL_ROWS, MOST_ROWS_PER_BYTE * n_bytes):
-        message = f"{path.name} expands to {n_rows:,} rows from {n_bytes:,} bytes, which is no file of ratings"
-        raise InvalidInput(message)
+    source = opened(path)
+    n_rows, names = source.metadata.num_rows, source.schema_arrow.names
     wanted = list(dict.fromkeys(wanted_columns(path.name, layout, names)))
     n_before = 0
     try:
@@ -40,13 +32,32 @@ def read_parquet(path: Path, layout: Layout) -> Iterator[Columns]:
             yield _columns_of(path.name, batch, layout, n_before + 1)
             n_before += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, "is damaged", error) from error
+        raise damaged(path, "is damaged", error) from error
     if n_before != n_rows:
         message = f"{path.name} is damaged: it holds {n_before:,} rows where {n_rows:,} belong: copy it again"
         raise InvalidInput(message)
 
 
-def _damaged(path: Path, fault: str, error: Exception) -> InvalidInput:
+def opened(path: Path) -> pyarrow.parquet.ParquetFile:
+    """Return an open Parquet file.
+
+    Raises:
+        InvalidInput: it is another file, or expands too far.
+    """
+    with Faults(path.name):
+        n_bytes = path.stat().st_size
+        try:
+            source = pyarrow.parquet.ParquetFile(path)
+            n_rows, _ = source.metadata.num_rows, source.schema_arrow
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, "is not a Parquet file", error) from error
+    if n_rows > max(SMALL_ROWS, MOST_ROWS_PER_BYTE * n_bytes):
+        message = f"{path.name} expands to {n_rows:,} rows from {n_bytes:,} bytes, which is no file of ratings"
+        raise InvalidInput(message)
+    return source
+
+
+def damaged(path: Path, fault: str, error: Exception) -> InvalidInput:
     """Return the error of a file that cannot be read."""
     first = str(error).partition("\n")[0]
     return InvalidInput(f"{path.name} {fault} ({first}): choose another file, or copy or write it again")

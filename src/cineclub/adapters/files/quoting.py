@@ -20,6 +20,9 @@ MOST_LINES = 1000
 
 NOT_CLOSED = "a quote opens a field and does not close it before the next delimiter or row"
 
+csv.field_size_limit(LONGEST_LINE)
+"""A field may be as long as a line: the labels of a movie are JSON of up to 1 MiB."""
+
 IsRow = Callable[[list[str]], bool]
 """Whether fields look like those of a row."""
 

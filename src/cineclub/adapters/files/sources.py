@@ -3,17 +3,18 @@
 import json
 import stat
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
+from cineclub.adapters.files.attribute_files import described
 from cineclub.adapters.files.collecting import Collector
 from cineclub.adapters.files.lines import Faults, SourceFile, file_opener, member_opener, whole
-from cineclub.adapters.files.movie_texts import Movies, csv_movies, dat_movies, item_movies, movie_of
+from cineclub.adapters.files.movie_table import movie_table
+from cineclub.adapters.files.movie_texts import csv_movies, dat_movies, item_movies
+from cineclub.adapters.files.movies import Movies, joined
+from cineclub.adapters.files.movies_beside import MoviesBeside
 from cineclub.adapters.files.parquet import read_parquet
-from cineclub.adapters.files.rejecting import blocks_of
 from cineclub.adapters.files.tables import (
     CSV_RELEASE,
     DAT_RELEASE,
@@ -26,23 +27,24 @@ from cineclub.adapters.files.tables import (
 )
 from cineclub.domain.errors import InvalidInput
 from cineclub.domain.ratings.import_counts import ImportProgress
-from cineclub.domain.ratings.imported import ColumnMapping, ImportedRatings, NewMovie
+from cineclub.domain.ratings.imported import ColumnMapping, ImportedRatings, no_rows
 from cineclub.domain.ratings.log import RatingLog, RatingScale
-from cineclub.domain.ratings.spelled_ids import SettledIds
+from cineclub.domain.ratings.rejected_rows import RejectedRows
 from cineclub.ports import RatingSource
 
 HALF_STARS = RatingScale(0.5, 5.0)
 WHOLE_STARS = RatingScale(1.0, 5.0)
 TEN_POINTS = RatingScale(0.0, 10.0)
 OUR_FACTS = "cineclub.json"
-LONGEST_YEAR = 4
 KNOWN = (
     "a MovieLens folder or zip (ratings.csv, ratings.dat or u.data), MovieTweetings, or a .csv or .parquet file with a "
     "column each for the user, the film, the rating and its time"
 )
 PLAIN_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
-RATING_FILES = frozenset({"ratings.csv", "ratings.dat", "u.data"})
+RATING_FILES = frozenset({"ratings.csv", "ratings_small.csv", "ratings.dat", "u.data"})
 Open = Callable[[], SourceFile]
+MoreMovies = Callable[[], Movies]
+"""Reads the movies of a file of their own; what it says of a movie counts before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ class Release:
 
     scale: RatingScale | None
     read_ratings: Callable[[], Iterable[Columns]]
-    read_movies: Callable[[], Movies]
+    read_movies: Callable[[Sequence[str]], Movies]
     is_scale_assumed: bool = False
+    more_movies: MoreMovies = Movies
 
     def read(self, scale: RatingScale, progress: ImportProgress) -> ImportedRatings:
         """Return all ratings and movies, each row checked against the scale."""
@@ -62,9 +65,8 @@ class Release:
             pass
         collected = collector.collected()
         progress(0.9, "read films")
-        movies, rejected_movies = self.read_movies()
-        everything_rejected = [*collected.rejected_blocks, *blocks_of(rejected_movies)]
-        return collected.imported(scale, movies, everything_rejected, is_scale_assumed=self.is_scale_assumed)
+        movies = joined([self.more_movies(), self.read_movies(collected.rows.movie_ids)])
+        return collected.imported(scale, movies, is_scale_assumed=self.is_scale_assumed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +77,67 @@ class PlainFile:
     read_ratings: Callable[[], Iterable[Columns]]
     mapping: ColumnMapping
     is_scale_assumed: bool = False
+    more_movies: MoreMovies = Movies
 
     def read(self, scale: RatingScale, progress: ImportProgress) -> ImportedRatings:
         """Return all ratings and movies, each row checked against the scale."""
         progress(0.0, "read and check ratings")
         collector = Collector(scale)
-        described: dict[int, NewMovie] = {}
+        beside = MoviesBeside(self.mapping)
         for columns, valid in collector.collect(self.read_ratings()):
-            if self.mapping.title:
-                codes, first = np.unique(valid.movie_codes, return_index=True)
-                for code, row in zip(codes.tolist(), valid.rows[first].tolist(), strict=True):
-                    if code not in described:
-                        described[code] = _movie_beside(columns, self.mapping, row)
-        movies = _named(described, collector.settled_movies())
-        collected = collector.collected()
-        return collected.imported(scale, movies, collected.rejected_blocks, is_scale_assumed=self.is_scale_assumed)
+            beside.add(columns, valid)
+        movies = joined([self.more_movies(), Movies(beside.movies(collector.settled_movies()))])
+        return collector.collected().imported(scale, movies, is_scale_assumed=self.is_scale_assumed)
 
 
-def open_source(path: Path, mapping: ColumnMapping | None = None, scale: RatingScale | None = None) -> RatingSource:
+@dataclass(frozen=True, slots=True)
+class MoviesAlone:
+    """A file of movies without ratings."""
+
+    read_movies: MoreMovies
+    scale: RatingScale | None = None
+
+    def read(self, scale: RatingScale, progress: ImportProgress) -> ImportedRatings:
+        """Return all movies, and no ratings."""
+        progress(0.0, "read films")
+        movies = joined([self.read_movies()])
+        return ImportedRatings(
+            scale, no_rows(), tuple(movies.movies), 0, RejectedRows(movies.rejected), [], left_out=movies.left_out
+        )
+
+
+def open_movies(path: Path) -> RatingSource:
+    """Return the movies of a CSV, TSV, Parquet or JSON lines file, without ratings.
+
+    Raises:
+        InvalidInput: there is no such file, it is of another kind, or has no column of ids.
+    """
+    return MoviesAlone(movie_table(path).read)
+
+
+def open_source(
+    path: Path,
+    mapping: ColumnMapping | None = None,
+    scale: RatingScale | None = None,
+    movies_path: Path | None = None,
+) -> RatingSource:
     """Return the ratings of a path.
 
     Args:
         path: a folder, a zip, or one file.
         mapping: the columns of a plain file; None where they have MovieLens' or our own names.
         scale: the rating scale, if it is not the release's own.
+        movies_path: a file of movies beside.
 
     Raises:
-        InvalidInput: the path does not exist, or is of no known kind.
+        InvalidInput: a path does not exist, or is of no known kind.
     """
+    source = _source(path, mapping, scale)
+    return replace(source, more_movies=movie_table(movies_path).read) if movies_path else source
+
+
+def _source(path: Path, mapping: ColumnMapping | None, scale: RatingScale | None) -> "Release | PlainFile":
+    """Return the ratings of a path."""
     with Faults(str(path)):
         kind = path.stat().st_mode if path.exists() else None
     if kind is None:
@@ -183,11 +218,11 @@ def _files_of_zip(path: Path) -> dict[str, Open]:
 
 def _release(path: Path, files: Mapping[str, Open], scale: RatingScale | None) -> Release:
     """Return the release that the names of the files determine."""
-    movies: Callable[[], Movies] = lambda: ([], [])  # noqa: E731 - a film without texts is titled by its id
+    movies: MoreMovies = Movies  # a film without texts is titled by its id
     own_scale: RatingScale | None
     is_assumed = False
-    if "ratings.csv" in files:
-        name, layout, stated = "ratings.csv", CSV_RELEASE, _our_scale(files)
+    if csv_name := next((name for name in ("ratings.csv", "ratings_small.csv") if name in files), None):
+        name, layout, stated = csv_name, CSV_RELEASE, _our_scale(files)
         own_scale, is_assumed = stated or HALF_STARS, stated is None
         if "movies.csv" in files:
             movies = lambda: csv_movies(files["movies.csv"], files.get("links.csv"))  # noqa: E731
@@ -203,7 +238,12 @@ def _release(path: Path, files: Mapping[str, Open], scale: RatingScale | None) -
         message = f"{path} holds no ratings that are known: name {KNOWN}"
         raise InvalidInput(message)
     is_assumed &= scale is None
-    return Release(scale or own_scale, lambda: read_delimited(files[name], layout), movies, is_assumed)
+    return Release(
+        scale or own_scale,
+        lambda: read_delimited(files[name], layout),
+        lambda rated_ids: described(files, movies(), rated_ids),
+        is_assumed,
+    )
 
 
 def _our_scale(files: Mapping[str, Open]) -> RatingScale | None:
@@ -245,30 +285,6 @@ def _plain(path: Path, mapping: ColumnMapping | None, scale: RatingScale | None)
     return PlainFile(scale or own_scale, lambda: read_delimited(file_opener(path), layout), chosen, is_assumed)
 
 
-def _named(described: Mapping[int, NewMovie], ids: SettledIds) -> list[NewMovie]:
-    """Return movies by code with the ids that their spellings stand for, the first of each id."""
-    movies: dict[str, NewMovie] = {}
-    for code, movie in described.items():
-        if code not in ids.faults:
-            name = ids.names[ids.codes[code]]
-            movies.setdefault(name, replace(movie, external_id=name, title=movie.title or name))
-    return list(movies.values())
-
-
 def _columns(mapping: ColumnMapping) -> tuple[str, str, str, str]:
     """Return the names of the four columns that every file of ratings has."""
     return (mapping.user, mapping.movie, mapping.rating, mapping.rated_at)
-
-
-def _movie_beside(columns: Columns, mapping: ColumnMapping, row: int) -> NewMovie:
-    """Return the movie described beside one of its ratings, without its id."""
-
-    def text(name: str | None) -> str:
-        value = columns.others[name][row].as_py() if name else None
-        joined = "|".join(map(str, value)) if isinstance(value, list) else str(value or "")
-        return joined.replace("\0", "").strip()
-
-    movie = movie_of("", text(mapping.title), text(mapping.genres))
-    year = text(mapping.year).removesuffix(".0")
-    is_year = year.isascii() and year.isdecimal() and len(year) <= LONGEST_YEAR
-    return NewMovie("", movie.title, int(year) if is_year else movie.year, movie.genres)

@@ -117,15 +117,11 @@ class BlockChecks:
         """
         users = self.users.codes_of(check, columns.user)
         movies = self.movies.codes_of(check, columns.movie)
-        if columns.is_repaired:
-            for field in columns.others.values():
-                is_garbled = pc.match_substring(_text(field), "\ufffd") if pa.types.is_string(field.type) else None
-                if is_garbled is not None:
-                    check.refuse(_mask(is_garbled), "the row is not UTF-8: save the file as UTF-8")
+        refuse_garbled(check, columns)
         with _explained("ratings", columns.rating):
             ratings = self._ratings(check, columns.rating)
         with _explained("times", columns.rated_at):
-            rated_at = _times(check, columns.rated_at)
+            rated_at = times_of(check, columns.rated_at)
         rows = np.flatnonzero(check.is_valid)
         lines = columns.lines[rows].astype(np.uint32)
         return ValidRows(rows, users[rows], movies[rows], ratings[rows], rated_at[rows], lines)
@@ -147,6 +143,14 @@ class BlockChecks:
         self.span.add(ratings[check.is_valid], (is_off & check.is_valid)[check.is_valid])
         check.refuse(is_off, f"the rating is off the scale {self._scale.lowest:g} to {self._scale.highest:g}")
         return ratings
+
+
+def refuse_garbled(check: RowCheck, columns: Columns) -> None:
+    """Refuse the rows in whose further columns other bytes than UTF-8 were replaced."""
+    for field in columns.others.values() if columns.is_repaired else ():
+        if pa.types.is_string(field.type):
+            is_garbled = pc.match_substring(_text(field), "\ufffd")
+            check.refuse(_mask(is_garbled), "the row is not UTF-8: save the file as UTF-8")
 
 
 @contextmanager
@@ -240,7 +244,7 @@ def _cast_all(field: pa.Array, kind: pa.DataType) -> NDArray[np.generic] | None:
     return None if numbers.null_count else numbers.to_numpy(zero_copy_only=False)
 
 
-def _times(check: RowCheck, field: pa.Array) -> NDArray[np.int64]:
+def times_of(check: RowCheck, field: pa.Array) -> NDArray[np.int64]:
     """Return the times in microseconds since 1970-01-01 UTC, shape (n,)."""
     if pa.types.is_boolean(field.type) or pa.types.is_time(field.type) or pa.types.is_duration(field.type):
         message = f"a column of {field.type} holds no times"

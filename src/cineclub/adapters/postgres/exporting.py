@@ -14,11 +14,11 @@ from cineclub.domain.ratings.import_counts import ImportProgress
 from cineclub.runtime.unfinished import unfinished_file
 
 SQL = named_queries("exporting.sql")
-FILES = ("movies", "links", "ratings")
+FILES = ("movies", "links", "attributes", "ratings")
 
 
 def export_ratings(database_url: str, folder: Path, progress: ImportProgress) -> int:
-    """Write ratings.csv, movies.csv, links.csv and the scale into a folder, and return the number of ratings.
+    """Write ratings, movies, links, attributes and the scale into a folder, and return the number of ratings.
 
     All files are of one moment, and appear when all are complete. A folder with any of them is not changed.
 

@@ -20,3 +20,9 @@ FROM cineclub.movies ORDER BY id;
 -- name: links
 SELECT external_id AS "movieId", imdb_id AS "imdbId", tmdb_id AS "tmdbId"
 FROM cineclub.movies WHERE imdb_id IS NOT NULL OR tmdb_id IS NOT NULL ORDER BY id;
+
+-- name: attributes
+-- What else is known of films. Labels are JSON, and so are overviews: whatever they hold, a row is one line.
+SELECT external_id AS "movieId", available, runtime_minutes AS "runtimeMinutes", to_json(overview) AS overview, labels
+FROM cineclub.movies
+WHERE NOT available OR runtime_minutes IS NOT NULL OR overview IS NOT NULL OR labels <> '{}' ORDER BY id;

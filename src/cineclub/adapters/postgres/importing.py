@@ -134,31 +134,39 @@ class Transaction:
             message = "another import has just set another scale: run this one again"
             raise Conflict(message)
         with self._phase("films", 0.0):
-            movie_ids, n_new_movies = self._write_movies(rows.movie_ids, movies)
+            movie_ids, n_new_movies, n_changed_movies = self._write_movies(rows.movie_ids, movies)
         with self._phase("users", 0.1):
             user_ids, n_new_users = self._write_users(rows.user_ids)
         movies_are_integers = are_integers([*rows.movie_ids, *(movie.external_id for movie in movies)])
         form = {"movies": movies_are_integers, "users": are_integers(rows.user_ids)}
         self._run("set_catalogue", {"lowest": scale.lowest, "highest": scale.highest, "demo": is_demo, **form})
+        n_inserted, n_updated = self._write_ratings(rows, user_ids, movie_ids) if len(rows) else (0, 0)
+        n_unchanged = len(rows) - n_inserted - n_updated
+        of_ratings = (n_inserted, n_updated, n_unchanged)
+        return ImportCounts(*of_ratings, n_new_users, n_new_movies, self._seconds, n_changed_movies)
+
+    def _write_ratings(
+        self, rows: RatingRows, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64]
+    ) -> tuple[int, int]:
+        """Write ratings by the internal ids of their codes, and return the numbers of new and changed ones."""
         with self._phase("encode", 0.15):
             encoded = EncodedRows(rows, user_ids, movie_ids)
         write = self._fill if self._row("is_empty")["is_empty"] else self._upsert
         self._run("announce_at_once")
-        n_inserted, n_updated = write(encoded)
+        counts = write(encoded)
         self._run("announce_each_again")
-        n_unchanged = len(rows) - n_inserted - n_updated
-        return ImportCounts(n_inserted, n_updated, n_unchanged, n_new_users, n_new_movies, self._seconds)
+        return counts
 
-    def _write_movies(self, rated: Sequence[str], movies: Sequence[NewMovie]) -> tuple[NDArray[np.int64], int]:
-        """Write movies, and return the internal ids of the rated ones by code, and the number of new movies."""
+    def _write_movies(self, rated: Sequence[str], movies: Sequence[NewMovie]) -> tuple[NDArray[np.int64], int, int]:
+        """Write movies, and return the internal ids of the rated ones by code, and the numbers of new and changed."""
         unrated = {movie.external_id: movie for movie in movies}
         records = [_movie_record(code, movie_id, unrated.pop(movie_id, None)) for code, movie_id in enumerate(rated)]
         records += [_movie_record(code, *item) for code, item in enumerate(unrated.items(), len(rated))]
         self._run("stage_movies")
         self._copy_records("copy_movies", records)
-        self._run("update_movies")
+        n_changed = self._run("update_movies").rowcount
         n_new = self._run("insert_movies").rowcount
-        return _unpacked(self._row("movie_ids"))[: len(rated)], n_new
+        return _unpacked(self._row("movie_ids"))[: len(rated)], n_new, n_changed
 
     def _write_users(self, external_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
         """Write users, and return their internal ids by code and the number of new users."""

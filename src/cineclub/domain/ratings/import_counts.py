@@ -39,3 +39,4 @@ class ImportCounts:
     n_new_users: int
     n_new_movies: int
     phase_seconds: Mapping[str, float]
+    n_changed_movies: int = 0

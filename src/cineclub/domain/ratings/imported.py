@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cineclub.domain.errors import InvalidInput
-from cineclub.domain.ratings.labels import Label
+from cineclub.domain.ratings.labels import GENRE, KIND, Label
 from cineclub.domain.ratings.log import Movie, RatingLog, RatingScale
 
 MAX_ID_CHARACTERS = 256
@@ -21,7 +21,10 @@ MAX_INTEGER_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """The columns of a plain CSV or Parquet file; those that describe the movie are optional."""
+    """The columns of a plain CSV or Parquet file; those that describe the movie are optional.
+
+    ``labels`` has pairs of a kind of labels and its column.
+    """
 
     user: str = "user_id"
     movie: str = "movie_id"
@@ -30,18 +33,34 @@ class ColumnMapping:
     title: str | None = None
     year: str | None = None
     genres: str | None = None
+    runtime: str | None = None
+    overview: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a column with two meanings."""
+        """Refuse a column with two meanings, and a kind of labels that is none."""
         named = [name for name in (self.user, self.movie, self.rating, self.rated_at) if name]
         if len(set(named)) != len(named) or len(named) != len(("user", "movie", "rating", "rated_at")):
             message = "name four different columns: one each for the user, the film, the rating and its time"
             raise InvalidInput(message)
+        for kind, _ in self.labels:
+            refuse_kind(kind)
 
     @property
     def movie_columns(self) -> tuple[str, ...]:
-        """The named columns that describe the movie."""
-        return tuple(name for name in (self.title, self.year, self.genres) if name)
+        """The named columns that describe the movie, each once."""
+        texts = (self.title, self.year, self.genres, self.runtime, self.overview)
+        return tuple(dict.fromkeys(name for name in (*texts, *(column for _, column in self.labels)) if name))
+
+
+def refuse_kind(kind: str) -> None:
+    """Raise InvalidInput for a kind of labels that is none."""
+    if kind == GENRE or not KIND.fullmatch(kind):
+        message = (
+            f"{kind!r} is no kind of labels: a kind is 1 to 30 small letters, digits and underscores, as director or "
+            "keyword; genres have a column of their own"
+        )
+        raise InvalidInput(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,27 @@ class NewMovie:
     def of(cls, movie: Movie) -> "NewMovie":
         """Return what is known of a stored movie, which has been read with its overview."""
         return cls(**{field.name: getattr(movie, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What files say of movies and an import does not write, bad rows aside.
+
+    Attributes:
+        n_series: series, episodes and video games.
+        n_unmatched: movies of other catalogues that no row leads to from a movie here.
+        n_labels: labels without a name, or beyond the number that a movie may have.
+    """
+
+    n_series: int = 0
+    n_unmatched: int = 0
+    n_labels: int = 0
+
+    def plus(self, other: "LeftOut") -> "LeftOut":
+        """Return both together."""
+        return LeftOut(
+            self.n_series + other.n_series, self.n_unmatched + other.n_unmatched, self.n_labels + other.n_labels
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +155,12 @@ class RatingRows:
         return RatingLog.from_columns(users, movies, self.ratings, self.rated_at, scale)
 
 
+def no_rows() -> RatingRows:
+    """Return no ratings."""
+    codes = np.empty(0, np.int32)
+    return RatingRows((), (), codes, codes, np.empty(0, np.float32), np.empty(0, np.int64))
+
+
 @dataclass(frozen=True, slots=True)
 class OffScale:
     """Ratings off the scale: their number, and the lowest and highest of all numbers of the file."""
@@ -131,7 +177,7 @@ class ImportedRatings:
     Attributes:
         scale: the scale that every row was checked against.
         rows: valid ratings, at most one per user and movie.
-        movies: movies with title, year or genres, at most one per external id.
+        movies: movies with what is known of them, at most one per external id.
         n_read: rows of ratings read: the valid ones, the rejected ones and the superseded ones.
         rejected: every row of ratings or movies that is not usable.
         superseded: valid ratings that are not written, because a later one of the same user and movie replaces them.
@@ -139,6 +185,7 @@ class ImportedRatings:
         n_respelled: ids that the file spells in another way: with blanks around them, or 1 as 1.0.
         off_scale: the numbers off the scale.
         is_scale_assumed: whether neither a person nor the files state the scale.
+        left_out: what else the files say of movies.
     """
 
     scale: RatingScale
@@ -151,6 +198,12 @@ class ImportedRatings:
     n_respelled: int = 0
     off_scale: OffScale = OffScale()
     is_scale_assumed: bool = False
+    left_out: LeftOut = LeftOut()
+
+    @property
+    def n_labels(self) -> int:
+        """The number of labels of all movies."""
+        return sum(len(movie.labels) for movie in self.movies)
 
     def refuse_wrong_scale(self) -> None:
         """Refuse an assumed scale that does not fit the ratings.

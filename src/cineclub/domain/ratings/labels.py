@@ -60,18 +60,26 @@ def settled_labels(labels: Iterable[Label]) -> tuple[Label, ...]:
     Of several spellings the first stays, with the largest weight and the earliest date. Labels without a name, without
     a weight, or of a kind that is none are left out.
     """
+    return settled_and_left_out(labels)[0]
+
+
+def settled_and_left_out(labels: Iterable[Label]) -> tuple[tuple[Label, ...], int]:
+    """Return the same, and the number of labels that were left out; a second spelling of a label is none of them."""
     settled: dict[tuple[str, str], Label] = {}
+    n_left_out = 0
     for label in labels:
         plain, key = _plain_label(label.kind, label.name)
         if plain is None or not 0 < label.weight <= 1:
+            n_left_out += 1
             continue
         if label.weight != 1 or label.since is not None:
             plain = replace(plain, weight=label.weight, since=label.since)
         former = settled.get(key)
         settled[key] = plain if former is None else _joined(former, plain)
     if len(settled) <= MAX_LABELS:
-        return tuple(settled.values())
-    return tuple(sorted(settled.values(), key=lambda label: -label.weight)[:MAX_LABELS])
+        return tuple(settled.values()), n_left_out
+    heaviest = sorted(settled.values(), key=lambda label: -label.weight)[:MAX_LABELS]
+    return tuple(heaviest), n_left_out + len(settled) - MAX_LABELS
 
 
 @lru_cache(NAMES_REMEMBERED)
@@ -89,7 +97,7 @@ def labels_in(document: Any) -> tuple[Label, ...]:
     It has an entry for each kind: a list of names, or of objects with ``name``, and optionally ``weight`` and ``since``
     (ISO 8601 with its offset).
     """
-    return settled_labels(_written_labels(document)) if document and isinstance(document, Mapping) else ()
+    return settled_labels(written_labels(document)) if document and isinstance(document, Mapping) else ()
 
 
 def label_document(labels: Iterable[Label]) -> dict[str, list[Any]]:
@@ -114,7 +122,7 @@ def _joined(former: Label, label: Label) -> Label:
     return replace(former, weight=max(former.weight, label.weight), since=since)
 
 
-def _written_labels(document: Mapping[str, Any]) -> Iterator[Label]:
+def written_labels(document: Mapping[str, Any]) -> Iterator[Label]:
     """Yield the labels of a JSON document as they are written."""
     for kind, entries in document.items():
         for entry in entries if isinstance(entries, list) else [entries]:
