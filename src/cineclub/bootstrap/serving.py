@@ -82,13 +82,9 @@ def api_parts(settings: Settings, processes: Processes | None = None) -> ApiPart
         processes: the processes whose metrics one page shows; None is this one alone.
     """
     metrics, pool = PrometheusMetrics(processes), serving_pool(settings)
-    keys, jobs = KeyRing(pool), training_jobs(settings)
-    schema = external_schema(settings)
-    # the owner's views send notices of erased users, and none of changed ratings
-    cache = HistoryCache(keeps_current=settings.history_cache, has_notices=schema is None)
+    keys, jobs, schema = KeyRing(pool), training_jobs(settings), external_schema(settings)
     movies = PostgresMovies(pool, schema)
-    reader = PostgresHistories(pool, movies, schema)
-    histories, refresher = CachedHistories(reader, cache), HistoryRefresher(reader, cache)
+    cache, histories, refresher = _histories(settings, pool, movies, schema)
     log = PostgresPredictionLog(pool, settings.prediction_log_size, metrics.rows_dropped, metrics.rows_waiting)
     live = _live_model_holder(settings, pool, metrics)
     monitoring, tasks, tasks_once = _monitoring(settings, pool, metrics)
@@ -123,6 +119,16 @@ def api_parts(settings: Settings, processes: Processes | None = None) -> ApiPart
         access_control=_access_control(settings, keys),
         host_policy=_host_policy(settings),
     )
+
+
+def _histories(
+    settings: Settings, pool: ServingPool, movies: PostgresMovies, schema: str | None
+) -> tuple[HistoryCache, CachedHistories, HistoryRefresher]:
+    """Return the cache of histories, the histories that it has, and what reads them again."""
+    # the owner's views send notices of erased users, and none of changed ratings
+    cache = HistoryCache(keeps_current=settings.history_cache, has_notices=schema is None)
+    reader = PostgresHistories(pool, movies, schema)
+    return cache, CachedHistories(reader, cache), HistoryRefresher(reader, cache)
 
 
 def _predictor(
