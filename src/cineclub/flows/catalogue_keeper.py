@@ -46,17 +46,17 @@ class CatalogueKeeper:
     def __init__(
         self,
         reads: CatalogueReads,
-        tell: Callable[[Catalogue], Awaitable[None]],
+        notify: Callable[[Catalogue], Awaitable[None]],
         has_notices: Callable[[], bool],
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         """Take the queries, the receiver of a catalogue with other movies, and whether every change is noticed."""
         self._reads = reads
-        self._tell = tell
+        self._notify = notify
         self._has_notices = has_notices
         self._seconds = seconds
         self._catalogue: Catalogue | None = None
-        self._told: Sequence[Movie] | None = None
+        self._notified_of: Sequence[Movie] | None = None
         self._read_at = 0.0
         self._changed_ids: set[int] = set()
         self._is_unknown = True
@@ -91,7 +91,7 @@ class CatalogueKeeper:
             elif self._changed_ids:
                 await self._read_changes(self._catalogue)
             assert self._catalogue is not None  # noqa: S101 - both reads set it
-            if self._catalogue.movies is not self._told:
+            if self._catalogue.movies is not self._notified_of:
                 self._has_changed.set()
             return self._catalogue
 
@@ -117,9 +117,9 @@ class CatalogueKeeper:
     async def _tell_of_other_movies(self) -> None:
         """Tell of the catalogue, unless its movies were told of before."""
         catalogue = self._catalogue
-        if catalogue is not None and catalogue.movies is not self._told:
-            await self._tell(catalogue)
-            self._told = catalogue.movies
+        if catalogue is not None and catalogue.movies is not self._notified_of:
+            await self._notify(catalogue)
+            self._notified_of = catalogue.movies
 
     async def _read_all(self) -> None:
         """Read every movie, and index them in a thread; the indexes stay where no movie has changed."""
