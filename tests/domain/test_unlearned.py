@@ -56,7 +56,7 @@ def who_likes(*movie_ids: int) -> UserRatings:
     return UserRatings(np.array(rated, np.int64), stars, np.arange(len(rated), dtype=np.int64) + 60_000_000)
 
 
-def listed(model: LiveModel, history: UserRatings, top_n: int = 100, **filters: object) -> RecommendationList:
+def list_of(model: LiveModel, history: UserRatings, top_n: int = 100, **filters: object) -> RecommendationList:
     """Return a list of a model."""
     return recommend(model, RecommendationRequest(top_n, filters=Filters(**filters)), history)  # type: ignore[arg-type]
 
@@ -69,10 +69,10 @@ def test_the_learned_movies_keep_their_scores_and_their_order(name: str, liked: 
     alone = LiveModel.of(1, FITTED[name], {movie.movie_id: movie for movie in learned_movies()})
     among = live(name, *(new_movie(1000 + nth, director) for nth, director in enumerate((*DIRECTORS, ""))))
     history = who_likes(*sorted(liked))
-    own = [(item.movie.movie_id, item.score) for item in listed(alone, history).recommendations]
+    own = [(item.movie.movie_id, item.score) for item in list_of(alone, history).recommendations]
     present = [
         (item.movie.movie_id, item.score)
-        for item in listed(among, history).recommendations
+        for item in list_of(among, history).recommendations
         if item.movie.movie_id < 1000
     ]
     assert present == own
@@ -83,10 +83,10 @@ def test_an_unlearned_movie_has_the_mean_of_the_scores_of_similar_ones(name: str
     """With one director in common, each of the director's movies counts alike."""
     model = live(name, new_movie(1000, DIRECTORS[0], year=None))
     liked = FITTED[name].movie_ids[[0, 3]].tolist()
-    found = listed(model, who_likes(*liked), include_seen=True)
-    items = {item.movie.movie_id: item for item in found.recommendations}
-    if found.strategy == "popular":  # no base model knows the ratings
-        assert found.movie_ids[-1] == 1000
+    recommended = list_of(model, who_likes(*liked), include_seen=True)
+    items = {item.movie.movie_id: item for item in recommended.recommendations}
+    if recommended.strategy == "popular":  # no base model knows the ratings
+        assert recommended.movie_ids[-1] == 1000
         return
     same = [items[movie_id].score for movie_id in FITTED[name].movie_ids[[0, 3, 6, 9]].tolist()]
     new = items[1000]
@@ -100,7 +100,7 @@ def test_the_reasons_of_an_unlearned_movie_are_those_of_the_similar_ones() -> No
     """They are the rated movies whose ratings raised the scores that it is the mean of."""
     model = live("ease", new_movie(1000, DIRECTORS[0], year=None))
     liked = FITTED["ease"].movie_ids[[0, 3]].tolist()
-    items = {item.movie.movie_id: item for item in listed(model, who_likes(*liked), include_seen=True).recommendations}
+    items = {item.movie.movie_id: item for item in list_of(model, who_likes(*liked), include_seen=True).recommendations}
     same = [items[movie_id] for movie_id in FITTED["ease"].movie_ids[[0, 3, 6, 9]].tolist()]
     weights: dict[int, float] = {}
     for item in same:
@@ -116,14 +116,14 @@ def test_somebody_without_ratings_gets_no_movie_that_nobody_knows_before_others(
     """Nothing speaks for it."""
     for name in MODELS:
         model = live(name, new_movie(1000, DIRECTORS[0]))
-        assert listed(model, UserRatings.none()).movie_ids[-1] == 1000
+        assert list_of(model, UserRatings.none()).movie_ids[-1] == 1000
 
 
 def test_a_rated_movie_that_is_not_learned_does_not_come_back() -> None:
     """Neither does it move the scores."""
     model = live("ease", new_movie(1000, DIRECTORS[0]))
-    assert 1000 not in listed(model, who_likes(5, 1000)).movie_ids
-    assert 1000 in listed(model, who_likes(5, 1000), include_seen=True).movie_ids
+    assert 1000 not in list_of(model, who_likes(5, 1000)).movie_ids
+    assert 1000 in list_of(model, who_likes(5, 1000), include_seen=True).movie_ids
 
 
 @pytest.mark.parametrize("name", [*MODELS, "popular"])
@@ -133,11 +133,11 @@ def test_a_withdrawn_movie_is_in_no_list(name: str) -> None:
     own[2] = replace(own[2], is_available=False)
     model = live(name, new_movie(1000, DIRECTORS[0], is_available=False), movies=own)
     for history in (UserRatings.none(), who_likes(own[2].movie_id), who_likes(own[3].movie_id)):
-        assert not {own[2].movie_id, 1000} & set(listed(model, history, include_seen=True).movie_ids)
+        assert not {own[2].movie_id, 1000} & set(list_of(model, history, include_seen=True).movie_ids)
     before = live(name)
-    assert [item.score for item in listed(model, who_likes(own[2].movie_id)).recommendations] == [
+    assert [item.score for item in list_of(model, who_likes(own[2].movie_id)).recommendations] == [
         item.score
-        for item in listed(before, who_likes(own[2].movie_id)).recommendations
+        for item in list_of(before, who_likes(own[2].movie_id)).recommendations
         if item.movie.movie_id != own[2].movie_id
     ]
 
@@ -146,14 +146,16 @@ def test_a_movie_that_the_catalogue_has_lost_is_in_no_list() -> None:
     """The model has learned it, and its title is that of before."""
     own = learned_movies()
     model = live("ease", movies=own[1:])
-    assert own[0].movie_id not in listed(model, who_likes(own[3].movie_id)).movie_ids
+    assert own[0].movie_id not in list_of(model, who_likes(own[3].movie_id)).movie_ids
 
 
 def test_titles_are_those_of_the_catalogue() -> None:
     """A corrected title shows at once."""
     own = learned_movies()
     own[1] = replace(own[1], title="Corrected")
-    titles = {item.movie.title for item in listed(live("ease", movies=own), who_likes(own[3].movie_id)).recommendations}
+    titles = {
+        item.movie.title for item in list_of(live("ease", movies=own), who_likes(own[3].movie_id)).recommendations
+    }
     assert "Corrected" in titles
 
 
@@ -161,12 +163,12 @@ def test_the_last_of_ten_places_is_for_a_movie_that_is_not_learned(monkeypatch: 
     """In the lists that explore, and unless one is among them already; shorter lists have no such place."""
     model = live("slist", *(new_movie(1000 + nth, DIRECTORS[nth % 2]) for nth in range(5)))
     history = who_likes(FITTED["slist"].movie_ids[0])
-    everything = listed(model, history).movie_ids
+    everything = list_of(model, history).movie_ids
     assert [movie_id >= 1000 for movie_id in everything] == [False] * 10 + [True] * 5
     monkeypatch.setattr(unlearned, "EXPLORING_PART", 0.0)
-    usual = listed(model, history, top_n=PLACES)
+    usual = list_of(model, history, top_n=PLACES)
     monkeypatch.setattr(unlearned, "EXPLORING_PART", 1.0)
-    exploring, short = listed(model, history, top_n=PLACES), listed(model, history, top_n=PLACES - 1)
+    exploring, short = list_of(model, history, top_n=PLACES), list_of(model, history, top_n=PLACES - 1)
     assert (usual.strategy, usual.movie_ids) == ("model", everything[:PLACES])
     assert exploring.movie_ids[:-1] == everything[: PLACES - 1]
     assert exploring.movie_ids[-1] >= 1000
@@ -177,7 +179,7 @@ def test_a_place_is_given_where_the_taste_speaks_for_a_movie(monkeypatch: pytest
     """A director whose films are the best of a list has a new film in it; another's new film is not."""
     monkeypatch.setattr(unlearned, "EXPLORING_PART", 0.0)
     ids = FITTED["slist"].movie_ids.tolist()
-    scores = {item.movie.movie_id: item.score for item in listed(live("slist"), who_likes(ids[0])).recommendations}
+    scores = {item.movie.movie_id: item.score for item in list_of(live("slist"), who_likes(ids[0])).recommendations}
     best, others = sorted(scores, key=lambda movie_id: -scores[movie_id])[:2], ids
     own = [replace(movie, labels=()) for movie in learned_movies()]
     label = (Label("director", "Claire Denis"),)
@@ -185,7 +187,7 @@ def test_a_place_is_given_where_the_taste_speaks_for_a_movie(monkeypatch: pytest
     worst = min(others, key=lambda movie_id: scores.get(movie_id, np.inf))
     own = [replace(movie, labels=(Label("director", "X"),)) if movie.movie_id == worst else movie for movie in own]
     liked = live("slist", new_movie(1000, "Claire Denis", year=None), new_movie(1001, "X", year=None), movies=own)
-    movie_ids = listed(liked, who_likes(ids[0]), top_n=PLACES).movie_ids
+    movie_ids = list_of(liked, who_likes(ids[0]), top_n=PLACES).movie_ids
     assert movie_ids[-1] == 1000
     assert 1001 not in movie_ids
 
@@ -203,9 +205,9 @@ def test_filters_hold_for_movies_that_are_not_learned() -> None:
     """Each is listed where it is the only candidate, and nowhere where it is excluded."""
     model = live("ease", new_movie(1000, DIRECTORS[0]), new_movie(1001, ""))
     history = who_likes(FITTED["ease"].movie_ids[0])
-    assert listed(model, history, candidate_movie_ids=("new1001",)).movie_ids == [1001]
-    assert 1000 not in listed(model, history, exclude_movie_ids=("new1000",)).movie_ids
-    assert set(listed(model, history, year_from=2000).movie_ids) == {1000, 1001}
+    assert list_of(model, history, candidate_movie_ids=("new1001",)).movie_ids == [1001]
+    assert 1000 not in list_of(model, history, exclude_movie_ids=("new1000",)).movie_ids
+    assert set(list_of(model, history, year_from=2000).movie_ids) == {1000, 1001}
 
 
 def test_similar_movies_have_those_that_are_not_learned() -> None:

@@ -38,7 +38,7 @@ class CatalogueReads:
 
 
 class CatalogueKeeper:
-    """The catalogue, and who is told when its movies change.
+    """The catalogue, and its receiver, which gets one with other movies.
 
     Changes are noticed within a moment where PostgreSQL sends notices, else within a minute.
     """
@@ -46,17 +46,17 @@ class CatalogueKeeper:
     def __init__(
         self,
         reads: CatalogueReads,
-        tell: Callable[[Catalogue], Awaitable[None]],
+        receive: Callable[[Catalogue], Awaitable[None]],
         has_notices: Callable[[], bool],
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         """Take the queries, the receiver of a catalogue with other movies, and whether every change is noticed."""
         self._reads = reads
-        self._tell = tell
+        self._receive = receive
         self._has_notices = has_notices
         self._seconds = seconds
         self._catalogue: Catalogue | None = None
-        self._told: Sequence[Movie] | None = None
+        self._received: Sequence[Movie] | None = None
         self._read_at = 0.0
         self._changed_ids: set[int] = set()
         self._is_unknown = True
@@ -68,7 +68,7 @@ class CatalogueKeeper:
         """Read the catalogue, unless PostgreSQL is away, and follow its changes in the background."""
         with contextlib.suppress(StorageUnavailable):
             await self.get()
-        await self._tell_of_other_movies()
+        await self._pass_on()
         await self._watching.start()
 
     async def stop(self) -> None:
@@ -91,7 +91,7 @@ class CatalogueKeeper:
             elif self._changed_ids:
                 await self._read_changes(self._catalogue)
             assert self._catalogue is not None  # noqa: S101 - both reads set it
-            if self._catalogue.movies is not self._told:
+            if self._catalogue.movies is not self._received:
                 self._has_changed.set()
             return self._catalogue
 
@@ -104,7 +104,7 @@ class CatalogueKeeper:
         self._has_changed.set()
 
     async def _follow(self) -> None:
-        """Wait for a change, at most a minute, read it, and tell of other movies."""
+        """Wait for a change, at most a minute, read it, and pass other movies on."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._has_changed.wait(), FRESH_SECONDS)
         self._has_changed.clear()
@@ -112,14 +112,14 @@ class CatalogueKeeper:
             self._is_unknown = True
         if self._catalogue is None or self._is_unknown or self._changed_ids:
             await self.get()
-        await self._tell_of_other_movies()
+        await self._pass_on()
 
-    async def _tell_of_other_movies(self) -> None:
-        """Tell of the catalogue, unless its movies were told of before."""
+    async def _pass_on(self) -> None:
+        """Pass the catalogue on, unless its movies were passed on before."""
         catalogue = self._catalogue
-        if catalogue is not None and catalogue.movies is not self._told:
-            await self._tell(catalogue)
-            self._told = catalogue.movies
+        if catalogue is not None and catalogue.movies is not self._received:
+            await self._receive(catalogue)
+            self._received = catalogue.movies
 
     async def _read_all(self) -> None:
         """Read every movie, and index them in a thread; the indexes stay where no movie has changed."""
