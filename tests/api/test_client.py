@@ -224,7 +224,7 @@ def test_the_synchronous_client_over_the_network(address: str) -> None:
 def test_the_example_of_the_documentation_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The example of docs/client.md runs, except for its address."""
     examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         code = example.replace("http://127.0.0.1:8000", address).replace("318", "1002").replace("593", "1004")
         exec(compile(code, str(DOCUMENT), "exec"), {})  # noqa: S102 - our own documentation
