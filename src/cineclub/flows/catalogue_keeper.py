@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 
 from cineclub.domain.errors import StorageUnavailable
@@ -48,12 +49,17 @@ class CatalogueKeeper:
         reads: CatalogueReads,
         receive: Callable[[Catalogue], Awaitable[None]],
         has_notices: Callable[[], bool],
+        now: Callable[[], datetime],
         seconds: Callable[[], float] = monotonic,
     ) -> None:
-        """Take the queries, the receiver of a catalogue with other movies, and whether every change is noticed."""
+        """Take the queries, the receiver of a catalogue with other movies, and whether every change is noticed.
+
+        Labels that are dated after ``now`` do not count.
+        """
         self._reads = reads
         self._receive = receive
         self._has_notices = has_notices
+        self._now = now
         self._seconds = seconds
         self._catalogue: Catalogue | None = None
         self._received: Sequence[Movie] | None = None
@@ -133,7 +139,7 @@ class CatalogueKeeper:
             self._is_unknown |= was_unknown
             raise
         scores = [popularity.get(movie.movie_id, 0.0) for movie in movies]
-        self._catalogue = await asyncio.to_thread(_indexed, self._catalogue, movies, scores)
+        self._catalogue = await asyncio.to_thread(_indexed, self._catalogue, movies, scores, self._now())
         self._read_at = self._seconds()
 
     async def _read_changes(self, catalogue: Catalogue) -> None:
@@ -145,11 +151,13 @@ class CatalogueKeeper:
             self._changed_ids |= changed
             raise
         changes = {movie_id: movies.get(movie_id) for movie_id in changed}
-        self._catalogue = await asyncio.to_thread(catalogue.with_changes, changes)
+        self._catalogue = await asyncio.to_thread(catalogue.with_changes, changes, self._now())
 
 
-def _indexed(former: Catalogue | None, movies: Sequence[Movie], popularity: Sequence[float]) -> Catalogue:
+def _indexed(
+    former: Catalogue | None, movies: Sequence[Movie], popularity: Sequence[float], moment: datetime
+) -> Catalogue:
     """Return the catalogue of movies; that of before with another popularity if they are the same."""
     if former is not None and list(former.movies) == list(movies):
         return former.with_popularity(popularity)
-    return Catalogue.of(movies, popularity)
+    return Catalogue.of(movies, popularity, moment)
