@@ -70,7 +70,7 @@ def section_of_lists(rated: RatedMovies, n_draws: int) -> Section:
 
 
 def of_draw(rated: RatedMovies, draw: Draw, name: str) -> list[NDArray[np.float64]]:
-    """Return for each person user, nDCG alone, nDCG among all, whether a new film is listed, recall and nDCG, (6,)."""
+    """Return for each person user, nDCG alone, nDCG among all, whether it has a new film, recall and nDCG."""
     matrix, _ = filtered(draw.known, MIN_RATINGS, MIN_RATINGS)
     fitted = catalogue.fit(catalogue.default_recipe(name), matrix, np.random.default_rng(0), lambda _fraction: None)
     out = [movie for movie, year in zip(rated.movies, rated.years.tolist(), strict=True) if year <= draw.year]
@@ -120,12 +120,12 @@ def of_person(
     return of_alone, of_all, has_new, recall, ndcg(longer, unknown)
 
 
-def ndcg(listed: Sequence[int], relevant: NDArray[np.int64]) -> float:
+def ndcg(movie_ids: Sequence[int], relevant: NDArray[np.int64]) -> float:
     """Return the nDCG of a list; nan without a relevant movie."""
     if not len(relevant):
         return float("nan")
-    gains = 1 / np.log2(np.arange(2, len(listed) + 2))
-    return float(gains[np.isin(listed, relevant)].sum() / gains[: len(relevant)].sum())
+    gains = 1 / np.log2(np.arange(2, len(movie_ids) + 2))
+    return float(gains[np.isin(movie_ids, relevant)].sum() / gains[: len(relevant)].sum())
 
 
 def by_person(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -113,7 +113,7 @@ async def test_ratings_of_another_type_are_no_unknown_user(database_url: str, ho
         for path, body in [("/predict/", {"user_id": 5}), ("/predict/batch", {"user_ids": [5, 6]})]:
             refused = await service.client.post(path, json=body)
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "storage_mismatch")
-        refused = await service.client.get("/movies/popular", params={"window_days": 3})
+        refused = await service.client.get("/movies/popular", params={"window_days": 91})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "storage_mismatch")
         replace_ratings(database_url, "customer")
         assert movie_ids(await service.predict("not a number", 100)) == movie_ids(await service.predict(51, 100))

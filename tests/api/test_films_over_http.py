@@ -47,7 +47,7 @@ async def labelled(filled_url: str, artifacts: Callable[[str], Artifact], home: 
         yield started
 
 
-async def ids_titled(service: Service, title: str) -> list[Any]:
+async def ids_by_title(service: Service, title: str) -> list[Any]:
     """Return the ids of the films with about this title."""
     response = await service.client.get("/movies/", params={"search": title})
     return [movie["movie_id"] for movie in response.json()["movies"]]
@@ -83,7 +83,7 @@ async def test_a_new_film_is_found_similar_and_recommended_within_a_second(label
         is_similar = similar.status_code == 200 and len(similar.json()["movies"]) == 10
         return (
             is_similar
-            and await ids_titled(labelled, "ronin") == [NEW_ID]
+            and await ids_by_title(labelled, "ronin") == [NEW_ID]
             and NEW_ID in await recommended(labelled, EVEN_ID)
         )
 
@@ -124,13 +124,13 @@ async def test_films_are_written_in_one_request_all_or_none(service: Service) ->
     changed = [{"movie_id": 5000, "title": "Film 0"}, movies[1], {"movie_id": 7000, "title": "One more"}]
     assert (await client.post("/movies/", json=changed)).json() == {"added": 1, "changed": 1, "unchanged": 1}
     assert (await client.get("/movies/5000")).json()["year"] is None
-    alone = {"movie_id": 7001, "title": "Alone"}
-    assert (await client.post("/movies/", json=alone)).json() == {"added": 1, "changed": 0, "unchanged": 0}
+    single = {"movie_id": 7001, "title": "Alone"}
+    assert (await client.post("/movies/", json=single)).json() == {"added": 1, "changed": 0, "unchanged": 0}
     refused = await client.post("/movies/", json=[{"movie_id": 8000, "title": "Good"}, {"movie_id": 8001, "title": ""}])
     assert refused.status_code == 422
     assert (await client.get("/movies/8000")).status_code == 404
     assert (await client.post("/movies/", json=[])).status_code == 422
-    assert (await client.post("/movies/", json=[*movies, alone])).status_code == 422
+    assert (await client.post("/movies/", json=[*movies, single])).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -229,13 +229,15 @@ async def test_a_film_that_people_rated_is_not_deleted(service: Service) -> None
     await client.put(f"/movies/{NEW_ID}", json=RONIN)
 
     async def is_found() -> bool:
-        return await ids_titled(service, "ronin") == [NEW_ID]
+        return await ids_by_title(service, "ronin") == [NEW_ID]
 
     await eventually(is_found)
     assert (await client.delete(f"/movies/{NEW_ID}")).status_code == 204
 
     async def is_gone() -> bool:
-        return await ids_titled(service, "ronin") == [] and NEW_ID not in await recommended(service, EVEN_ID, top_n=100)
+        return await ids_by_title(service, "ronin") == [] and NEW_ID not in await recommended(
+            service, EVEN_ID, top_n=100
+        )
 
     await eventually(is_gone)
     assert (await client.delete(f"/movies/{NEW_ID}")).status_code == 404
@@ -247,13 +249,13 @@ async def test_the_first_id_that_is_no_integer_is_said_before_it_is_done(service
     response = await client.put("/movies/tt0122690", json=RONIN)
     assert response.status_code == 409
     assert "ids_become_text=true" in error_of(response)["message"]
-    assert (await ids_titled(service, "film 7"))[:1] == [FIRST_EXTERNAL_ID + 6]
+    assert (await ids_by_title(service, "film 7"))[:1] == [FIRST_EXTERNAL_ID + 6]
     response = await client.put("/movies/tt0122690", params={"ids_become_text": True}, json=RONIN)
     assert response.status_code == 200
     assert response.json()["movie_id"] == "tt0122690"
 
     async def is_text() -> bool:
-        return (await ids_titled(service, "film 7"))[:1] == [str(FIRST_EXTERNAL_ID + 6)]
+        return (await ids_by_title(service, "film 7"))[:1] == [str(FIRST_EXTERNAL_ID + 6)]
 
     await eventually(is_text)
     assert (await client.put("/movies/a/b", json=RONIN)).json()["movie_id"] == "a/b"
@@ -264,7 +266,7 @@ async def test_films_can_be_added_before_the_first_rating(empty: Service) -> Non
     assert (await empty.client.put("/movies/first", json=RONIN)).status_code == 200
 
     async def is_found() -> bool:
-        return await ids_titled(empty, "ronin") == ["first"]
+        return await ids_by_title(empty, "ronin") == ["first"]
 
     await eventually(is_found)
 
@@ -302,3 +304,16 @@ async def test_paths_of_lists_are_no_films(service: Service) -> None:
             assert not {"PUT", "DELETE"} & set(response.headers["allow"].split(", "))
     body = {"params": {"ids_become_text": True}, "json": RONIN}
     assert (await service.client.put(f"/movies/{EVEN_ID}%2Fsimilar", **body)).json()["movie_id"] == f"{EVEN_ID}/similar"
+
+
+async def test_a_withdrawn_film_is_not_popular_without_a_model_either(untrained: Service) -> None:
+    """The list of popular films in place of a model leaves it out."""
+
+    async def popular_ids() -> set[int]:
+        response = await untrained.client.post("/predict/", json={"ratings": [], "top_n": 100})
+        return {item["movie_id"] for item in response.json()["recommendations"]}
+
+    body = {"title": "Film 4", "genres": ["Drama"], "year": 1984, "available": False}
+    assert (await untrained.client.put(f"/movies/{EVEN_ID}", json=body)).status_code == 200
+    assert len(await popular_ids()) == N_MOVIES - 1
+    assert EVEN_ID not in await popular_ids()

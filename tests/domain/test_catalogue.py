@@ -1,6 +1,7 @@
 """The catalogue: after a few changes it is the catalogue of the changed movies."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from hypothesis import given
@@ -70,3 +71,15 @@ def test_another_popularity_leaves_the_movies_the_same_objects() -> None:
     assert other.movies is former.movies
     assert former.search.best("heat", 2) == [1, 0]
     assert other.search.best("heat", 2) == [0, 1]
+
+
+def test_a_label_that_is_known_later_does_not_count_yet() -> None:
+    """Neither in the similarity nor in the filters, whether the catalogue is read or a film is added."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    later = Label("director", "Michael Mann", since=now + timedelta(days=1))
+    movies = [Movie(nth, str(nth), "Heat", None, (), labels=(later,)) for nth in (1, 2)]
+    catalogue = Catalogue.of(movies, [0.0, 0.0], now)
+    assert not catalogue.similarity.of(0).any()
+    changed = catalogue.with_changes({2: replace(movies[1], title="Thief")}, now)
+    assert not changed.similarity.of(0).any()
+    assert Catalogue.of(movies, [0.0, 0.0], later.since).similarity.of(0)[1] == 1

@@ -83,10 +83,10 @@ def test_an_unlearned_movie_has_the_mean_of_the_scores_of_similar_ones(name: str
     """With one director in common, each of the director's movies counts alike."""
     model = live(name, new_movie(1000, DIRECTORS[0], year=None))
     liked = FITTED[name].movie_ids[[0, 3]].tolist()
-    everything = list_of(model, who_likes(*liked), include_seen=True)
-    items = {item.movie.movie_id: item for item in everything.recommendations}
-    if everything.strategy == "popular":  # no base model knows the ratings
-        assert everything.movie_ids[-1] == 1000
+    recommended = list_of(model, who_likes(*liked), include_seen=True)
+    items = {item.movie.movie_id: item for item in recommended.recommendations}
+    if recommended.strategy == "popular":  # no base model knows the ratings
+        assert recommended.movie_ids[-1] == 1000
         return
     same = [items[movie_id].score for movie_id in FITTED[name].movie_ids[[0, 3, 6, 9]].tolist()]
     new = items[1000]

@@ -172,7 +172,7 @@ def _notices(
 def _catalogue_keeper(movies: PostgresMovies, live: LiveModelHolder, cache: HistoryCache) -> CatalogueKeeper:
     """Return the keeper of the catalogue, which tells the model that serves."""
     reads = CatalogueReads(movies.everything, movies.texts_of, lambda: movies.popularity(None))
-    return CatalogueKeeper(reads, live.take_catalogue, lambda: cache.is_trusted)
+    return CatalogueKeeper(reads, live.take_catalogue, lambda: cache.is_trusted, now)
 
 
 def _browser(

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 
 from cineclub.domain.errors import StorageUnavailable
@@ -38,7 +39,7 @@ class CatalogueReads:
 
 
 class CatalogueKeeper:
-    """The catalogue, and who is told when its movies change.
+    """The catalogue, and its receiver, which gets one with other movies.
 
     Changes are noticed within a moment where PostgreSQL sends notices, else within a minute.
     """
@@ -46,17 +47,22 @@ class CatalogueKeeper:
     def __init__(
         self,
         reads: CatalogueReads,
-        notify: Callable[[Catalogue], Awaitable[None]],
+        receive: Callable[[Catalogue], Awaitable[None]],
         has_notices: Callable[[], bool],
+        now: Callable[[], datetime],
         seconds: Callable[[], float] = monotonic,
     ) -> None:
-        """Take the queries, the receiver of a catalogue with other movies, and whether every change is noticed."""
+        """Take the queries, the receiver of a catalogue with other movies, and whether every change is noticed.
+
+        Labels that are dated after ``now`` do not count.
+        """
         self._reads = reads
-        self._notify = notify
+        self._receive = receive
         self._has_notices = has_notices
+        self._now = now
         self._seconds = seconds
         self._catalogue: Catalogue | None = None
-        self._notified_of: Sequence[Movie] | None = None
+        self._received: Sequence[Movie] | None = None
         self._read_at = 0.0
         self._changed_ids: set[int] = set()
         self._is_unknown = True
@@ -68,7 +74,7 @@ class CatalogueKeeper:
         """Read the catalogue, unless PostgreSQL is away, and follow its changes in the background."""
         with contextlib.suppress(StorageUnavailable):
             await self.get()
-        await self._tell_of_other_movies()
+        await self._pass_on()
         await self._watching.start()
 
     async def stop(self) -> None:
@@ -91,7 +97,7 @@ class CatalogueKeeper:
             elif self._changed_ids:
                 await self._read_changes(self._catalogue)
             assert self._catalogue is not None  # noqa: S101 - both reads set it
-            if self._catalogue.movies is not self._notified_of:
+            if self._catalogue.movies is not self._received:
                 self._has_changed.set()
             return self._catalogue
 
@@ -104,7 +110,7 @@ class CatalogueKeeper:
         self._has_changed.set()
 
     async def _follow(self) -> None:
-        """Wait for a change, at most a minute, read it, and tell of other movies."""
+        """Wait for a change, at most a minute, read it, and pass other movies on."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._has_changed.wait(), FRESH_SECONDS)
         self._has_changed.clear()
@@ -112,14 +118,14 @@ class CatalogueKeeper:
             self._is_unknown = True
         if self._catalogue is None or self._is_unknown or self._changed_ids:
             await self.get()
-        await self._tell_of_other_movies()
+        await self._pass_on()
 
-    async def _tell_of_other_movies(self) -> None:
-        """Tell of the catalogue, unless its movies were told of before."""
+    async def _pass_on(self) -> None:
+        """Pass the catalogue on, unless its movies were passed on before."""
         catalogue = self._catalogue
-        if catalogue is not None and catalogue.movies is not self._notified_of:
-            await self._notify(catalogue)
-            self._notified_of = catalogue.movies
+        if catalogue is not None and catalogue.movies is not self._received:
+            await self._receive(catalogue)
+            self._received = catalogue.movies
 
     async def _read_all(self) -> None:
         """Read every movie, and index them in a thread; the indexes stay where no movie has changed."""
@@ -133,7 +139,7 @@ class CatalogueKeeper:
             self._is_unknown |= was_unknown
             raise
         scores = [popularity.get(movie.movie_id, 0.0) for movie in movies]
-        self._catalogue = await asyncio.to_thread(_indexed, self._catalogue, movies, scores)
+        self._catalogue = await asyncio.to_thread(_indexed, self._catalogue, movies, scores, self._now())
         self._read_at = self._seconds()
 
     async def _read_changes(self, catalogue: Catalogue) -> None:
@@ -145,11 +151,13 @@ class CatalogueKeeper:
             self._changed_ids |= changed
             raise
         changes = {movie_id: movies.get(movie_id) for movie_id in changed}
-        self._catalogue = await asyncio.to_thread(catalogue.with_changes, changes)
+        self._catalogue = await asyncio.to_thread(catalogue.with_changes, changes, self._now())
 
 
-def _indexed(former: Catalogue | None, movies: Sequence[Movie], popularity: Sequence[float]) -> Catalogue:
+def _indexed(
+    former: Catalogue | None, movies: Sequence[Movie], popularity: Sequence[float], moment: datetime
+) -> Catalogue:
     """Return the catalogue of movies; that of before with another popularity if they are the same."""
     if former is not None and list(former.movies) == list(movies):
         return former.with_popularity(popularity)
-    return Catalogue.of(movies, popularity)
+    return Catalogue.of(movies, popularity, moment)

@@ -104,11 +104,13 @@ class PostgresMovies:
         return [PopularMovie(texts[movie_id], score) for movie_id, score in recommended if movie_id in texts]
 
     async def _count_popular(self, _: None) -> tuple[Popularity, dict[int, Movie]] | None:
-        """Return the popularity of all time with the first movies; None without ratings."""
+        """Return the popularity of all time with the first movies, less those withdrawn; None without ratings."""
         popularity = await self._count_ratings(None)
         if not popularity:
             return None
-        return popularity, await self.texts_of([movie_id for movie_id, _ in popularity[:N_TEXTS_KEPT]])
+        texts = await self.texts_of([movie_id for movie_id, _ in popularity[:N_TEXTS_KEPT]])
+        withdrawn = {movie_id for movie_id, movie in texts.items() if not movie.is_available}
+        return [item for item in popularity if item[0] not in withdrawn], texts
 
     async def _count_ratings(self, window_days: int | None) -> Popularity:
         """Return rated movies with their damped popularity, most popular first."""

@@ -52,12 +52,15 @@ class AttributeTable:
         """The number of different attributes."""
         return sum(map(len, self.attributes.values()))
 
-    def with_changes(self, rows: NDArray[np.int64], changed: Sequence[Movie]) -> "AttributeTable":
+    def with_changes(
+        self, rows: NDArray[np.int64], changed: Sequence[Movie], moment: datetime | None = None
+    ) -> "AttributeTable":
         """Return the attributes of a catalogue of which few movies changed.
 
         Args:
             rows: (n_movies,) the row of each movie here, -1 for those that changed or are new.
             changed: these, in their order.
+            moment: their labels that are known later are left out.
         """
         attributes = {kind: dict(names) for kind, names in self.attributes.items()}
         codes, weights = list[NDArray[np.int32]](), list[NDArray[np.float32]]()
@@ -69,7 +72,7 @@ class AttributeTable:
                 codes.append(self.codes[entries])
                 weights.append(self.weights[entries])
             if place < len(rows):
-                of_movie = dict(_attributes_of(next(others), None))
+                of_movie = dict(_attributes_of(next(others), moment))
                 codes.append(np.array(_codes_of(of_movie, attributes), np.int32))
                 weights.append(np.array(list(of_movie.values()), np.float32))
                 lengths[place] = len(of_movie)

@@ -193,9 +193,12 @@ def recommend_without_model(
     seen = [position for position, item in enumerate(popular) if item.movie.movie_id in rated]
     named = (position_of(vocabulary, rating.movie_id, rating.naming) for rating in request.ratings)
     seen += [position for position in named if position is not None]
+    withdrawn = [position for position, item in enumerate(popular) if not item.movie.is_available]
     scores = np.array([item.score for item in popular], np.float32)
     movie_ids = np.array([item.movie.movie_id for item in popular], np.int64)
-    excluded = request.filters.excluded(vocabulary, np.array(seen, np.int32))
+    excluded = np.concatenate([request.filters.excluded(vocabulary, np.array(seen, np.int32)), withdrawn]).astype(
+        np.int64
+    )
     trend = fresh_trend(crowd, movie_ids, scores) if request.fresh else Trend.unknown(scores)
     mixed = mix(scores, trend, excluded, request.fresh, request.top_n)
     not_taken = impressions.without(user_ratings.movie_ids)
