@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.ratings.labels import Label
-from cineclub.domain.ratings.log import Movie
+from cineclub.domain.ratings.log import Movie, next_known_at
 
 NAMES = st.sampled_from(["Michael Mann", "Agnès Varda", "heist", "beach"])
 A_MOVIE = st.builds(
@@ -73,13 +73,12 @@ def test_another_popularity_leaves_the_movies_the_same_objects() -> None:
     assert other.search.best("heat", 2) == [0, 1]
 
 
-def test_a_label_that_is_known_later_does_not_count_yet() -> None:
-    """Neither in the similarity nor in the filters, whether the catalogue is read or a film is added."""
+def test_a_movie_is_known_with_the_labels_of_a_moment() -> None:
+    """Those that are dated later are left out until then."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     later = Label("director", "Michael Mann", since=now + timedelta(days=1))
-    movies = [Movie(nth, str(nth), "Heat", None, (), labels=(later,)) for nth in (1, 2)]
-    catalogue = Catalogue.of(movies, [0.0, 0.0], now)
-    assert not catalogue.similarity.of(0).any()
-    changed = catalogue.with_changes({2: replace(movies[1], title="Thief")}, now)
-    assert not changed.similarity.of(0).any()
-    assert Catalogue.of(movies, [0.0, 0.0], later.since).similarity.of(0)[1] == 1
+    movie = Movie(1, "1", "Heat", None, (), labels=(Label("keyword", "heist"), later))
+    assert movie.known_at(now).labels == (Label("keyword", "heist"),)
+    assert movie.known_at(now + timedelta(days=1)) is movie
+    assert next_known_at([movie], now) == later.since
+    assert next_known_at([movie], now + timedelta(days=1)) is None

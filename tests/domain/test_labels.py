@@ -1,6 +1,6 @@
 """Labels of films: what people write is settled once, and comes back from its document as it was."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -104,9 +104,33 @@ def test_a_label_that_is_known_later_does_not_count_earlier() -> None:
         Movie(1, "1", "Heat", None, (), labels=(Label("tag", "heist", 1.0, since),)),
         Movie(2, "2", "Ronin", None, (), labels=(Label("tag", "heist"),)),
     ]
-    now, before = AttributeTable.of(movies), AttributeTable.of(movies, datetime(2010, 5, 1, tzinfo=UTC))
-    assert MovieSimilarity(now).of(0)[1] == 1
-    assert MovieSimilarity(before).of(0)[1] == 0
+    before = [movie.known_at(since - timedelta(days=1)) for movie in movies]
+    assert MovieSimilarity(AttributeTable.of(movies)).of(0)[1] == 1
+    assert MovieSimilarity(AttributeTable.of(before)).of(0)[1] == 0
+
+
+def test_labels_of_hardly_any_weight_are_similar_to_nothing() -> None:
+    """A weight that single precision cannot hold makes no score that is no number."""
+    movies = [Movie(nth, str(nth), "Heat", None, (), labels=(Label("tag", "heist", 1e-60),)) for nth in (1, 2)]
+    assert MovieSimilarity(AttributeTable.of(movies)).of(0).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"name": "heist", "since": "0001-01-01T00:00+05:00"},
+        {"name": "heist", "since": "yesterday"},
+        {"name": "heist", "since": 7},
+    ],
+)
+def test_a_date_that_is_none_leaves_the_label(entry: dict[str, object]) -> None:
+    """Views hold what their owner writes."""
+    assert labels_in({"tag": [entry]}) == (Label("tag", "heist"),)
+
+
+def test_a_weight_that_is_none_is_no_label() -> None:
+    """Neither a number that no float can hold."""
+    assert labels_in({"tag": [{"name": "heist", "weight": 10**400}, {"name": "heist", "weight": "0.5"}]}) == ()
 
 
 def test_the_hash_of_a_snapshot_is_over_the_labels_too() -> None:

@@ -13,7 +13,7 @@ from cineclub.domain.ratings.labels import Label
 from cineclub.domain.ratings.log import Movie, UserRatings
 from cineclub.domain.ratings.popularity import MICROSECONDS_PER_DAY
 from cineclub.domain.ratings.vocabulary import UNKNOWN_YEAR
-from cineclub.domain.recommend import unlearned
+from cineclub.domain.recommend import live_model, unlearned
 from cineclub.domain.recommend.filters import Filters
 from cineclub.domain.recommend.live_model import LiveModel
 from cineclub.domain.recommend.recommend import recommend, recommend_similar
@@ -210,12 +210,51 @@ def test_filters_hold_for_movies_that_are_not_learned() -> None:
     assert set(list_of(model, history, year_from=2000).movie_ids) == {1000, 1001}
 
 
-def test_similar_movies_have_those_that_are_not_learned() -> None:
-    """A new movie of the same director is similar to a learned one."""
-    model = live("ease", new_movie(1000, DIRECTORS[0]))
-    items = recommend_similar(model, 0, 12).recommendations
-    assert 1000 in [item.movie.movie_id for item in items]
+def test_similar_movies_have_one_that_is_not_learned() -> None:
+    """The most similar one by its attributes is in the last of ten places; one of another director is not."""
+    model = live("slist", new_movie(1000, DIRECTORS[0]), new_movie(1001, DIRECTORS[1]))
+    items = recommend_similar(model, 0, PLACES).recommendations
+    assert [item.movie.movie_id for item in items].index(1000) == PLACES - 1
     assert np.isfinite([item.score for item in items]).all()
+    assert 1000 not in [item.movie.movie_id for item in recommend_similar(model, 0, PLACES - 1).recommendations]
+
+
+CHANGED_MOVIES = st.lists(
+    st.tuples(st.integers(0, 14), st.sampled_from([*DIRECTORS, ""]), st.booleans()), min_size=1, max_size=4
+)
+
+
+@pytest.mark.parametrize("name", ["slist", "combination", "popular"])
+@given(first=CHANGED_MOVIES, second=CHANGED_MOVIES, share=st.sampled_from([0.0, 0.1, 1.0]))
+@settings(max_examples=25, deadline=None)
+def test_a_model_that_follows_changes_is_one_that_is_made_anew(
+    name: str, first: list[tuple[int, str, bool]], second: list[tuple[int, str, bool]], share: float
+) -> None:
+    """Lists, withdrawn movies and similar ones are the same; the weights differ by the rarity of attributes at most."""
+    alone = LiveModel.of(1, FITTED[name], {movie.movie_id: movie for movie in learned_movies()})
+    catalogue = Catalogue.of(learned_movies(), [0.0] * 12)
+    following = alone.within(catalogue)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_model, "MOST_CHANGED", share)
+        for changes in (first, second):
+            catalogue = catalogue.with_changes({movie.movie_id: movie for movie in map(changed_movie, changes)})
+            following = following.within(catalogue)
+    anew = alone.within(catalogue)
+    assert following.movie_ids.tolist() == anew.movie_ids.tolist()
+    assert following.withdrawn.tolist() == anew.withdrawn.tolist()
+    assert following.unlearned.positions.tolist() == anew.unlearned.positions.tolist()
+    assert following.unlearned.in_catalogue.tolist() == anew.unlearned.in_catalogue.tolist()
+    expected, actual = anew.unlearned.nearest, following.unlearned.nearest
+    assert actual.is_similar_to_any.tolist() == expected.is_similar_to_any.tolist()
+    np.testing.assert_allclose(actual.weights.sum(axis=1), expected.weights.sum(axis=1), atol=1e-5)
+
+
+def changed_movie(change: tuple[int, str, bool]) -> Movie:
+    """Return a movie of a number with a director: a learned one up to 11, else one that no model has learned."""
+    number, director, is_available = change
+    labels = (Label("director", director),) if director else ()
+    movie = learned_movies()[number] if number < 12 else new_movie(1000 + number, "", year=None)
+    return replace(movie, labels=labels, is_available=is_available)
 
 
 def test_the_weight_of_newness_is_its_mean_in_the_likes() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cineclub.adapters.postgres.movie_writes import PostgresMovieWriter, ReadOnlyMovies
 from cineclub.adapters.postgres.movies import PostgresMovies
@@ -76,8 +76,8 @@ async def withdraw_movie(settings: Settings, movie_id: str) -> None:
         NotFound: there is no such movie.
     """
     async with _opened(settings) as movies:
-        known = await movies.known(movie_id)
-        await movies.writer.write([replace(NewMovie.of(known.movie), is_available=False)])
+        await movies.known(movie_id)
+        await movies.writer.withdraw(movie_id)
 
 
 async def delete_movie(settings: Settings, movie_id: str) -> None:

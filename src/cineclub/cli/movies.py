@@ -170,6 +170,7 @@ def _changed(movie_id: str, known: "KnownMovie | None", given: dict[str, Any]) -
     from cineclub.api.requests import new_movie
     from cineclub.domain.errors import InvalidInput
     from cineclub.domain.ratings.imported import NewMovie
+    from cineclub.domain.ratings.labels import settled_labels
 
     if known is None:
         if "title" not in given:
@@ -180,7 +181,7 @@ def _changed(movie_id: str, known: "KnownMovie | None", given: dict[str, Any]) -
     changes = {_field_of(name): getattr(new, _field_of(name)) for name in given}
     if "labels" in given:
         others = tuple(label for label in stored.labels if label.kind not in given["labels"])
-        changes["labels"] = (*others, *new.labels)
+        changes["labels"] = settled_labels((*others, *new.labels))
     return replace(stored, **changes)
 
 

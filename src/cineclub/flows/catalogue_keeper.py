@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 
 from cineclub.domain.errors import StorageUnavailable
 from cineclub.domain.movies.catalogue import Catalogue
-from cineclub.domain.ratings.log import Movie
+from cineclub.domain.ratings.log import Movie, next_known_at
 from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class CatalogueKeeper:
         self._read_at = 0.0
         self._changed_ids: set[int] = set()
         self._is_unknown = True
+        self._next_known_at: datetime | None = None
         self._has_changed = asyncio.Event()
         self._reading = asyncio.Lock()
         self._watching = PeriodicTask("catalogue", self._follow, Intervals(0.0, after_failure=RETRY_SECONDS))
@@ -92,10 +93,14 @@ class CatalogueKeeper:
             StorageUnavailable: it has to be read and PostgreSQL does not answer.
         """
         async with self._reading:
-            if self._catalogue is None or self._is_unknown or self._seconds() - self._read_at > FRESH_SECONDS:
+            is_old = self._seconds() - self._read_at > FRESH_SECONDS
+            if self._catalogue is None or self._is_unknown or (is_old and not self._has_notices()):
                 await self._read_all()
-            elif self._changed_ids:
-                await self._read_changes(self._catalogue)
+            else:
+                if self._changed_ids:
+                    await self._read_changes(self._catalogue)
+                if is_old:
+                    await self._read_popularity(self._catalogue)
             assert self._catalogue is not None  # noqa: S101 - both reads set it
             if self._catalogue.movies is not self._received:
                 self._has_changed.set()
@@ -107,18 +112,26 @@ class CatalogueKeeper:
             self._is_unknown = True
         else:
             self._changed_ids.update(movie_ids)
-        self._has_changed.set()
+        if self._is_behind:
+            self._has_changed.set()
 
     async def _follow(self) -> None:
         """Wait for a change, at most a minute, read it, and pass other movies on."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._has_changed.wait(), FRESH_SECONDS)
+        if not self._is_behind:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._has_changed.wait(), FRESH_SECONDS)
         self._has_changed.clear()
-        if not self._has_notices():
+        is_due = self._next_known_at is not None and self._now() >= self._next_known_at
+        if is_due or not self._has_notices():
             self._is_unknown = True
-        if self._catalogue is None or self._is_unknown or self._changed_ids:
+        if self._is_behind:
             await self.get()
         await self._pass_on()
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether there is something to read."""
+        return self._catalogue is None or self._is_unknown or bool(self._changed_ids)
 
     async def _pass_on(self) -> None:
         """Pass the catalogue on, unless its movies were passed on before."""
@@ -132,32 +145,58 @@ class CatalogueKeeper:
         noted, was_unknown = self._changed_ids, self._is_unknown
         self._changed_ids, self._is_unknown = set(), False
         try:
-            movies = await self._reads.all_movies()
+            movies, moment = await self._reads.all_movies(), self._now()
             popularity = dict(await self._reads.popularity())
+            scores = [popularity.get(movie.movie_id, 0.0) for movie in movies]
+            self._catalogue = await asyncio.to_thread(_indexed, self._catalogue, movies, scores, moment)
         except BaseException:
             self._changed_ids |= noted
             self._is_unknown |= was_unknown
             raise
-        scores = [popularity.get(movie.movie_id, 0.0) for movie in movies]
-        self._catalogue = await asyncio.to_thread(_indexed, self._catalogue, movies, scores, self._now())
         self._read_at = self._seconds()
+        self._next_known_at = next_known_at(movies, moment)
 
     async def _read_changes(self, catalogue: Catalogue) -> None:
-        """Read the movies that changed, and index all in a thread."""
-        changed, self._changed_ids = self._changed_ids, set()
+        """Read the movies that changed, and index all in a thread, unless they are the same as before."""
+        noted, self._changed_ids = self._changed_ids, set()
         try:
-            movies = await self._reads.movies_of(sorted(changed))
+            movies, moment = await self._reads.movies_of(sorted(noted)), self._now()
+            changes = {movie_id: _as_in_lists(movies.get(movie_id), moment) for movie_id in noted}
+            changes = {
+                movie_id: movie for movie_id, movie in changes.items() if movie != _movie_in(catalogue, movie_id)
+            }
+            if changes:
+                self._catalogue = await asyncio.to_thread(catalogue.with_changes, changes)
         except BaseException:
-            self._changed_ids |= changed
+            self._changed_ids |= noted
             raise
-        changes = {movie_id: movies.get(movie_id) for movie_id in changed}
-        self._catalogue = await asyncio.to_thread(catalogue.with_changes, changes, self._now())
+        pending = (self._next_known_at, next_known_at(movies.values(), moment))
+        self._next_known_at = min((moment for moment in pending if moment is not None), default=None)
+
+    async def _read_popularity(self, catalogue: Catalogue) -> None:
+        """Read the popularity of the movies alone."""
+        popularity = dict(await self._reads.popularity())
+        current = self._catalogue or catalogue
+        self._catalogue = current.with_popularity([popularity.get(movie.movie_id, 0.0) for movie in current.movies])
+        self._read_at = self._seconds()
 
 
 def _indexed(
     former: Catalogue | None, movies: Sequence[Movie], popularity: Sequence[float], moment: datetime
 ) -> Catalogue:
     """Return the catalogue of movies; that of before with another popularity if they are the same."""
-    if former is not None and list(former.movies) == list(movies):
+    known = [movie.known_at(moment) for movie in movies]
+    if former is not None and list(former.movies) == known:
         return former.with_popularity(popularity)
-    return Catalogue.of(movies, popularity, moment)
+    return Catalogue.of(known, popularity)
+
+
+def _as_in_lists(movie: Movie | None, moment: datetime) -> Movie | None:
+    """Return a movie as a catalogue has it: with the labels that are known, without its overview."""
+    return None if movie is None else replace(movie.known_at(moment), overview=None)
+
+
+def _movie_in(catalogue: Catalogue, movie_id: int) -> Movie | None:
+    """Return a movie of a catalogue by internal id."""
+    position = catalogue.positions.get(movie_id)
+    return None if position is None else catalogue.movies[position]

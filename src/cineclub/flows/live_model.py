@@ -153,6 +153,7 @@ class LiveModelHolder:
                 self._refuse(copy.promotion, error)
                 continue
             self._swap(replace(copy.promotion, recipe=live.fitted.recipe), live)
+            await self._keep_up()
             if self.movie_ids_are_integers is None:
                 self.movie_ids_are_integers = copy.movie_ids_are_integers
             return

@@ -205,11 +205,14 @@ class Shadow:
     async def _compare(self, served: ServedResponse) -> None:
         """Compute the recommendations of every opponent, in a thread."""
         self._in_progress = served
-        for opponent in tuple(self._opponents):
+        for opponent, loaded in tuple(self._opponents.items()):
             if opponent.served_version != served.response.model_version:
                 continue
             try:
-                compared = await asyncio.to_thread(self._compared, served, opponent)
+                model = await asyncio.to_thread(self._of_newest_catalogue, loaded)
+                if opponent in self._opponents:
+                    self._opponents[opponent] = model
+                compared = await asyncio.to_thread(self._compared, served, opponent, model)
             except Exception as error:  # noqa: BLE001 - an opponent may fail in any way: the others are still compared
                 self._metrics.lost("failed")
                 if opponent not in self._failed:  # the first failure is logged
@@ -223,11 +226,13 @@ class Shadow:
                 self._metrics.compared(opponent.purpose)
         self._in_progress = None
 
-    def _compared(self, served: ServedResponse, opponent: Opponent) -> ComparedResponse:
-        """Return a response with the list of an opponent, of the movies of the newest catalogue; blocks."""
-        model, catalogue = self._opponents[opponent], self._last_catalogue()
-        if catalogue is not None and not model.has_movies_of(catalogue):
-            model = self._opponents[opponent] = model.within(catalogue)
+    def _of_newest_catalogue(self, model: LiveModel) -> LiveModel:
+        """Return a model with the movies of the newest catalogue; blocks."""
+        catalogue = self._last_catalogue()
+        return model if catalogue is None or model.has_movies_of(catalogue) else model.within(catalogue)
+
+    def _compared(self, served: ServedResponse, opponent: Opponent, model: LiveModel) -> ComparedResponse:
+        """Return a response with the list of an opponent; blocks."""
         history = history_for(model, served.request, served.user_ratings, served.served_at)
         other = self._recommend(model, served.request, history, served.crowd, served.impressions)
         served_movie_ids, other_movie_ids = served.response.recommendation_list.movie_ids, other.movie_ids

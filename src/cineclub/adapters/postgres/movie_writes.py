@@ -45,6 +45,17 @@ class PostgresMovieWriter:
         async with self._pool.connection(limit_seconds=WRITE_LIMIT_SECONDS) as connection:
             return await retried_async(connection, partial(_write, connection, last, ids_become_text=ids_become_text))
 
+    async def withdraw(self, movie_id: str) -> None:
+        """Withdraw a movie from all lists.
+
+        Raises:
+            NotFound: there is no such movie.
+        """
+        async with self._pool.connection(limit_seconds=WRITE_LIMIT_SECONDS) as connection:
+            rows = await (await connection.execute(SQL["withdraw"], {"movie_id": movie_id})).fetchall()
+        if not rows:
+            raise NotFound(_unknown(movie_id))
+
     async def delete(self, movie_id: str) -> int:
         """Delete a movie that nobody has rated, and return its internal id.
 
@@ -58,6 +69,11 @@ class PostgresMovieWriter:
 
 class ReadOnlyMovies:
     """Refuses every write, where movies come from the owner's views."""
+
+    async def withdraw(self, movie_id: str) -> None:
+        """Raise ReadOnlySource."""
+        message = f"film {movie_id[:100]} was not withdrawn: {CHANGE_THEM_THERE}"
+        raise ReadOnlySource(message)
 
     async def write(self, movies: Sequence[NewMovie], *, ids_become_text: bool = False) -> WrittenMovies:
         """Raise ReadOnlySource."""
@@ -110,8 +126,7 @@ async def _delete(connection: psycopg.AsyncConnection[Row], movie_id: str) -> in
     await connection.execute(SQL["begin"])
     row = await (await connection.execute(SQL["rated"], {"movie_id": movie_id})).fetchone()
     if row is None:
-        message = f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title"
-        raise NotFound(message)
+        raise NotFound(_unknown(movie_id))
     if row["n_ratings"]:
         message = (
             f"{row['n_ratings']:,} ratings are of film {movie_id[:100]}, and they would be lost: withdraw it instead, "
@@ -120,6 +135,11 @@ async def _delete(connection: psycopg.AsyncConnection[Row], movie_id: str) -> in
         raise Conflict(message)
     await connection.execute(SQL["delete"], {"id": row["id"]})
     return int(row["id"])
+
+
+def _unknown(movie_id: str) -> str:
+    """Return the message about a movie that the catalogue lacks."""
+    return f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title"
 
 
 def _document_of(movie: NewMovie) -> dict[str, Any]:

@@ -50,5 +50,9 @@ SELECT id FROM cineclub.movies WHERE external_id = ANY(%(ids)s) ORDER BY id;
 SELECT id, (SELECT count(*) FROM cineclub.ratings r WHERE r.movie_id = m.id) AS n_ratings
 FROM cineclub.movies m WHERE external_id = %(movie_id)s FOR UPDATE;
 
+-- name: withdraw
+-- Withdraw a movie; whatever else is written of it meanwhile stays.
+UPDATE cineclub.movies SET available = false WHERE external_id = %(movie_id)s RETURNING id;
+
 -- name: delete
 DELETE FROM cineclub.movies WHERE id = %(id)s;

@@ -18,10 +18,10 @@ from cineclub.domain.ratings.popularity import damped_popularity
 from cineclub.domain.recommend.records import KnownMovie, PopularMovie
 from cineclub.runtime.fresh_cache import FreshCache
 
-SQL = named_queries("movies.sql")
+SQL, EXTERNAL = named_queries("movies.sql"), named_queries("external_source.sql")
 COUNT = np.dtype([("movie_id", ">i8"), ("n_ratings", ">i8"), ("rating_sum", ">f8")])
 COUNTING_LIMIT_SECONDS = 120.0
-ROWS_AT_ONCE = 1000
+ROWS_AT_ONCE = 200
 N_TEXTS_KEPT = 1000
 Query = sql.SQL | sql.Composed
 Popularity = list[tuple[int, float]]
@@ -47,7 +47,11 @@ class PostgresMovies:
         """Return all movies by ascending id; other requests are served meanwhile."""
         movies: list[Movie] = []
         async with self._reading(COUNTING_LIMIT_SECONDS) as connection:
-            cursor = await connection.execute(SQL["everything"])
+            if self._schema is not None:
+                refresh = sql.SQL(EXTERNAL["refresh_movies"]).format(schema=sql.Identifier(self._schema))
+                with contextlib.suppress(psycopg.errors.ReadOnlySqlTransaction):
+                    await connection.execute(refresh)
+            cursor = await connection.execute(self._query("everything"))
             while rows := await cursor.fetchmany(ROWS_AT_ONCE):
                 movies.extend(map(movie_of, rows))
                 await asyncio.sleep(0)

@@ -49,10 +49,17 @@ SELECT lowest::float8 AS lowest FROM {schema}.rating_scale;
 SELECT id, external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, available, overview
 FROM cineclub.movies WHERE id = ANY(%(movie_ids)s);
 
--- name: everything
+-- name: everything_internal
 -- What is known of all movies, without their overviews.
 SELECT id, external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, available
 FROM cineclub.movies ORDER BY id;
+
+-- name: everything_external
+-- The same of those that the owner's view has.
+SELECT m.id, m.external_id, m.title, m.year, m.genres, m.imdb_id, m.tmdb_id, m.labels, m.runtime_minutes, m.available
+FROM cineclub.movies m
+WHERE EXISTS (SELECT FROM {schema}.movies v WHERE v.movie_id::text = m.external_id)
+ORDER BY m.id;
 
 -- name: known_internal
 -- What is known of one movie by its external id, the number of its ratings, and whether all ids are integers.

@@ -118,7 +118,7 @@ async def add_movies(body: MoviesIn, parts: Parts, ids_become_text: IdsBecomeTex
     """
     movies = [new_movie(str(movie.movie_id), movie) for movie in (body if isinstance(body, list) else [body])]
     written = await parts.movies.write(movies, ids_become_text=ids_become_text)
-    parts.catalogue.note_changes(written.movie_ids)
+    parts.catalogue.note_changes(written.movie_ids if written.n_added or written.n_changed else ())
     return MoviesWritten(added=written.n_added, changed=written.n_changed, unchanged=written.n_unchanged)
 
 

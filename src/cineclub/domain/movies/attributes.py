@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +33,13 @@ class AttributeTable:
     weights: NDArray[np.float32]
 
     @classmethod
-    def of(cls, movies: Sequence[Movie], moment: datetime | None = None) -> "AttributeTable":
-        """Return the attributes of films in their order, labels that are known later than at ``moment`` left out."""
+    def of(cls, movies: Sequence[Movie]) -> "AttributeTable":
+        """Return the attributes of films in their order."""
         attributes: dict[str, dict[str, int]] = {}
         starts, codes = [0], list[int]()
         weights: list[float] = []
         for movie in movies:
-            of_movie = dict(_attributes_of(movie, moment))
+            of_movie = dict(_attributes_of(movie))
             codes += _codes_of(of_movie, attributes)
             weights += of_movie.values()
             starts.append(len(codes))
@@ -52,15 +51,12 @@ class AttributeTable:
         """The number of different attributes."""
         return sum(map(len, self.attributes.values()))
 
-    def with_changes(
-        self, rows: NDArray[np.int64], changed: Sequence[Movie], moment: datetime | None = None
-    ) -> "AttributeTable":
+    def with_changes(self, rows: NDArray[np.int64], changed: Sequence[Movie]) -> "AttributeTable":
         """Return the attributes of a catalogue of which few movies changed.
 
         Args:
             rows: (n_movies,) the row of each movie here, -1 for those that changed or are new.
             changed: these, in their order.
-            moment: their labels that are known later are left out.
         """
         attributes = {kind: dict(names) for kind, names in self.attributes.items()}
         codes, weights = list[NDArray[np.int32]](), list[NDArray[np.float32]]()
@@ -72,7 +68,7 @@ class AttributeTable:
                 codes.append(self.codes[entries])
                 weights.append(self.weights[entries])
             if place < len(rows):
-                of_movie = dict(_attributes_of(next(others), moment))
+                of_movie = dict(_attributes_of(next(others)))
                 codes.append(np.array(_codes_of(of_movie, attributes), np.int32))
                 weights.append(np.array(list(of_movie.values()), np.float32))
                 lengths[place] = len(of_movie)
@@ -97,14 +93,13 @@ def _codes_of(of_movie: Iterable[tuple[str, str]], attributes: dict[str, dict[st
     return codes
 
 
-def _attributes_of(movie: Movie, moment: datetime | None) -> Iterator[tuple[tuple[str, str], float]]:
+def _attributes_of(movie: Movie) -> Iterator[tuple[tuple[str, str], float]]:
     """Yield kind and folded name of a film's attributes with their weights."""
     for genre in movie.genres:
         if name := folded(genre):
             yield (GENRE, name), 1.0
     for label in movie.labels:
-        if moment is None or label.since is None or label.since <= moment:
-            yield (label.kind, folded(label.name)), label.weight
+        yield (label.kind, folded(label.name)), label.weight
     if movie.year is not None:
         earlier, years = divmod(movie.year, YEARS_APART)
         yield (YEAR, str(earlier * YEARS_APART)), 1 - years / YEARS_APART

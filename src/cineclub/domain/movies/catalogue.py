@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +34,11 @@ class Catalogue:
     popularity: NDArray[np.float32]
 
     @classmethod
-    def of(cls, movies: Sequence[Movie], popularity: Sequence[float], moment: datetime | None = None) -> "Catalogue":
-        """Return movies by rising internal id with their indexes.
-
-        Args:
-            movies: every movie.
-            popularity: theirs, in their order.
-            moment: labels that are known later do not count; None for all.
-        """
+    def of(cls, movies: Sequence[Movie], popularity: Sequence[float]) -> "Catalogue":
+        """Return movies by rising internal id with their indexes; ``popularity`` is theirs, in their order."""
         scores = np.array(popularity, np.float32)
         search = TitleSearch([movie.title for movie in movies], scores)
-        similarity = MovieSimilarity(AttributeTable.of(movies, moment))
+        similarity = MovieSimilarity(AttributeTable.of(movies))
         positions = {movie.movie_id: position for position, movie in enumerate(movies)}
         vocabulary = Vocabulary.of(movies, similarity.labels)
         return cls(movies, vocabulary, search, similarity, positions, scores)
@@ -55,11 +48,8 @@ class Catalogue:
         scores = np.array(popularity, np.float32)
         return replace(self, search=self.search.with_popularity(scores), popularity=scores)
 
-    def with_changes(self, changes: Mapping[int, Movie | None], moment: datetime | None = None) -> "Catalogue":
-        """Return the catalogue after a few movies changed, by internal id, None for one that is gone.
-
-        Labels of these that are known later than at ``moment`` do not count.
-        """
+    def with_changes(self, changes: Mapping[int, Movie | None]) -> "Catalogue":
+        """Return the catalogue after a few movies changed, by internal id, None for one that is gone."""
         by_id = {
             movie_id: (self.movies[row], row) for movie_id, row in self.positions.items() if movie_id not in changes
         }
@@ -72,7 +62,7 @@ class Catalogue:
         for movie_id in changes.keys() & self.positions.keys() & positions.keys():
             popularity[positions[movie_id]] = self.popularity[self.positions[movie_id]]
         changed = [movie for movie, row in in_order if row < 0]
-        similarity = MovieSimilarity(self.similarity.table.with_changes(rows, changed, moment))
+        similarity = MovieSimilarity(self.similarity.table.with_changes(rows, changed))
         return Catalogue(
             movies,
             Vocabulary.of(movies, similarity.labels),

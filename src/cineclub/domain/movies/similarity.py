@@ -73,7 +73,8 @@ class MovieSimilarity:
         lengths = np.sqrt(np.bincount(rows, values**2, minlength=n_movies))
         order = np.argsort(table.codes, kind="stable")
         self.table = table
-        self._values = (values / lengths[rows]).astype(np.float32)
+        of_rows = lengths[rows]
+        self._values = np.divide(values, of_rows, out=np.zeros_like(values), where=of_rows > 0).astype(np.float32)
         self._movies, self._by_attribute = rows[order], self._values[order]
         self._starts = np.concatenate(([0], np.cumsum(n_with)))
 

@@ -130,7 +130,7 @@ def written_labels(document: Mapping[str, Any]) -> Iterator[Label]:
                 yield _plain_label(kind, entry)[0] or Label(kind, "")
             elif isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
                 weight = entry.get("weight", 1.0)
-                if isinstance(weight, int | float):
+                if isinstance(weight, int | float) and 0 < weight <= 1:
                     yield Label(kind, entry["name"], float(weight), _since(entry.get("since")))
 
 
@@ -138,6 +138,6 @@ def _since(text: Any) -> datetime | None:
     """Return the moment of a text in ISO 8601 with its offset; None for anything else."""
     try:
         moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return None if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return None if moment.tzinfo is None else moment.astimezone(UTC)

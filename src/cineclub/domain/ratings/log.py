@@ -179,6 +179,19 @@ class Movie:
     is_available: bool = True
     overview: str | None = None
 
+    def known_at(self, moment: datetime) -> "Movie":
+        """Return the movie without the labels that are known later than at a moment."""
+        if all(label.since is None or label.since <= moment for label in self.labels):
+            return self
+        known = (label for label in self.labels if label.since is None or label.since <= moment)
+        return replace(self, labels=tuple(known))
+
+
+def next_known_at(movies: Iterable[Movie], moment: datetime) -> datetime | None:
+    """Return when the next label of some movies is known, after a moment; None if all are."""
+    times = (label.since for movie in movies for label in movie.labels if label.since is not None)
+    return min((since for since in times if since > moment), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotIdentity:

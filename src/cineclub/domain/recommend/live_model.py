@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.movies.catalogue import Catalogue
 from cineclub.domain.movies.similarity import NearestMovies
 from cineclub.domain.ratings.crowd import CrowdCounts, positions_in
 from cineclub.domain.ratings.log import Movie
@@ -17,9 +17,12 @@ from cineclub.domain.recommend.recommender import FittedModel, FollowsContext, L
 from cineclub.domain.recommend.trends import Trend, fresh_trend
 from cineclub.domain.recommend.unlearned import LatestNewness, UnlearnedMovies
 
+if TYPE_CHECKING:  # it needs a library that a version outside of cineclub does without
+    from cineclub.domain.movies.catalogue import Catalogue
+
 MOST_CHANGED = 0.1
-"""If more of the unlearned movies changed, the movies most similar to each are sought again for all of them: the weight
-of an attribute has changed too."""
+"""If more of the movies changed, the most similar ones are sought again for all that are not learned: the weight of an
+attribute has changed too."""
 
 
 class LatestContext:
@@ -84,7 +87,7 @@ class LiveModel:
     latest_trend: LatestTrend
     latest_newness: LatestNewness
     latest_context: LatestContext | None = None
-    catalogue: Catalogue | None = None
+    catalogue: "Catalogue | None" = None
 
     @classmethod
     def of(cls, version: int, fitted: FittedModel, movies: Mapping[int, Movie]) -> "LiveModel":
@@ -100,14 +103,14 @@ class LiveModel:
             movie_ids=fitted.movie_ids,
             vocabulary=vocabulary,
             withdrawn=np.flatnonzero([not movie.is_available for movie in in_order]),
-            unlearned=UnlearnedMovies(none, NearestMovies.none()),
+            unlearned=UnlearnedMovies.none(),
             stars=stars,
             latest_trend=LatestTrend(fitted.movie_ids, fitted.popularity),
             latest_newness=LatestNewness(vocabulary.years, fitted.movie_ids, none),
             latest_context=LatestContext(fitted.movie_ids) if follows else None,
         )
 
-    def within(self, catalogue: Catalogue) -> "LiveModel":
+    def within(self, catalogue: "Catalogue") -> "LiveModel":
         """Return the model with the present movies of a catalogue; takes some seconds with many movies.
 
         Movies that the catalogue has lost are withdrawn, and its other available movies are unlearned.
@@ -138,7 +141,7 @@ class LiveModel:
             catalogue=catalogue,
         )
 
-    def has_movies_of(self, catalogue: Catalogue) -> bool:
+    def has_movies_of(self, catalogue: "Catalogue") -> bool:
         """Return whether the movies are those of a catalogue."""
         return self.catalogue is not None and self.catalogue.movies is catalogue.movies
 
@@ -160,39 +163,56 @@ class LiveModel:
         positions, is_there = positions_in(self.movie_ids[n_own:], movie_ids)
         return np.concatenate([own, (positions[is_there] + n_own).astype(np.int32)])
 
-    def _unlearned(self, catalogue: Catalogue, movies: Sequence[Movie]) -> UnlearnedMovies:
+    def _unlearned(self, catalogue: "Catalogue", movies: Sequence[Movie]) -> UnlearnedMovies:
         """Return the movies, of those that begin with the model's own, that the model has not learned."""
         recommender, n_own = self.fitted.recommender, len(self.fitted.movie_ids)
         if not recommender.is_personal:
-            return UnlearnedMovies(np.empty(0, np.int64), NearestMovies.none())
+            return UnlearnedMovies.none()
         is_learned = np.arange(len(movies)) < n_own
         if isinstance(recommender, LearnsSome):
             is_learned[:n_own] = recommender.is_learned
         in_catalogue = np.array([catalogue.positions.get(movie.movie_id, -1) for movie in movies], np.int64)
         positions = np.flatnonzero(~is_learned & (in_catalogue >= 0))
         known = np.flatnonzero(is_learned & (in_catalogue >= 0))
-        former = self._former_rows([movies[position] for position in positions.tolist()])
+        former = self._former_rows(movies, positions)
         is_new = former < 0
-        if np.count_nonzero(is_new) > MOST_CHANGED * len(positions):
-            is_new[:] = True
         place_of, is_known = np.zeros(len(catalogue.movies), np.int32), np.zeros(len(catalogue.movies), np.bool_)
         place_of[in_catalogue[known]], is_known[in_catalogue[known]] = known, True
         of_new = catalogue.similarity.nearest(in_catalogue[positions[is_new]], is_known)
         nearest = NearestMovies(place_of[of_new.positions], of_new.weights)
         if not is_new.all():
             nearest = self.unlearned.nearest.with_changes(former, nearest)
-        return UnlearnedMovies(positions, nearest)
+        return UnlearnedMovies(positions, nearest, in_catalogue[positions])
 
-    def _former_rows(self, unlearned: Sequence[Movie]) -> NDArray[np.int64]:
-        """Return the row of each of some movies among those that are unlearned here, -1 if it is new or has changed."""
-        if self.catalogue is None:
-            return np.full(len(unlearned), -1, np.int64)
+    def _former_rows(self, movies: Sequence[Movie], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows here of the unlearned movies at some positions, (m,), -1 where the similar ones are unknown.
+
+        They are if the movie is new or has changed, or one of the most similar ones has; and all if many have.
+        """
+        rows = np.full(len(positions), -1, np.int64)
+        if self.catalogue is None or not len(self.unlearned.positions):
+            return rows
+        own = range(len(self.fitted.movie_ids))
+        has_changed = np.array([not _is_alike(self.movies[at], movies[at]) for at in own], np.bool_)
         row_of = {self.movies[at].movie_id: (row, at) for row, at in enumerate(self.unlearned.positions.tolist())}
-        rows = ((row_of.get(movie.movie_id), movie) for movie in unlearned)
-        return np.array([row[0] if row and self.movies[row[1]] == movie else -1 for row, movie in rows], np.int64)
+        for nth, position in enumerate(positions.tolist()):
+            row, at = row_of.get(movies[position].movie_id, (-1, -1))
+            if row >= 0 and _is_alike(self.movies[at], movies[position]):
+                rows[nth] = row
+        is_used = self.unlearned.nearest.weights[rows] > 0
+        rows[(has_changed[self.unlearned.nearest.positions[rows]] & is_used).any(axis=1)] = -1
+        n_changed = int(has_changed.sum()) + int(np.count_nonzero(rows < 0))
+        if n_changed > MOST_CHANGED * (len(has_changed) + len(positions)):
+            rows[:] = -1
+        return rows
 
 
-def _places(catalogue: Catalogue, movie_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+def _is_alike(movie: Movie, other: Movie) -> bool:
+    """Return whether two states of a movie have the same attributes."""
+    return movie is other or (movie.labels, movie.genres, movie.year) == (other.labels, other.genres, other.year)
+
+
+def _places(catalogue: "Catalogue", movie_ids: NDArray[np.int64]) -> NDArray[np.int32]:
     """Return the place of each movie of a catalogue, (n_movies,), among some by internal id, (m,); -1 for none."""
     places = np.full(len(catalogue.movies), -1, np.int32)
     for place, movie_id in enumerate(movie_ids.tolist()):

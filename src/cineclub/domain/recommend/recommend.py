@@ -21,7 +21,7 @@ from cineclub.domain.recommend.recommendations import Reason, Recommendation, Re
 from cineclub.domain.recommend.records import PopularMovie
 from cineclub.domain.recommend.request import RecommendationRequest, given_ratings, position_of
 from cineclub.domain.recommend.trends import Trend, fresh_trend, mix
-from cineclub.domain.recommend.unlearned import CONTENDERS, PLACES, below_learned, is_exploring, placed
+from cineclub.domain.recommend.unlearned import CONTENDERS, PLACES, is_exploring, learned_first, placed
 
 MAX_REASONS = 3
 
@@ -51,9 +51,9 @@ def recommend(
     is_popular = scores.is_new_user or request.fresh == 1  # no rating of the user moved the scores
     recommend_positions = recommend_popular if is_popular else recommend_personal
     not_taken = impressions.without(history.movie_ids)
-    ranked_by = below_learned(scores)
     if not request.fresh:
-        positions = best_positions(model.vocabulary, ranked_by, excluded, request, model.movie_ids, not_taken)
+        ranked_by, left_out = learned_first(scores, excluded, request.top_n)
+        positions = best_positions(model.vocabulary, ranked_by, left_out, request, model.movie_ids, not_taken)
         if len(positions) >= PLACES:
             moment = 0 if crowd is None else crowd.moment
             newness, explores = model.latest_newness.of(crowd), is_exploring(history, moment)
@@ -61,7 +61,7 @@ def recommend(
             stepped = stepped_back(not_taken.of(model.movie_ids[contenders])) if len(not_taken) else slice(None)
             positions = placed(positions, contenders[stepped], scores)
         return RecommendationList(scores.strategy, recommend_positions(model, scores, positions))
-    mixed = mix(ranked_by, model.latest_trend.of(crowd), excluded, request.fresh, request.top_n)
+    mixed = mix(scores.scores, model.latest_trend.of(crowd), excluded, request.fresh, request.top_n)
     positions = best_positions(model.vocabulary, mixed.scores, excluded, request, model.movie_ids, not_taken)
     ranked = recommend_positions(model, replace(scores, scores=mixed.scores), positions)
     strategy: Strategy = scores.strategy if request.fresh < 1 else "popular"
@@ -76,16 +76,15 @@ def extended_scores(model: LiveModel, scores: MovieScores) -> MovieScores:
 
 def _most_alike(model: LiveModel, position: int, excluded: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return the unlearned movies, positions (n,), that share a label or a genre with one, most similar first."""
-    catalogue, movie = model.catalogue, model.movies[position]
+    catalogue, movie, unlearned = model.catalogue, model.movies[position], model.unlearned
     at = None if catalogue is None else catalogue.positions.get(movie.movie_id)
     if catalogue is None or at is None:
         return np.empty(0, np.int64)
-    candidates = np.setdiff1d(model.unlearned.positions, excluded)
-    places = np.array([catalogue.positions[model.movies[other].movie_id] for other in candidates.tolist()], np.int64)
-    cosines = catalogue.similarity.of(at)[places]
-    best = candidates[np.argsort(-cosines, kind="stable")[:CONTENDERS]].tolist()
-    alike = [other for other in best if shared_attributes(model.movies[other], movie)]
-    return np.array(alike, np.int64)
+    cosines = catalogue.similarity.of(at)[unlearned.in_catalogue]
+    cosines[np.isin(unlearned.positions, excluded)] = 0
+    best = unlearned.positions[np.argsort(-cosines, kind="stable")[:CONTENDERS]]
+    is_alike = [bool(shared_attributes(model.movies[other], movie)) for other in best.tolist()]
+    return best[np.array(is_alike, np.bool_) & ~np.isin(best, excluded)]
 
 
 def excluded_positions(
@@ -120,8 +119,9 @@ def recommend_similar(model: LiveModel, position: int, top_n: int, filters: Filt
         return RecommendationList("popular", recommend(model, request, history).recommendations)
     alone = extended_scores(model, replace(of_own, scores=moved, crowd=None, trend=None))
     excluded = excluded_positions(model, request, of_own, history)
-    positions = rank_movies(below_learned(alone), excluded, top_n)
-    positions = placed(positions, _most_alike(model, position, excluded), alone)
+    positions = rank_movies(*learned_first(alone, excluded, top_n), top_n)
+    if len(positions) >= PLACES:
+        positions = placed(positions, _most_alike(model, position, excluded), alone)
     return RecommendationList(of_own.strategy, recommend_personal(model, alone, positions))
 
 

@@ -46,10 +46,17 @@ class UnlearnedMovies:
     Attributes:
         positions: (m,) int64, rising.
         nearest: the learned movies most similar to them.
+        in_catalogue: (m,) int64, their positions in the catalogue.
     """
 
     positions: NDArray[np.int64]
     nearest: NearestMovies
+    in_catalogue: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> "UnlearnedMovies":
+        """Return no movies."""
+        return cls(np.empty(0, np.int64), NearestMovies.none(), np.empty(0, np.int64))
 
     def extended(self, scores: MovieScores, n_movies: int, *, is_moved: bool) -> MovieScores:
         """Return the scores of a model for the whole vocabulary of ``n_movies``.
@@ -103,7 +110,8 @@ class UnlearnedMovies:
         contenders, values = self.positions[is_open], self.values(scores.scores, is_open, newness)
         if not is_exploring:
             personal = scores.scores if scores.crowd is None else scores.scores - scores.crowd
-            is_good = personal[contenders] >= _least_of_best(personal[may_be_listed & ~scores.is_estimated])
+            may_be_listed[self.positions] = False
+            is_good = personal[contenders] >= _least_of_best(personal[may_be_listed])
             contenders, values = contenders[is_good], values[is_good]
         return contenders[np.argsort(-values, kind="stable")[:CONTENDERS]]
 
@@ -137,13 +145,22 @@ class UnlearnedMovies:
         return explained
 
 
-def below_learned(scores: MovieScores) -> NDArray[np.float32]:
-    """Return the scores by which movies are ranked, (n_movies,): estimated ones follow the learned ones."""
+def learned_first(
+    scores: MovieScores, excluded: NDArray[np.int64], top_n: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the scores to rank by, (n_movies,), and the positions to exclude, so that learned movies come first.
+
+    Estimated ones are excluded where enough others are left for ``top_n`` places, and else follow in their order.
+    """
     if scores.is_estimated is None:
-        return scores.scores
+        return scores.scores, excluded
+    is_left = ~scores.is_estimated
+    is_left[excluded] = False
+    if np.count_nonzero(is_left) >= top_n:
+        return scores.scores, np.concatenate([excluded, np.flatnonzero(scores.is_estimated)])
     lowered = scores.scores.copy()
     lowered[scores.is_estimated] -= np.ptp(lowered) + 1
-    return lowered
+    return lowered, excluded
 
 
 def placed(best: NDArray[np.int32], contenders: NDArray[np.int64], scores: MovieScores) -> NDArray[np.int32]:
