@@ -48,7 +48,7 @@ help: ## list of the targets
 	@echo "make bench-memory   memory of several API processes, and of one after 200,000 requests and 20 hot reloads"
 	@echo "make bench-middleware  cost of measuring every request, as a share of the throughput; fails above 5 %"
 	@echo "make bench-moving   hits of lists with films that step back; DATA=PATH for other ratings"
-	@echo "make bench-new-films  films that nobody has rated, ranked by genres and year; some minutes; DATA=PATH for other ratings"
+	@echo "make bench-new-films  films that nobody has rated: ranked by attributes, in lists, at 59,000 films; half an hour; DATA=PATH"
 	@echo "make bench-models   models compared with Surprise and implicit: speed, errors, lists; DATA=PATH for other ratings"
 	@echo "make bench-scale    seconds and memory of each model on generated ratings; RATINGS=25000000 by default"
 	@echo "make bench-snapshots  storing, loading and rewriting snapshots, statistics; RATINGS=10000000 by default"

@@ -168,8 +168,8 @@ class BrowsingFlow:
     async def similar(self, movie_id: str, limit: int, filters: Filters = NO_FILTERS) -> SimilarMovies:
         """Return the movies that the model recommends for this movie alone, rated today with the highest rating.
 
-        For a movie of which the model has learned nothing they are those most similar by genres and year, and the
-        popular ones for a movie without genres and year.
+        For a movie of which the model has learned nothing they are those most similar by attributes, and the
+        popular ones for a movie of which none is known.
 
         Raises:
             NotFound: there is no such movie.
@@ -196,7 +196,7 @@ class BrowsingFlow:
     async def _similar_by_attributes(
         self, movie_id: str, limit: int, filters: Filters
     ) -> tuple[Movie, tuple[Recommendation, ...]]:
-        """Return a movie by the caller's id, and those that are most similar to it by genres and year.
+        """Return a movie by the caller's id, and those that are most similar to it by attributes.
 
         Raises:
             NotFound: there is no such movie.

@@ -88,7 +88,7 @@ async def similar(movie_id: PathId, parts: Parts, query: Annotated[SimilarQuery,
     """Return the recommendations for a history with this film alone, at the highest rating.
 
     For a film that the model has not learned, because too few people have rated it, they are the films most similar to
-    it by genres and year.
+    it by genres, labels and year.
     """
     integers = bool(parts.live.movie_ids_are_integers)
     similar = await parts.browser.similar(movie_id, query.limit, filters_of(query))
