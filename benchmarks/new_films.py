@@ -32,7 +32,11 @@ from section import Section, table_of
 from served_new_films import section_of_lists
 
 MOVIETWEETINGS = REAL_RATINGS.parent / "movietweetings-100k"
-N_DRAWS, N_BEST = 10, 50
+N_BEST = 50
+DRAWS = {"movietweetings-100k": 3}
+"""Fewer where a draw takes minutes."""
+
+N_DRAWS = 10
 PERSONAL = ("knn", "svd", "ease", "slist", "ials", "blend", "combination")
 NEWNESS = " and newness"
 DAY = 86_400e6
@@ -179,16 +183,17 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", default=[REAL_RATINGS, *filter(Path.is_dir, [MOVIETWEETINGS])])
-    parser.add_argument("--draws", type=int, default=N_DRAWS)
+    parser.add_argument("--draws", type=int, help=f"{N_DRAWS} unless given, {DRAWS}")
     options = parser.parse_args()
     sections = []
     for folder in options.data:
         rated = RatedMovies.of(folder)
+        n_draws = options.draws or DRAWS.get(folder.name, N_DRAWS)
         labelled = replace(rated, movies=with_generated_labels(rated.movies, rated.log))
         sections += [
-            section_of_lists(rated, options.draws),
-            section_of(rated, options.draws, "genres and year alone", NOTE),
-            section_of(labelled, options.draws, "genres, year and generated labels", NOTE + OF_LABELS),
+            section_of_lists(rated, n_draws),
+            section_of(rated, n_draws, "genres and year alone", NOTE),
+            section_of(labelled, n_draws, "genres, year and generated labels", NOTE + OF_LABELS),
         ]
     sections.append(section_of_large_catalogue())
     figures = {"machine": machine(), "sets": {section.title: section.figures for section in sections}}
