@@ -33,7 +33,7 @@ from served_new_films import section_of_lists
 
 MOVIETWEETINGS = REAL_RATINGS.parent / "movietweetings-100k"
 N_BEST = 50
-DRAWS = {"movietweetings-100k": 3}
+DRAWS = {"movietweetings-100k": 2}
 """Fewer where a draw takes minutes."""
 
 N_DRAWS = 10

@@ -164,8 +164,8 @@ def test_an_unforeseen_error_fails_the_training_in_one_sentence(
         connection.execute("ALTER TABLE cineclub.movies RENAME TO films")
         connection.execute(
             "CREATE VIEW cineclub.movies AS"
-            " SELECT id, external_id, (1 / (id - id))::text AS title, year, genres, imdb_id, tmdb_id"
-            " FROM cineclub.films"
+            " SELECT id, external_id, (1 / (id - id))::text AS title, year, genres, imdb_id, tmdb_id, labels,"
+            " runtime_minutes, available FROM cineclub.films"
         )
     training = jobs.start(MODELS, None)
     run_until_idle(parts)
