@@ -176,13 +176,13 @@ class LiveModel:
         known = np.flatnonzero(is_learned & (in_catalogue >= 0))
         former = self._former_rows(movies, positions)
         is_new = former < 0
-        place_of, is_known = np.zeros(len(catalogue.movies), np.int32), np.zeros(len(catalogue.movies), np.bool_)
+        place_of, is_known = np.zeros(len(catalogue.movies), np.intp), np.zeros(len(catalogue.movies), np.bool_)
         place_of[in_catalogue[known]], is_known[in_catalogue[known]] = known, True
         of_new = catalogue.similarity.nearest(in_catalogue[positions[is_new]], is_known)
         nearest = NearestMovies(place_of[of_new.positions], of_new.weights)
         if not is_new.all():
             nearest = self.unlearned.nearest.with_changes(former, nearest)
-        return UnlearnedMovies(positions, nearest, in_catalogue[positions])
+        return UnlearnedMovies.of(positions, nearest, in_catalogue[positions])
 
     def _former_rows(self, movies: Sequence[Movie], positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows here of the unlearned movies at some positions, (m,), -1 where the similar ones are unknown.

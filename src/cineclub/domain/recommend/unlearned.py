@@ -47,16 +47,25 @@ class UnlearnedMovies:
         positions: (m,) int64, rising.
         nearest: the learned movies most similar to them.
         in_catalogue: (m,) int64, their positions in the catalogue.
+        has_similar: (m,) whether any learned movie is similar to them.
     """
 
     positions: NDArray[np.int64]
     nearest: NearestMovies
     in_catalogue: NDArray[np.int64]
+    has_similar: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, positions: NDArray[np.int64], nearest: NearestMovies, in_catalogue: NDArray[np.int64]
+    ) -> "UnlearnedMovies":
+        """Return movies with those most similar to them."""
+        return cls(positions, nearest, in_catalogue, nearest.is_similar_to_any)
 
     @classmethod
     def none(cls) -> "UnlearnedMovies":
         """Return no movies."""
-        return cls(np.empty(0, np.int64), NearestMovies.none(), np.empty(0, np.int64))
+        return cls.of(np.empty(0, np.int64), NearestMovies.none(), np.empty(0, np.int64))
 
     def extended(self, scores: MovieScores, n_movies: int, *, is_moved: bool) -> MovieScores:
         """Return the scores of a model for the whole vocabulary of ``n_movies``.
@@ -79,10 +88,8 @@ class UnlearnedMovies:
         if not is_moved:
             return replace(scores, scores=own, crowd=crowd, trend=trend, explain=explain)
         means = self.nearest.means(own)
-        is_higher = self.nearest.is_similar_to_any & (means > own[self.positions])
+        is_higher = self.has_similar & (means > own[self.positions])
         estimated = self.positions[is_higher]
-        if crowd is not None:
-            crowd[estimated] = self.nearest.means(crowd)[is_higher]
         if trend is not None:
             trend[estimated] = 0
         own[estimated] = means[is_higher]
@@ -94,7 +101,7 @@ class UnlearnedMovies:
     ) -> NDArray[np.int64]:
         """Return the unlearned movies that may get a place in a list, positions (n,), best first.
 
-        They are ordered by their score and their newness, both in standard deviations.
+        They are the first ``CONTENDERS`` by their score and their newness, both in standard deviations.
 
         Args:
             scores: of the whole vocabulary, as ``extended`` returns them.
@@ -107,13 +114,14 @@ class UnlearnedMovies:
         may_be_listed = np.ones(len(scores.scores), np.bool_)
         may_be_listed[excluded] = False
         is_open = (may_be_listed & scores.is_estimated)[self.positions]
-        contenders, values = self.positions[is_open], self.values(scores.scores, is_open, newness)
+        values = self.values(scores.scores, is_open, newness)
+        best = np.argpartition(-values, CONTENDERS)[:CONTENDERS] if len(values) > CONTENDERS else np.arange(len(values))
+        rows = np.flatnonzero(is_open)[best[np.lexsort((best, -values[best]))]]
         if not is_exploring:
             personal = scores.scores if scores.crowd is None else scores.scores - scores.crowd
             may_be_listed[self.positions] = False
-            is_good = personal[contenders] >= _least_of_best(personal[may_be_listed])
-            contenders, values = contenders[is_good], values[is_good]
-        return contenders[np.argsort(-values, kind="stable")[:CONTENDERS]]
+            rows = rows[self.nearest.at(rows).means(personal) >= _least_of_best(personal[may_be_listed])]
+        return self.positions[rows]
 
     def values(
         self, scores: NDArray[np.float32], is_open: NDArray[np.bool_], newness: NDArray[np.float32]
