@@ -120,7 +120,7 @@ class UnlearnedMovies:
         if not is_exploring:
             personal = scores.scores if scores.crowd is None else scores.scores - scores.crowd
             may_be_listed[self.positions] = False
-            rows = rows[self.nearest.at(rows).means(personal) >= _least_of_best(personal[may_be_listed])]
+            rows = rows[_are_among_best(self.nearest.at(rows).means(personal), personal, may_be_listed)]
         return self.positions[rows]
 
     def values(
@@ -200,12 +200,18 @@ def is_exploring(history: UserRatings, moment: int) -> bool:
     return drawn < EXPLORING_PART * 2**32
 
 
-def _least_of_best(scores: NDArray[np.float32]) -> float:
-    """Return the lowest of the best scores of learned movies, (n,)."""
-    if not len(scores):
-        return -np.inf
-    nth = max(len(scores) - BEST_LEARNED, int((1 - BEST_PART) * len(scores)))
-    return float(np.partition(scores, nth)[nth])
+def _are_among_best(
+    values: NDArray[np.float32], scores: NDArray[np.float32], is_learned: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return whether each value, (n,), is among the best scores, (n_movies,), of the learned movies of a mask.
+
+    Most often the highest is not, which is quicker to see than the order of all.
+    """
+    n_best = min(BEST_LEARNED, int(np.ceil(BEST_PART * np.count_nonzero(is_learned))))
+    if not len(values) or np.count_nonzero((scores > values.max()) & is_learned) >= n_best:
+        return np.zeros(len(values), np.bool_)
+    n_better = [np.count_nonzero((scores > value) & is_learned) for value in values]
+    return np.array(n_better) < n_best
 
 
 @dataclass(slots=True)
