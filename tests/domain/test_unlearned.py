@@ -201,6 +201,19 @@ def test_one_list_of_twelve_explores() -> None:
     assert drawn[:100] == [unlearned.is_exploring(histories[0], moment + 1000) for moment in moments]
 
 
+def test_a_movie_of_which_nothing_is_known_follows_those_that_are_similar_to_some() -> None:
+    """Also where a filter leaves few learned movies: they come first, then the similar one, then the unknown ones."""
+    unknown = [new_movie(1100 + nth, "", year=None) for nth in range(12)]
+    model = live("slist", new_movie(1000, DIRECTORS[0]), *unknown)
+    learned = learned_movies()[3:6]
+    candidates = tuple(movie.external_id for movie in (*learned, new_movie(1000, ""), *unknown))
+    history = who_likes(FITTED["slist"].movie_ids[0])
+    movie_ids = list_of(model, history, top_n=PLACES, candidate_movie_ids=candidates).movie_ids
+    assert set(movie_ids[:3]) == {movie.movie_id for movie in learned}
+    assert movie_ids[3] == 1000
+    assert set(movie_ids[4:]) <= {movie.movie_id for movie in unknown}
+
+
 def test_filters_hold_for_movies_that_are_not_learned() -> None:
     """Each is listed where it is the only candidate, and nowhere where it is excluded."""
     model = live("ease", new_movie(1000, DIRECTORS[0]), new_movie(1001, ""))

@@ -21,7 +21,7 @@ from cineclub.domain.recommend.recommendations import Reason, Recommendation, Re
 from cineclub.domain.recommend.records import PopularMovie
 from cineclub.domain.recommend.request import RecommendationRequest, given_ratings, position_of
 from cineclub.domain.recommend.trends import Trend, fresh_trend, mix
-from cineclub.domain.recommend.unlearned import CONTENDERS, PLACES, is_exploring, learned_first, placed
+from cineclub.domain.recommend.unlearned import CONTENDERS, PLACES, is_exploring, placed
 
 MAX_REASONS = 3
 
@@ -52,7 +52,7 @@ def recommend(
     recommend_positions = recommend_popular if is_popular else recommend_personal
     not_taken = impressions.without(history.movie_ids)
     if not request.fresh:
-        ranked_by, left_out = learned_first(scores, excluded, request.top_n)
+        ranked_by, left_out = model.unlearned.learned_first(scores, excluded, request.top_n)
         positions = best_positions(model.vocabulary, ranked_by, left_out, request, model.movie_ids, not_taken)
         if len(positions) >= PLACES:
             moment = 0 if crowd is None else crowd.moment
@@ -119,7 +119,7 @@ def recommend_similar(model: LiveModel, position: int, top_n: int, filters: Filt
         return RecommendationList("popular", recommend(model, request, history).recommendations)
     alone = extended_scores(model, replace(of_own, scores=moved, crowd=None, trend=None))
     excluded = excluded_positions(model, request, of_own, history)
-    positions = rank_movies(*learned_first(alone, excluded, top_n), top_n)
+    positions = rank_movies(*model.unlearned.learned_first(alone, excluded, top_n), top_n)
     if len(positions) >= PLACES:
         positions = placed(positions, _most_alike(model, position, excluded), alone)
     return RecommendationList(of_own.strategy, recommend_personal(model, alone, positions))

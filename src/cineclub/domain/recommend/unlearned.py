@@ -123,6 +123,26 @@ class UnlearnedMovies:
             rows = rows[_are_among_best(self.nearest.at(rows).means(personal), personal, may_be_listed)]
         return self.positions[rows]
 
+    def learned_first(
+        self, scores: MovieScores, excluded: NDArray[np.int64], top_n: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the scores to rank by, (n_movies,), and the positions to exclude, so that learned movies come first.
+
+        Movies with an estimated score, and those of which nothing is known, are excluded where enough others are left
+        for ``top_n`` places. Else they follow the others, those with an estimate first.
+        """
+        if scores.is_estimated is None:
+            return scores.scores, excluded
+        is_last = scores.is_estimated.copy()
+        is_last[self.positions] |= scores.scores[self.positions] <= scores.scores.min()
+        is_left = ~is_last
+        is_left[excluded] = False
+        if np.count_nonzero(is_left) >= top_n:
+            return scores.scores, np.concatenate([excluded, np.flatnonzero(is_last)])
+        lowered = scores.scores.copy()
+        lowered[is_last] -= np.ptp(lowered) + 1
+        return lowered, excluded
+
     def values(
         self, scores: NDArray[np.float32], is_open: NDArray[np.bool_], newness: NDArray[np.float32]
     ) -> NDArray[np.float64]:
@@ -151,24 +171,6 @@ class UnlearnedMovies:
             return reasons
 
         return explained
-
-
-def learned_first(
-    scores: MovieScores, excluded: NDArray[np.int64], top_n: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the scores to rank by, (n_movies,), and the positions to exclude, so that learned movies come first.
-
-    Estimated ones are excluded where enough others are left for ``top_n`` places, and else follow in their order.
-    """
-    if scores.is_estimated is None:
-        return scores.scores, excluded
-    is_left = ~scores.is_estimated
-    is_left[excluded] = False
-    if np.count_nonzero(is_left) >= top_n:
-        return scores.scores, np.concatenate([excluded, np.flatnonzero(scores.is_estimated)])
-    lowered = scores.scores.copy()
-    lowered[scores.is_estimated] -= np.ptp(lowered) + 1
-    return lowered, excluded
 
 
 def placed(best: NDArray[np.int32], contenders: NDArray[np.int64], scores: MovieScores) -> NDArray[np.int32]:
