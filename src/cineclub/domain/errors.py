@@ -125,3 +125,8 @@ class TrainingCancelled(CineclubError):
 
 class LeaseLost(CineclubError):
     """Another worker has taken the training over: this one stops without a change to the registry."""
+
+
+def no_such_movie(movie_id: str) -> NotFound:
+    """Return the error about a movie that the catalogue lacks, by the caller's id."""
+    return NotFound(f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title")

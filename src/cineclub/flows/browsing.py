@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cineclub.domain.errors import NotEnoughData, NotFound, StorageUnavailable
-from cineclub.domain.movies.catalogue import Catalogue
+from cineclub.domain.errors import NotEnoughData, StorageUnavailable, no_such_movie
+from cineclub.domain.movies.catalogue import Catalogue, Popularity
 from cineclub.domain.ratings.crowd import HALF_LIVES_DAYS, CrowdCounts
 from cineclub.domain.ratings.log import EPOCH, Movie, UserRatings
 from cineclub.domain.recommend.cold_start import Strategy
@@ -26,9 +26,6 @@ from cineclub.domain.recommend.trends import likes_of_days, trend_scores
 NOTHING_SEEN = np.empty(0, np.int32)
 MAX_TRENDS = 6
 """The trends in memory, of different days; each holds 12 bytes a movie."""
-
-Popularity = Sequence[tuple[int, float]]
-"""Rated movies by internal id with their damped popularity, most popular first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +151,7 @@ class BrowsingFlow:
         """
         movies = await self._queries.texts_of(movie_ids)
         if not movies:
-            raise NotFound(_unknown_movie(external_id))
+            raise no_such_movie(external_id)
         return next(iter(movies.values()))
 
     async def _in_catalogue(self, movie_id: str) -> Movie:
@@ -162,7 +159,7 @@ class BrowsingFlow:
         catalogue = await self._catalogue()
         position = catalogue.vocabulary.by_external_id.get(movie_id)
         if position is None:
-            raise NotFound(_unknown_movie(movie_id))
+            raise no_such_movie(movie_id)
         return catalogue.movies[position]
 
     async def similar(self, movie_id: str, limit: int, filters: Filters = NO_FILTERS) -> SimilarMovies:
@@ -286,8 +283,3 @@ def _may_be_recommended(catalogue: Catalogue, filters: Filters) -> NDArray[np.bo
     may_be_recommended = np.ones(len(catalogue.movies), np.bool_)
     may_be_recommended[excluded] = False
     return may_be_recommended
-
-
-def _unknown_movie(movie_id: str) -> str:
-    """Return the message about a movie that the catalogue lacks."""
-    return f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title"

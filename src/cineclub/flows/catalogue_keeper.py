@@ -2,25 +2,20 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 
 from cineclub.domain.errors import StorageUnavailable
-from cineclub.domain.movies.catalogue import Catalogue
+from cineclub.domain.movies.catalogue import Catalogue, Popularity
 from cineclub.domain.ratings.log import Movie, next_known_at
 from cineclub.runtime.periodic_tasks import Intervals, PeriodicTask
-
-log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 60.0
 """The age up to which a catalogue is used without a look at PostgreSQL."""
 
 RETRY_SECONDS = 1.0
-Popularity = Sequence[tuple[int, float]]
-"""Rated movies by internal id with their damped popularity, most popular first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from cineclub.adapters.postgres.serving_pool import ServingPool
 from cineclub.adapters.postgres.sessions import Row, named_queries
 from cineclub.adapters.postgres.write_conflicts import retried_async
-from cineclub.domain.errors import Conflict, NotFound, ReadOnlySource
+from cineclub.domain.errors import Conflict, ReadOnlySource, no_such_movie
 from cineclub.domain.ratings.imported import NewMovie, are_integers
 from cineclub.domain.ratings.labels import label_document
 from cineclub.domain.recommend.records import WrittenMovies
@@ -54,7 +54,7 @@ class PostgresMovieWriter:
         async with self._pool.connection(limit_seconds=WRITE_LIMIT_SECONDS) as connection:
             rows = await (await connection.execute(SQL["withdraw"], {"movie_id": movie_id})).fetchall()
         if not rows:
-            raise NotFound(_unknown(movie_id))
+            raise no_such_movie(movie_id)
 
     async def delete(self, movie_id: str) -> int:
         """Delete a movie that nobody has rated, and return its internal id.
@@ -126,7 +126,7 @@ async def _delete(connection: psycopg.AsyncConnection[Row], movie_id: str) -> in
     await connection.execute(SQL["begin"])
     row = await (await connection.execute(SQL["rated"], {"movie_id": movie_id})).fetchone()
     if row is None:
-        raise NotFound(_unknown(movie_id))
+        raise no_such_movie(movie_id)
     if row["n_ratings"]:
         message = (
             f"{row['n_ratings']:,} ratings are of film {movie_id[:100]}, and they would be lost: withdraw it instead, "
@@ -135,11 +135,6 @@ async def _delete(connection: psycopg.AsyncConnection[Row], movie_id: str) -> in
         raise Conflict(message)
     await connection.execute(SQL["delete"], {"id": row["id"]})
     return int(row["id"])
-
-
-def _unknown(movie_id: str) -> str:
-    """Return the message about a movie that the catalogue lacks."""
-    return f"there is no film {movie_id[:100]} in the catalogue: GET /movies/?search= finds films by title"
 
 
 def _document_of(movie: NewMovie) -> dict[str, Any]:

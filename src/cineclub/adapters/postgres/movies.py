@@ -140,7 +140,7 @@ class PostgresMovies:
         try:
             async with self._pool.connection(limit_seconds) as connection:
                 if self._schema is not None:
-                    add = sql.SQL(SQL["map_external_movies"]).format(schema=sql.Identifier(self._schema))
+                    add = sql.SQL(EXTERNAL["add_movies"]).format(schema=sql.Identifier(self._schema))
                     with contextlib.suppress(psycopg.errors.ReadOnlySqlTransaction):
                         await connection.execute(add)
                 yield connection

@@ -23,19 +23,6 @@ FROM (
 ) AS c
 JOIN cineclub.movies m USING (external_id);
 
--- name: map_external_movies
--- Add movies of the owner's view that have no internal id yet.
-INSERT INTO cineclub.movies
-    (external_id, title, year, genres, imdb_id, tmdb_id, labels, runtime_minutes, overview, available)
-SELECT v.movie_id::text, v.title::text, v.year::int, coalesce(v.genres, '{{}}'), v.imdb_id::text, v.tmdb_id::text,
-       CASE jsonb_typeof(o.optional -> 'labels') WHEN 'object' THEN o.optional -> 'labels' ELSE '{{}}' END,
-       (o.optional ->> 'runtime_minutes')::int, o.optional ->> 'overview',
-       coalesce((o.optional ->> 'available')::boolean, true)
--- as JSON, a view may lack the optional columns
-FROM {schema}.movies v, LATERAL (SELECT to_jsonb(v) AS optional) AS o
-WHERE NOT EXISTS (SELECT FROM cineclub.movies m WHERE m.external_id = v.movie_id::text)
-ON CONFLICT (external_id) DO NOTHING;
-
 -- name: lowest_internal
 -- The lowest rating of the scale.
 SELECT scale_lowest::float8 AS lowest FROM cineclub.catalogue;

@@ -12,6 +12,9 @@ from cineclub.domain.ratings.log import Movie
 from cineclub.domain.ratings.title_search import TitleSearch
 from cineclub.domain.ratings.vocabulary import Vocabulary
 
+Popularity = Sequence[tuple[int, float]]
+"""Rated movies by internal id with their damped popularity, most popular first."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
